@@ -1,0 +1,214 @@
+//! A tenant's rules for its keys (X5, MO2, MO5, BM2, BM4, SQ4).
+
+use serde::{Deserialize, Serialize};
+
+use crate::key::{Features, KeyClass};
+use crate::limit::RateLimit;
+
+const DAY_MS: i64 = 86_400_000;
+
+/// The rules of one tenant. They bind keys already issued wherever the decision reads them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Policy {
+    /// Classes that the tenant's own admins have switched on (MO2).
+    pub switches: Features,
+    /// Member keys work only while the owner's last interactive login is this fresh; -1 switches
+    /// the rule off, 0 makes member keys unusable (SQ4).
+    pub owner_login_window_minutes: i64,
+    /// Living keys that one user may own (BM2).
+    pub max_keys_per_user: u32,
+    /// Rules for member keys.
+    pub member: ClassPolicy,
+    /// Rules for workspace keys.
+    pub workspace: ClassPolicy,
+    /// Rules for ingest keys.
+    pub ingest: ClassPolicy,
+    /// Limits on all member keys of one owner together.
+    pub owner_limits: Vec<RateLimit>,
+}
+
+/// The rules for one class of keys.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ClassPolicy {
+    /// Life of a key whose creator asked for none (MO5).
+    pub default_ttl_days: u32,
+    /// Longest life that may be asked for.
+    pub max_ttl_days: Option<u32>,
+    /// Whether "never" may be asked for (BM4).
+    pub never_expire: bool,
+    /// A secret older than this is refused until the key is rotated.
+    pub max_age_days: Option<u32>,
+    /// A key unused for this long is refused.
+    pub idle_days: Option<u32>,
+    /// Every new key needs an address condition.
+    pub required_cidrs: bool,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            switches: Features::default(),
+            owner_login_window_minutes: 14 * 24 * 60,
+            max_keys_per_user: 2,
+            member: ClassPolicy::default(),
+            workspace: ClassPolicy::default(),
+            ingest: ClassPolicy::default(),
+            owner_limits: Vec::new(),
+        }
+    }
+}
+
+impl Default for ClassPolicy {
+    fn default() -> Self {
+        Self {
+            default_ttl_days: 90,
+            max_ttl_days: None,
+            never_expire: true,
+            max_age_days: None,
+            idle_days: None,
+            required_cidrs: false,
+        }
+    }
+}
+
+/// How long a key shall live, as its creator put it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Validity {
+    /// As the policy says.
+    Default,
+    /// Until a moment, Unix milliseconds.
+    Until(i64),
+    /// For so many seconds from now.
+    Seconds(i64),
+    /// Without end.
+    Never,
+}
+
+/// Why a wished validity is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ValidityProblem {
+    /// The end is not in the future.
+    Past,
+    /// The end lies beyond the policy's longest life; holds the latest end allowed.
+    BeyondMaximum(i64),
+    /// The policy does not allow keys without end.
+    NeverForbidden,
+}
+
+impl Policy {
+    /// The rules for a class.
+    #[must_use]
+    pub fn class(&self, class: KeyClass) -> &ClassPolicy {
+        match class {
+            KeyClass::Member => &self.member,
+            KeyClass::Workspace => &self.workspace,
+            KeyClass::Ingest => &self.ingest,
+        }
+    }
+
+    /// Each thing wrong with the numbers, with the JSON pointer of its place.
+    #[must_use]
+    pub fn problems(&self) -> Vec<(String, String)> {
+        let mut problems = Vec::new();
+        if !(-1..=5_256_000).contains(&self.owner_login_window_minutes) {
+            problems.push((
+                "/owner_login_window_minutes".into(),
+                "must be -1 (off), 0 (keys unusable) or minutes up to 5256000 (ten years)".into(),
+            ));
+        }
+        for class in KeyClass::ALL {
+            let rules = self.class(class);
+            for (name, days) in [
+                ("default_ttl_days", Some(rules.default_ttl_days)),
+                ("max_ttl_days", rules.max_ttl_days),
+                ("max_age_days", rules.max_age_days),
+                ("idle_days", rules.idle_days),
+            ] {
+                if days.is_some_and(|days| days == 0 || days > 36_500) {
+                    let place = format!("/{}/{name}", class.as_str());
+                    problems.push((place, "must be from 1 to 36500 days".into()));
+                }
+            }
+            if rules.max_ttl_days.is_some_and(|max| max < rules.default_ttl_days) {
+                let place = format!("/{}/default_ttl_days", class.as_str());
+                problems.push((place, "must not exceed max_ttl_days".into()));
+            }
+        }
+        for (place, limit) in self.owner_limits.iter().enumerate() {
+            if let Some(problem) = limit.problem() {
+                problems.push((format!("/owner_limits/{place}"), problem.into()));
+            }
+        }
+        if self.owner_limits.len() > crate::limit::MAX_LIMITS {
+            problems.push(("/owner_limits".into(), "at most 8 limits".into()));
+        }
+        problems
+    }
+}
+
+impl ClassPolicy {
+    /// Turns a wish into the moment a key ends (`None` is never; KEY-8).
+    ///
+    /// # Errors
+    /// [`ValidityProblem`] when the wish lies in the past or beyond these rules.
+    pub fn resolve(&self, wish: Validity, now: i64) -> Result<Option<i64>, ValidityProblem> {
+        let latest = self.max_ttl_days.map(|days| now + i64::from(days) * DAY_MS);
+        let end = match wish {
+            Validity::Default => now + i64::from(self.default_ttl_days) * DAY_MS,
+            Validity::Until(end) => end,
+            Validity::Seconds(seconds) => now.saturating_add(seconds.saturating_mul(1000)),
+            Validity::Never if self.never_expire && latest.is_none() => return Ok(None),
+            Validity::Never => return Err(ValidityProblem::NeverForbidden),
+        };
+        if end <= now {
+            return Err(ValidityProblem::Past);
+        }
+        match latest {
+            Some(latest) if end > latest => Err(ValidityProblem::BeyondMaximum(latest)),
+            _ => Ok(Some(end)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: i64 = 1_000_000 * DAY_MS / 1000;
+
+    #[test]
+    fn mo_5_default_life_is_ninety_days() {
+        let end = ClassPolicy::default().resolve(Validity::Default, NOW);
+        assert_eq!(end, Ok(Some(NOW + 90 * DAY_MS)));
+    }
+
+    #[test]
+    fn bm_4_key_8_wishes_within_and_beyond_policy() {
+        let open = ClassPolicy::default();
+        let closed =
+            ClassPolicy { max_ttl_days: Some(30), default_ttl_days: 30, never_expire: false, ..open.clone() };
+        assert_eq!(open.resolve(Validity::Never, NOW), Ok(None));
+        assert_eq!(closed.resolve(Validity::Never, NOW), Err(ValidityProblem::NeverForbidden));
+        let latest = NOW + 30 * DAY_MS;
+        assert_eq!(closed.resolve(Validity::Until(latest), NOW), Ok(Some(latest)));
+        assert_eq!(
+            closed.resolve(Validity::Until(latest + 1), NOW),
+            Err(ValidityProblem::BeyondMaximum(latest))
+        );
+        assert_eq!(open.resolve(Validity::Until(NOW), NOW), Err(ValidityProblem::Past));
+        assert_eq!(open.resolve(Validity::Seconds(-5), NOW), Err(ValidityProblem::Past));
+        assert_eq!(open.resolve(Validity::Seconds(i64::MAX), NOW), Ok(Some(i64::MAX)));
+    }
+
+    #[test]
+    fn problems_name_their_place() {
+        assert!(Policy::default().problems().is_empty());
+        let mut policy = Policy { owner_login_window_minutes: -2, ..Policy::default() };
+        policy.member.max_ttl_days = Some(10);
+        policy.ingest.idle_days = Some(0);
+        let places: Vec<_> = policy.problems().into_iter().map(|(place, _)| place).collect();
+        assert_eq!(places, ["/owner_login_window_minutes", "/member/default_ttl_days", "/ingest/idle_days"]);
+    }
+}
