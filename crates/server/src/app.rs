@@ -1,0 +1,379 @@
+//! The application: what every handler and job shares, and the one way to write.
+
+use std::collections::{BTreeMap, HashSet};
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use keyward_core::right::{Right, RightSet};
+use keyward_core::token::AccessKey;
+use serde::{Deserialize, Serialize};
+use tokio::runtime::Handle;
+
+use crate::audit::{self, Audited, Event, Outcome};
+use crate::clock::Clock;
+use crate::config::Settings;
+use crate::error::{Error, Result};
+use crate::http::metrics::Metrics;
+use crate::logging::LogLevels;
+use crate::seal::{self, RootKey};
+use crate::store::idempotency::{self, IdempotencyKey};
+use crate::store::{Conn, Db, Transaction, changes};
+use crate::verify::facts::{self, Grant, TenantRecord};
+use crate::verify::Verifier;
+
+/// What every handler and job shares.
+pub(crate) struct App {
+    pub(crate) db: Db,
+    pub(crate) clock: Clock,
+    pub(crate) settings: Settings,
+    /// Where management, jobs and the database live.
+    pub(crate) control: Handle,
+    pub(crate) rights: KnownRights,
+    pub(crate) root_key: RootKey,
+    pub(crate) verifier: Verifier,
+    pub(crate) metrics: Metrics,
+    pub(crate) log_levels: LogLevels,
+    pub(crate) failures: crate::verify::limits::FailureThrottle,
+    pub(crate) refusals: Refusals,
+    /// There is a primary tenant; until then only health and setup answer (OPS-1).
+    pub(crate) set_up: AtomicBool,
+    /// The server is shutting down: not ready any more (R6).
+    pub(crate) draining: AtomicBool,
+    /// Changes of this node, already applied, that the feed will show once more.
+    pub(crate) own_changes: Mutex<HashSet<i64>>,
+}
+
+/// Rights that the hot routes ask about, parsed once.
+pub(crate) struct KnownRights {
+    pub(crate) verify_call: Right,
+    pub(crate) verify_explain: Right,
+    pub(crate) enter_tenants: Right,
+}
+
+impl Default for KnownRights {
+    fn default() -> Self {
+        let right = |text: &str| text.parse().expect("a constant right parses");
+        Self {
+            verify_call: right("verify:call"),
+            verify_explain: right("verify:explain"),
+            enter_tenants: right("instance/tenants:enter"),
+        }
+    }
+}
+
+/// Who acts.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(crate) struct Principal {
+    /// `user`, `workspace` or `system`.
+    pub(crate) kind: String,
+    /// User id, key id of a workspace key, or the name of the command.
+    pub(crate) id: String,
+    /// User name or label at the time.
+    pub(crate) label: String,
+}
+
+/// Where a request came from.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Call {
+    pub(crate) request_id: String,
+    pub(crate) address: Option<IpAddr>,
+    pub(crate) agent: Option<String>,
+}
+
+/// A principal with what it may do, in one tenant, for one request.
+#[derive(Clone, Debug)]
+pub(crate) struct Actor {
+    /// The tenant that is acted on.
+    pub(crate) tenant_id: String,
+    pub(crate) principal: Principal,
+    pub(crate) key_id: Option<String>,
+    /// The credential, for looking its rights up again.
+    pub(crate) access_key: Option<AccessKey>,
+    /// What it may do in `tenant_id`.
+    pub(crate) rights: Arc<RightSet>,
+    /// An operator who entered a tenant that is not its own.
+    pub(crate) visiting: bool,
+    /// Changes up to this one are in `rights`.
+    pub(crate) as_of: i64,
+    pub(crate) call: Call,
+    /// Nothing shall be kept: tell only whether it would work.
+    pub(crate) validate_only: bool,
+    pub(crate) idempotency: Option<IdempotencyKey>,
+    /// The version that the caller has seen.
+    pub(crate) if_match: Option<i64>,
+}
+
+impl Actor {
+    /// A local command of the operating system's user, with every right (OPS-2).
+    pub(crate) fn local(tenant: &str, command: &str) -> Self {
+        let instance: Right = "instance/**:*".parse().expect("a constant right parses");
+        let rights = RightSet::everything().iter().cloned().chain([instance]).collect();
+        Self {
+            tenant_id: tenant.into(),
+            principal: Principal { kind: "system".into(), id: command.into(), label: command.into() },
+            key_id: None,
+            access_key: None,
+            rights: Arc::new(rights),
+            visiting: false,
+            as_of: i64::MAX,
+            call: Call { request_id: format!("local-{}", crate::random::hex::<8>()), ..Call::default() },
+            validate_only: false,
+            idempotency: None,
+            if_match: None,
+        }
+    }
+
+    /// The id of the user who acts, if it is one.
+    pub(crate) fn user_id(&self) -> Option<&str> {
+        (self.principal.kind == "user" && !self.visiting).then_some(self.principal.id.as_str())
+    }
+
+    /// Whether the right is held.
+    pub(crate) fn may(&self, right: &str) -> bool {
+        right.parse().is_ok_and(|right| self.rights.covers(&right))
+    }
+
+    /// Refuses unless the version is the one that the caller has seen (`If-Match`).
+    pub(crate) fn check_version(&self, version: i64) -> Result<()> {
+        match self.if_match {
+            Some(seen) if seen != version => Err(Error::StaleVersion),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// An open transaction of one actor in one tenant.
+pub(crate) struct Tx<'a> {
+    transaction: Transaction,
+    pub(crate) actor: &'a Actor,
+    /// The actor's rights as they are inside this transaction.
+    pub(crate) rights: Arc<RightSet>,
+    pub(crate) now: i64,
+}
+
+impl Tx<'_> {
+    /// The connection, for store functions.
+    pub(crate) fn conn(&mut self) -> &mut Conn {
+        self.transaction.conn()
+    }
+
+    /// The tenant that is acted on.
+    pub(crate) fn tenant(&self) -> &str {
+        &self.actor.tenant_id
+    }
+
+    /// The tenant's facts as they are inside this transaction.
+    pub(crate) async fn directory(&mut self) -> Result<TenantRecord> {
+        let id = self.tenant().parse().map_err(Error::internal)?;
+        facts::load_tenant(self.conn(), id, 0).await?.ok_or(Error::NotFound)
+    }
+
+    /// Nobody gives what they do not hold (AZ-5), nobody edits their betters (AZ-6).
+    pub(crate) fn must_cover(&self, rights: &RightSet, code: &'static str, what: &str) -> Result<()> {
+        match rights.iter().find(|right| !self.rights.covers(right)) {
+            None => Ok(()),
+            Some(right) => Err(Error::forbidden(code, format!("{what}, and you do not hold {right}"))),
+        }
+    }
+
+    /// Refuses unless the right is held inside this transaction.
+    pub(crate) fn must_hold(&self, right: &str) -> Result<()> {
+        let right: Right = right.parse().map_err(Error::internal)?;
+        if self.rights.covers(&right) {
+            return Ok(());
+        }
+        Err(Error::forbidden("insufficient_rights", format!("this needs the right {right}")))
+    }
+}
+
+impl App {
+    /// The only way to write: begin, change, audit, feed, commit, apply to the own cache.
+    ///
+    /// The actor's rights are looked up again inside the transaction if anything about it changed
+    /// since it was authenticated, so that check and act are one (AZ-10).
+    ///
+    /// # Errors
+    /// Whatever `work` refuses with, and `Error::Outage` when the database cannot be used. Either
+    /// way nothing has changed.
+    pub(crate) async fn write<T>(
+        &self, actor: &Actor, work: impl AsyncFnOnce(&mut Tx<'_>) -> Result<Audited<T>>,
+    ) -> Result<T> {
+        let deadline = self.settings.database.timeout * 2;
+        tokio::time::timeout(deadline, self.write_unbounded(actor, work)).await.map_err(Error::outage)?
+    }
+
+    async fn write_unbounded<T>(
+        &self, actor: &Actor, work: impl AsyncFnOnce(&mut Tx<'_>) -> Result<Audited<T>>,
+    ) -> Result<T> {
+        let mut transaction = self.db.begin().await?;
+        transaction.lock_tenant(&actor.tenant_id).await?;
+        let rights = self.live_rights(transaction.conn(), actor).await?;
+        let now = self.clock.unix_ms();
+        let mut tx = Tx { transaction, actor, rights, now };
+        let audited = match work(&mut tx).await {
+            Ok(audited) => audited,
+            Err(error) => {
+                tx.transaction.rollback().await?;
+                return Err(error);
+            }
+        };
+        if actor.validate_only {
+            tx.transaction.rollback().await?;
+            return Ok(audited.value);
+        }
+        let first = self.record(&mut tx, audited.events, &audited.changes).await?;
+        if let Some(key) = &actor.idempotency {
+            idempotency::mark_committed(tx.conn(), key).await?;
+        }
+        tx.transaction.commit().await?;
+        let mut own = self.own_changes.lock().expect("never poisoned");
+        for (seq, change) in (first..).zip(&audited.changes) {
+            self.verifier.cache.apply(change);
+            own.insert(seq);
+        }
+        drop(own);
+        if audited.changes.iter().any(|change| change.kind == changes::ChangeKind::Pepper) {
+            self.reload_peppers(&mut self.db.read().await?).await?;
+        }
+        Ok(audited.value)
+    }
+
+    /// Appends audit rows and feed entries. The row of the change clock is locked from here to
+    /// the commit, which orders both.
+    async fn record(&self, tx: &mut Tx<'_>, events: Vec<Event>, touched: &[changes::Change]) -> Result<i64> {
+        let (actor, now) = (tx.actor, tx.now);
+        let count = i64::try_from(touched.len()).map_err(Error::internal)?;
+        let first = changes::advance(tx.conn(), count).await? + 1;
+        for (seq, change) in (first..).zip(touched) {
+            changes::append(tx.conn(), seq, now, change).await?;
+        }
+        for event in events {
+            audit::append(tx.conn(), actor, event, now).await?;
+        }
+        if count > 0 {
+            tx.transaction.notify().await?;
+        }
+        Ok(first)
+    }
+
+    /// The actor's rights, looked up again if anything about it changed since.
+    async fn live_rights(&self, conn: &mut Conn, actor: &Actor) -> Result<Arc<RightSet>> {
+        let Some(access_key) = actor.access_key else { return Ok(actor.rights.clone()) };
+        if actor.visiting {
+            return Ok(actor.rights.clone());
+        }
+        let subjects = [access_key.digits(), actor.principal.id.as_str()];
+        if !changes::touched(conn, &actor.tenant_id, subjects, actor.as_of).await? {
+            return Ok(actor.rights.clone());
+        }
+        let gone = || Error::Unauthenticated("invalid_key");
+        let key = facts::load_key(conn, access_key, 0).await?.ok_or_else(gone)?;
+        let tenant = facts::load_tenant(conn, key.tenant_id, 0).await?.ok_or_else(gone)?;
+        let owner = match key.owner_id {
+            Some(owner) => facts::load_user(conn, key.tenant_id, owner, 0).await?,
+            None => None,
+        };
+        let usable = key.key.switch == keyward_core::key::Switch::On
+            && !tenant.tenant.suspended
+            && tenant.tenant.allows(key.key.class)
+            && owner.as_ref().is_none_or(|o| o.owner.state == keyward_core::key::OwnerState::Active);
+        if !usable {
+            return Err(gone());
+        }
+        let grant = owner.as_ref().map_or(&key.grant, |owner| &owner.grant);
+        let effective = tenant.effective(key.key.class, key.scopes.as_ref(), grant);
+        Ok(Arc::new(effective.rights.clone()))
+    }
+
+    /// A connection for reading.
+    pub(crate) async fn read(&self) -> Result<Conn> {
+        let deadline = self.settings.database.timeout;
+        tokio::time::timeout(deadline, self.db.read()).await.map_err(Error::outage)?
+    }
+
+    /// Reads the peppers again.
+    pub(crate) async fn reload_peppers(&self, conn: &mut Conn) -> Result<()> {
+        let peppers = seal::load_peppers(&self.root_key, conn).await?;
+        self.verifier.peppers.store(Arc::new(peppers));
+        Ok(())
+    }
+
+    /// Whether the instance has its first administrator; asked of the database until it has.
+    pub(crate) async fn is_set_up(&self) -> Result<bool> {
+        if self.set_up.load(Ordering::Acquire) {
+            return Ok(true);
+        }
+        let mut conn = self.read().await?;
+        let set_up = crate::store::tenants::find_primary(&mut conn).await?.is_some();
+        self.set_up.store(set_up, Ordering::Release);
+        Ok(set_up)
+    }
+
+    /// The rights that a grant gives in the tenant of the transaction.
+    pub(crate) fn rights_of(directory: &TenantRecord, roles: &[String], groups: &[String]) -> Result<RightSet> {
+        let parse = |list: &[String]| list.join(",");
+        let grant = Grant {
+            roles: facts::split_ids(Some(&parse(roles)))?,
+            groups: facts::split_ids(Some(&parse(groups)))?,
+        };
+        Ok(directory.rights_of(&grant))
+    }
+}
+
+/// Refused attempts that wait to be audited: bounded in number and merged, so that an attacker
+/// cannot fill the log (AUD-1).
+#[derive(Default)]
+pub(crate) struct Refusals {
+    waiting: Mutex<BTreeMap<RefusalKey, (Actor, Event, u64)>>,
+}
+
+type RefusalKey = (String, String, &'static str, String);
+
+impl Refusals {
+    /// Different refusals that wait at once; more are counted only.
+    const MOST: usize = 1000;
+
+    /// Notes that `actor` was refused `action`.
+    pub(crate) fn note(&self, actor: &Actor, action: &'static str, code: &str) {
+        let key = (actor.tenant_id.clone(), actor.principal.id.clone(), action, code.to_owned());
+        let mut waiting = self.waiting.lock().expect("no code panics while it notes");
+        if let Some((_, _, count)) = waiting.get_mut(&key) {
+            *count += 1;
+        } else if waiting.len() < Self::MOST {
+            let mut event = Event::new(action, "operation", action, action).reason(Some(code));
+            event.outcome = Outcome::Refused;
+            waiting.insert(key, (actor.clone(), event, 1));
+        }
+    }
+
+    /// Takes what waits.
+    pub(crate) fn take(&self) -> Vec<(Actor, Event)> {
+        let waiting = std::mem::take(&mut *self.waiting.lock().expect("no code panics while it notes"));
+        waiting
+            .into_values()
+            .map(|(actor, mut event, count)| {
+                event.after = Some(serde_json::json!({ "attempts": count }));
+                (actor, event)
+            })
+            .collect()
+    }
+}
+
+impl App {
+    /// Writes the refusals that wait.
+    pub(crate) async fn flush_refusals(&self) -> Result<()> {
+        for (mut actor, event) in self.refusals.take() {
+            // A refusal is about who tried, not about what they may do now.
+            actor.access_key = None;
+            actor.validate_only = false;
+            actor.idempotency = None;
+            self.write(&actor, async |_| Ok(Audited::new((), event))).await?;
+        }
+        Ok(())
+    }
+}
+
+/// How often refusals are written.
+pub(crate) const REFUSAL_FLUSH: Duration = Duration::from_secs(5);

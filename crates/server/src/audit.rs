@@ -1,0 +1,286 @@
+//! The audit trail (AUD-1 to AUD-5): what an event is, and how events form a chain.
+//!
+//! Each event is kept as the JSON text that was hashed; its hash covers the hash before it. The
+//! chain is per tenant, so that a tenant can check and export its own.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use crate::app::{Actor, Principal};
+use crate::clock::rfc3339;
+use crate::error::Result;
+use crate::random::to_hex;
+use crate::store::audit::AuditRow;
+use crate::store::changes::{Change, ChangeKind};
+use crate::store::{Conn, audit};
+
+/// What an event is about.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Target {
+    /// `key`, `user`, `group`, `role`, `tenant`, `policy`, `pepper`, …
+    pub(crate) kind: String,
+    /// Its id.
+    pub(crate) id: String,
+    /// Its name at the time.
+    pub(crate) label: String,
+}
+
+/// How it ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Outcome {
+    /// Done.
+    Success,
+    /// Refused: the actor may not.
+    Refused,
+}
+
+impl Outcome {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::Refused => "refused",
+        }
+    }
+}
+
+/// An event before it has a place in the chain. `before` and `after` never hold secrets.
+#[derive(Clone, Debug)]
+pub(crate) struct Event {
+    pub(crate) action: &'static str,
+    pub(crate) target: Target,
+    pub(crate) outcome: Outcome,
+    pub(crate) reason: Option<String>,
+    pub(crate) before: Option<Value>,
+    pub(crate) after: Option<Value>,
+}
+
+impl Event {
+    /// A successful change, or a successful look at something sensitive.
+    pub(crate) fn new(action: &'static str, kind: &str, id: &str, label: &str) -> Self {
+        Self {
+            action,
+            target: Target { kind: kind.into(), id: id.into(), label: label.into() },
+            outcome: Outcome::Success,
+            reason: None,
+            before: None,
+            after: None,
+        }
+    }
+
+    /// The same with the object as it was.
+    pub(crate) fn before(mut self, object: &impl Serialize) -> Self {
+        self.before = serde_json::to_value(object).ok();
+        self
+    }
+
+    /// The same with the object as it is now.
+    pub(crate) fn after(mut self, object: &impl Serialize) -> Self {
+        self.after = serde_json::to_value(object).ok();
+        self
+    }
+
+    /// The same with the reason that was given.
+    pub(crate) fn reason(mut self, reason: Option<&str>) -> Self {
+        self.reason = reason.map(Into::into);
+        self
+    }
+}
+
+/// An event in the chain, as the API shows it and as its hash covers it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Recorded {
+    pub(crate) id: String,
+    pub(crate) seq: i64,
+    pub(crate) tenant_id: String,
+    pub(crate) at: String,
+    pub(crate) actor: Principal,
+    pub(crate) key_id: Option<String>,
+    pub(crate) action: String,
+    pub(crate) target: Target,
+    pub(crate) outcome: Outcome,
+    pub(crate) reason: Option<String>,
+    pub(crate) before: Option<Value>,
+    pub(crate) after: Option<Value>,
+    pub(crate) request_id: String,
+    pub(crate) address: Option<String>,
+    pub(crate) agent: Option<String>,
+}
+
+/// The value of a change together with its audit events: what `App::write` insists on, so that an
+/// unaudited change does not compile.
+#[derive(Debug)]
+pub(crate) struct Audited<T> {
+    pub(crate) value: T,
+    pub(crate) events: Vec<Event>,
+    pub(crate) changes: Vec<Change>,
+}
+
+impl<T> Audited<T> {
+    /// One event for the change.
+    pub(crate) fn new(value: T, event: Event) -> Self {
+        Self { value, events: vec![event], changes: Vec::new() }
+    }
+
+    /// Several events; an operation that found nothing to change may have none.
+    pub(crate) fn many(value: T, events: Vec<Event>) -> Self {
+        Self { value, events, changes: Vec::new() }
+    }
+
+    /// Facts of a key changed; `access_key` is its 16 characters.
+    pub(crate) fn touches_key(mut self, tenant: &str, access_key: &str) -> Self {
+        self.push(ChangeKind::Key, tenant, access_key);
+        self
+    }
+
+    /// Facts of a user changed.
+    pub(crate) fn touches_user(mut self, tenant: &str, user: &str) -> Self {
+        self.push(ChangeKind::User, tenant, user);
+        self
+    }
+
+    /// State, policy, roles or groups of a tenant changed.
+    pub(crate) fn touches_tenant(mut self, tenant: &str) -> Self {
+        self.push(ChangeKind::Tenant, tenant, tenant);
+        self
+    }
+
+    /// The peppers changed.
+    pub(crate) fn touches_peppers(mut self) -> Self {
+        self.push(ChangeKind::Pepper, crate::seal::INSTANCE, crate::seal::INSTANCE);
+        self
+    }
+
+    fn push(&mut self, kind: ChangeKind, tenant: &str, subject: &str) {
+        self.changes.push(Change { kind, tenant_id: tenant.into(), subject: subject.into() });
+    }
+}
+
+/// Puts an event at the end of its tenant's chain. The caller holds the lock of the change clock.
+pub(crate) async fn append(conn: &mut Conn, actor: &Actor, event: Event, now: i64) -> Result<()> {
+    let tenant = &actor.tenant_id;
+    let (seq, previous_hash) = match audit::head(conn, tenant).await? {
+        Some((seq, hash)) => (seq + 1, hash),
+        None => (1, String::new()),
+    };
+    let recorded = Recorded {
+        id: event_id(now, seq),
+        seq,
+        tenant_id: tenant.clone(),
+        at: rfc3339(now),
+        actor: actor.principal.clone(),
+        key_id: actor.key_id.clone(),
+        action: event.action.into(),
+        target: event.target,
+        outcome: event.outcome,
+        reason: event.reason,
+        before: event.before,
+        after: event.after,
+        request_id: actor.call.request_id.clone(),
+        address: actor.call.address.map(|address| address.to_string()),
+        agent: actor.call.agent.clone(),
+    };
+    let body = serde_json::to_string(&recorded).map_err(crate::error::Error::internal)?;
+    let row = AuditRow {
+        tenant_id: tenant.clone(),
+        seq,
+        at: now,
+        action: recorded.action,
+        outcome: recorded.outcome.as_str().into(),
+        actor_id: recorded.actor.id,
+        target_id: recorded.target.id,
+        hash: chain_hash(&previous_hash, &body),
+        previous_hash,
+        body,
+    };
+    audit::append(conn, &row).await
+}
+
+/// The id of an event holds its number, so that a look-up needs no index of its own.
+fn event_id(at: i64, seq: i64) -> String {
+    let bits = (u128::try_from(at).unwrap_or(0) << 80)
+        | (0x8 << 76)
+        | (0x2 << 62)
+        | u128::try_from(seq).unwrap_or(0) & ((1 << 62) - 1);
+    keyward_core::id::EventId::from_u128(bits).to_string()
+}
+
+/// The number inside an event id.
+pub(crate) fn seq_of(id: &str) -> Option<i64> {
+    let id: keyward_core::id::EventId = id.parse().ok()?;
+    i64::try_from(id.as_u128() & ((1 << 62) - 1)).ok()
+}
+
+/// SHA-256 over the hash before and the text of the event.
+pub(crate) fn chain_hash(previous: &str, body: &str) -> String {
+    let mut hash = Sha256::new();
+    hash.update(previous.as_bytes());
+    hash.update(b"\n");
+    hash.update(body.as_bytes());
+    to_hex(&hash.finalize())
+}
+
+/// The outcome of checking a chain.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
+pub(crate) struct Verification {
+    /// Whether every event stands where and as it was written.
+    pub(crate) ok: bool,
+    /// Events looked at.
+    pub(crate) checked: i64,
+    /// Number of the first event that is not as it was written.
+    pub(crate) first_bad_seq: Option<i64>,
+    /// What is wrong with it.
+    pub(crate) reason: Option<String>,
+    /// Hash of the last event: compare it with an external checkpoint to notice a cut tail.
+    pub(crate) head: Option<String>,
+}
+
+/// Checks the whole chain of a tenant, in pages.
+pub(crate) async fn verify_chain(conn: &mut Conn, tenant: &str) -> Result<Verification> {
+    let (mut seq, mut hash) = (0, String::new());
+    loop {
+        let rows = audit::chain(conn, tenant, seq, 1000).await?;
+        if rows.is_empty() {
+            let head = (seq > 0).then_some(hash);
+            return Ok(Verification { ok: true, checked: seq, first_bad_seq: None, reason: None, head });
+        }
+        for row in rows {
+            if let Some(reason) = fault(&row, seq, &hash) {
+                return Ok(Verification {
+                    ok: false,
+                    checked: seq,
+                    first_bad_seq: Some(seq + 1),
+                    reason: Some(reason.into()),
+                    head: None,
+                });
+            }
+            seq = row.seq;
+            hash = row.hash;
+        }
+    }
+}
+
+/// What is wrong with a row that should follow event `last` with this hash.
+fn fault(row: &AuditRow, last: i64, hash: &str) -> Option<&'static str> {
+    if row.seq != last + 1 {
+        return Some("the event is missing");
+    }
+    if row.previous_hash != hash {
+        return Some("the event does not follow the one before it");
+    }
+    if row.hash != chain_hash(&row.previous_hash, &row.body) {
+        return Some("the event was altered");
+    }
+    let Ok(body) = serde_json::from_str::<Recorded>(&row.body) else {
+        return Some("the event cannot be read");
+    };
+    let same = body.seq == row.seq
+        && body.tenant_id == row.tenant_id
+        && body.at == rfc3339(row.at)
+        && body.action == row.action
+        && body.outcome.as_str() == row.outcome
+        && body.actor.id == row.actor_id
+        && body.target.id == row.target_id;
+    (!same).then_some("the columns of the event were altered")
+}

@@ -1,0 +1,232 @@
+//! How one value is read: each function says what it expects, whatever it was given.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use http::{HeaderName, Uri, header};
+use ipnet::IpNet;
+use serde::de::{Error, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+use tracing_subscriber::EnvFilter;
+
+use super::settings::{LogFormat, OnDatabaseLoss, SecretUrl};
+use super::span;
+
+/// Beginnings of credentials that are not keys (access key, trusted, session, refresh).
+const RESERVED_PREFIXES: [&str; 4] = ["kwa", "kwt", "kws", "kwr"];
+const LONGEST_LOSS: Duration = Duration::from_secs(300);
+
+/// Reads a text with one parse function; any other type is told the same expectation.
+struct Text<T> {
+    expected: &'static str,
+    parse: fn(&str) -> Result<T, String>,
+}
+
+impl<T> Visitor<'_> for Text<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.expected)
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<T, E> {
+        (self.parse)(text).map_err(|reason| E::custom(format!("{reason}, expected {}", self.expected)))
+    }
+}
+
+fn text<'de, D: Deserializer<'de>, T>(
+    deserializer: D,
+    expected: &'static str,
+    parse: fn(&str) -> Result<T, String>,
+) -> Result<T, D::Error> {
+    deserializer.deserialize_str(Text { expected, parse })
+}
+
+fn invalid(text: &str) -> String {
+    format!("invalid value {text:?}")
+}
+
+/// Empty means "not set".
+fn optional<T>(text: &str, parse: impl Fn(&str) -> Result<T, String>) -> Result<Option<T>, String> {
+    if text.is_empty() { Ok(None) } else { parse(text).map(Some) }
+}
+
+pub(super) fn path<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PathBuf, D::Error> {
+    text(deserializer, "the path of a directory", |text| {
+        optional(text, |text| Ok(PathBuf::from(text)))?.ok_or_else(|| invalid(text))
+    })
+}
+
+pub(super) fn optional_path<'de, D>(deserializer: D) -> Result<Option<PathBuf>, D::Error>
+where
+    D: Deserializer<'de>,
+{
+    text(deserializer, "the path of a file, or \"\"", |text| optional(text, |text| Ok(PathBuf::from(text))))
+}
+
+pub(super) fn optional_text<'de, D>(deserializer: D) -> Result<Option<String>, D::Error>
+where
+    D: Deserializer<'de>,
+{
+    text(deserializer, "a text", |text| optional(text, |text| Ok(text.to_owned())))
+}
+
+fn parse_address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| invalid(text))
+}
+
+pub(super) fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
+    text(deserializer, "an IP address and a port, such as 127.0.0.1:8700", parse_address)
+}
+
+pub(super) fn optional_address<'de, D>(deserializer: D) -> Result<Option<SocketAddr>, D::Error>
+where
+    D: Deserializer<'de>,
+{
+    text(deserializer, "an IP address and a port, such as 127.0.0.1:8701, or \"\"", |text| {
+        optional(text, parse_address)
+    })
+}
+
+pub(super) fn public_url<'de, D>(deserializer: D) -> Result<Option<String>, D::Error>
+where
+    D: Deserializer<'de>,
+{
+    let expected = "an address such as https://keys.example.org, without user, query or fragment";
+    text(deserializer, expected, |text| optional(text, parse_public_url))
+}
+
+fn parse_public_url(text: &str) -> Result<String, String> {
+    // What stands before an @ may be a password, so such an address is not repeated.
+    let has_user = text.contains('@');
+    let refused = || {
+        if has_user { "invalid value".to_owned() } else { invalid(text) }
+    };
+    let uri: Uri = text.parse().map_err(|_| refused())?;
+    let is_http = matches!(uri.scheme_str(), Some("http" | "https"));
+    let has_host = uri.host().is_some_and(|host| !host.is_empty());
+    if !is_http || !has_host || has_user || text.contains(['?', '#']) {
+        return Err(refused());
+    }
+    Ok(text.trim_end_matches('/').to_owned())
+}
+
+pub(super) fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    text(deserializer, span::EXPECTED, |text| span::parse(text).ok_or_else(|| invalid(text)))
+}
+
+/// A list element of its own type, so that an error carries the element's index.
+struct Network(IpNet);
+
+impl<'de> Deserialize<'de> for Network {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        text(deserializer, "a network such as 10.0.0.0/8 or 10.1.2.3/32", parse_network)
+    }
+}
+
+fn parse_network(text: &str) -> Result<Network, String> {
+    let network: IpNet = text.parse().map_err(|_| invalid(text))?;
+    if network.trunc() != network {
+        return Err(format!("{text} has host bits set; its network is {}", network.trunc()));
+    }
+    Ok(Network(network))
+}
+
+pub(super) fn networks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<IpNet>, D::Error> {
+    let networks = Vec::<Network>::deserialize(deserializer)?;
+    Ok(networks.into_iter().map(|network| network.0).collect())
+}
+
+pub(super) fn api_key_header<'de, D>(deserializer: D) -> Result<HeaderName, D::Error>
+where
+    D: Deserializer<'de>,
+{
+    let expected = "the name of a header that has no other use, such as X-API-Key";
+    text(deserializer, expected, |text| {
+        let name: HeaderName = text.parse().map_err(|_| invalid(text))?;
+        let taken = [header::AUTHORIZATION, header::COOKIE, header::HOST, header::CONTENT_TYPE];
+        if taken.contains(&name) { Err(invalid(text)) } else { Ok(name) }
+    })
+}
+
+/// Never repeats what it was given: a mistyped address may hold the password.
+pub(super) fn database_url<'de, D>(deserializer: D) -> Result<Option<SecretUrl>, D::Error>
+where
+    D: Deserializer<'de>,
+{
+    let schemes = ["postgres://", "postgresql://", "sqlite:"];
+    match Value::deserialize(deserializer)? {
+        Value::String(url) if url.is_empty() => Ok(None),
+        Value::String(url) if schemes.iter().any(|scheme| url.starts_with(scheme)) => {
+            Ok(Some(SecretUrl::new(url)))
+        }
+        _ => Err(D::Error::custom(
+            "invalid value (not shown), expected postgres://…, postgresql://…, sqlite:… or \"\"",
+        )),
+    }
+}
+
+pub(super) fn log_filter<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    text(deserializer, "levels such as info,keyward::verify=debug", |text| {
+        if text.trim().is_empty() {
+            return Err(invalid(text));
+        }
+        EnvFilter::try_new(text).map(|_| text.to_owned()).map_err(|_| invalid(text))
+    })
+}
+
+pub(super) fn log_format<'de, D: Deserializer<'de>>(deserializer: D) -> Result<LogFormat, D::Error> {
+    text(deserializer, "json or text", |text| match text {
+        "json" => Ok(LogFormat::Json),
+        "text" => Ok(LogFormat::Text),
+        _ => Err(invalid(text)),
+    })
+}
+
+pub(super) fn on_database_loss<'de, D>(deserializer: D) -> Result<OnDatabaseLoss, D::Error>
+where
+    D: Deserializer<'de>,
+{
+    let expected = "deny, or serve_for and a duration from 0s to 5m, such as serve_for 10s";
+    text(deserializer, expected, |text| parse_loss(text).ok_or_else(|| invalid(text)))
+}
+
+fn parse_loss(text: &str) -> Option<OnDatabaseLoss> {
+    if text == "deny" {
+        return Some(OnDatabaseLoss::Deny);
+    }
+    let time = span::parse(text.strip_prefix("serve_for ")?.trim_start())?;
+    (time <= LONGEST_LOSS).then_some(OnDatabaseLoss::ServeFor(time))
+}
+
+/// A list element of its own type, so that an error carries the element's index.
+struct Prefix(String);
+
+impl<'de> Deserialize<'de> for Prefix {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        text(deserializer, "2 to 8 characters a-z and 0-9", parse_prefix).map(Prefix)
+    }
+}
+
+fn parse_prefix(text: &str) -> Result<String, String> {
+    let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    if !(2..=8).contains(&text.len()) || !text.bytes().all(is_plain) {
+        return Err(invalid(text));
+    }
+    if RESERVED_PREFIXES.contains(&text) {
+        return Err(format!("{text} is reserved for another kind of credential"));
+    }
+    Ok(text.to_owned())
+}
+
+pub(super) fn prefix<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    Prefix::deserialize(deserializer).map(|prefix| prefix.0)
+}
+
+pub(super) fn prefixes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let prefixes = Vec::<Prefix>::deserialize(deserializer)?;
+    Ok(prefixes.into_iter().map(|prefix| prefix.0).collect())
+}

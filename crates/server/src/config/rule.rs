@@ -1,0 +1,75 @@
+//! What must hold between several values, and what is unsafe.
+
+use std::collections::BTreeMap;
+
+use super::settings::Settings;
+
+/// A key and what is wrong with it.
+pub(super) type Breach = (&'static str, String);
+
+/// Checks all rules; `insecure_listen` is the operator's word that something else encrypts.
+pub(super) fn check(settings: &Settings, insecure_listen: bool) -> Vec<Breach> {
+    let mut breaches = vec![];
+    breaches.extend(unsafe_listen(settings, insecure_listen));
+    breaches.extend(half_tls(settings));
+    breaches.extend(shared_listen(settings));
+    breaches.extend(two_root_keys(settings));
+    breaches.extend(repeated_prefixes(settings));
+    breaches
+}
+
+fn unsafe_listen(settings: &Settings, insecure_listen: bool) -> Option<Breach> {
+    let listen = settings.server.listen;
+    let is_local = listen.ip().to_canonical().is_loopback();
+    if is_local || insecure_listen || settings.server.tls.pair().is_some() {
+        return None;
+    }
+    let problem = format!(
+        "{listen} can be reached from other machines and would carry keys unencrypted; set \
+         server.tls.cert_file and server.tls.key_file, listen on 127.0.0.1, or start with \
+         --insecure-listen if a proxy on the same trusted network encrypts"
+    );
+    Some(("server.listen", problem))
+}
+
+fn half_tls(settings: &Settings) -> Option<Breach> {
+    let tls = &settings.server.tls;
+    let (cert, key) = ("server.tls.cert_file", "server.tls.key_file");
+    match (&tls.cert_file, &tls.key_file) {
+        (Some(_), None) => Some((cert, format!("given without {key}; give both or none"))),
+        (None, Some(_)) => Some((key, format!("given without {cert}; give both or none"))),
+        _ => None,
+    }
+}
+
+fn shared_listen(settings: &Settings) -> Option<Breach> {
+    let listen = settings.server.listen;
+    let is_shared = settings.metrics.listen == Some(listen) && listen.port() != 0;
+    is_shared.then(|| ("metrics.listen", "expected another address than server.listen".to_owned()))
+}
+
+fn two_root_keys(settings: &Settings) -> Option<Breach> {
+    let root_key = &settings.root_key;
+    let is_both = root_key.file.is_some() && root_key.command.is_some();
+    is_both.then(|| ("root_key.command", "given besides root_key.file; give one".to_owned()))
+}
+
+fn repeated_prefixes(settings: &Settings) -> Vec<Breach> {
+    let prefixes = &settings.keys.prefixes;
+    let current = [
+        ("keys.prefixes.member", &prefixes.member),
+        ("keys.prefixes.workspace", &prefixes.workspace),
+        ("keys.prefixes.ingest", &prefixes.ingest),
+    ];
+    let accepted = settings.keys.accepted_prefixes.iter();
+    let mut first_use = BTreeMap::new();
+    let mut breaches = vec![];
+    for (key, prefix) in current.into_iter().chain(accepted.map(|p| ("keys.accepted_prefixes", p))) {
+        if let Some(other) = first_use.get(prefix) {
+            breaches.push((key, format!("{prefix} is already used by {other}")));
+        } else {
+            first_use.insert(prefix, key);
+        }
+    }
+    breaches
+}

@@ -1,0 +1,345 @@
+//! The settings in their final types, one struct per section of `config.default.yml`.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use http::HeaderName;
+use ipnet::IpNet;
+use serde::Deserialize;
+
+use super::field;
+
+/// Everything the server can be told. No field has a default here: `config.default.yml` has it.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// Directory of the SQLite database and the root key.
+    #[serde(deserialize_with = "field::path")]
+    pub data_dir: PathBuf,
+    /// The HTTP listener.
+    pub server: ServerSettings,
+    /// The metrics listener.
+    pub metrics: MetricsSettings,
+    /// The database.
+    pub database: DatabaseSettings,
+    /// Where the root key comes from.
+    pub root_key: RootKeySettings,
+    /// The log.
+    pub log: LogSettings,
+    /// The verification of keys.
+    pub verify: VerifySettings,
+    /// The form of issued keys.
+    pub keys: KeySettings,
+    /// The audit log.
+    pub audit: AuditSettings,
+    /// Bounds of one request.
+    pub limits: LimitSettings,
+}
+
+/// The section `server`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServerSettings {
+    /// Address of the HTTP listener.
+    #[serde(deserialize_with = "field::address")]
+    pub listen: SocketAddr,
+    /// Worker threads; 0 = one per processor.
+    pub threads: usize,
+    /// Public base address without a slash at its end, if set.
+    #[serde(deserialize_with = "field::public_url")]
+    pub public_url: Option<String>,
+    /// Networks whose forwarding headers are believed.
+    #[serde(deserialize_with = "field::networks")]
+    pub trusted_proxies: Vec<IpNet>,
+    /// Built-in TLS.
+    pub tls: TlsSettings,
+    /// Open connections in all.
+    pub max_connections: usize,
+    /// Open connections from one address.
+    pub max_connections_per_address: usize,
+    /// Bounds for slow clients.
+    pub timeouts: TimeoutSettings,
+    /// Time for running requests after a stop signal.
+    #[serde(deserialize_with = "field::duration")]
+    pub drain: Duration,
+    /// Header that may carry a key.
+    #[serde(deserialize_with = "field::api_key_header")]
+    pub api_key_header: HeaderName,
+}
+
+/// The section `server.tls`. A loaded configuration has both files or none.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TlsSettings {
+    /// PEM file with the certificate chain.
+    #[serde(deserialize_with = "field::optional_path")]
+    pub cert_file: Option<PathBuf>,
+    /// PEM file with the private key.
+    #[serde(deserialize_with = "field::optional_path")]
+    pub key_file: Option<PathBuf>,
+}
+
+impl TlsSettings {
+    /// Certificate and key file, if TLS is on.
+    #[must_use]
+    pub fn pair(&self) -> Option<(&Path, &Path)> {
+        self.cert_file.as_deref().zip(self.key_file.as_deref())
+    }
+}
+
+/// The section `server.timeouts`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TimeoutSettings {
+    /// Until the first byte on a new connection.
+    #[serde(deserialize_with = "field::duration")]
+    pub first_byte: Duration,
+    /// Until the request header is complete.
+    #[serde(deserialize_with = "field::duration")]
+    pub header: Duration,
+    /// Between two requests.
+    #[serde(deserialize_with = "field::duration")]
+    pub idle: Duration,
+    /// Slowest accepted body.
+    pub body_bytes_per_second: u64,
+}
+
+/// The section `metrics`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MetricsSettings {
+    /// Address of the metrics listener; none = off.
+    #[serde(deserialize_with = "field::optional_address")]
+    pub listen: Option<SocketAddr>,
+}
+
+/// The section `database`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DatabaseSettings {
+    /// Address of the database; none = SQLite in the data directory.
+    #[serde(deserialize_with = "field::database_url")]
+    pub url: Option<SecretUrl>,
+    /// Connections in the pool.
+    pub max_connections: u32,
+    /// Wait for a free connection.
+    #[serde(deserialize_with = "field::duration")]
+    pub timeout: Duration,
+}
+
+/// The section `root_key`. A loaded configuration has at most one of the two.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RootKeySettings {
+    /// File that holds the root key.
+    #[serde(deserialize_with = "field::optional_path")]
+    pub file: Option<PathBuf>,
+    /// Command that prints the root key.
+    #[serde(deserialize_with = "field::optional_text")]
+    pub command: Option<String>,
+}
+
+/// The section `log`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LogSettings {
+    /// A filter that `tracing_subscriber::EnvFilter` accepts.
+    #[serde(deserialize_with = "field::log_filter")]
+    pub filter: String,
+    /// Form of a log line.
+    #[serde(deserialize_with = "field::log_format")]
+    pub format: LogFormat,
+}
+
+/// Form of a log line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// One JSON object per line.
+    Json,
+    /// Text for people.
+    Text,
+}
+
+/// The section `verify`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VerifySettings {
+    /// How long facts are believed without a sign of life of the change feed.
+    #[serde(deserialize_with = "field::duration")]
+    pub max_staleness: Duration,
+    /// What to answer when the database cannot be reached.
+    #[serde(deserialize_with = "field::on_database_loss")]
+    pub on_database_loss: OnDatabaseLoss,
+    /// How often usage is written.
+    #[serde(deserialize_with = "field::duration")]
+    pub usage_flush: Duration,
+    /// How long an unknown key is remembered.
+    #[serde(deserialize_with = "field::duration")]
+    pub unknown_key_ttl: Duration,
+    /// How many unknown keys are remembered.
+    pub max_cached_unknown: usize,
+}
+
+/// What verification does when the database cannot be reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnDatabaseLoss {
+    /// Answer nothing from the cache.
+    Deny,
+    /// Answer from the cache for this long after `verify.max_staleness` has passed.
+    ServeFor(Duration),
+}
+
+/// The section `keys`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeySettings {
+    /// Prefixes of new secrets.
+    pub prefixes: PrefixSettings,
+    /// Earlier prefixes that are still accepted.
+    #[serde(deserialize_with = "field::prefixes")]
+    pub accepted_prefixes: Vec<String>,
+}
+
+/// The section `keys.prefixes`. In a loaded configuration all are different.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PrefixSettings {
+    /// Of keys of users.
+    #[serde(deserialize_with = "field::prefix")]
+    pub member: String,
+    /// Of keys of the workspace.
+    #[serde(deserialize_with = "field::prefix")]
+    pub workspace: String,
+    /// Of keys that may only deliver data.
+    #[serde(deserialize_with = "field::prefix")]
+    pub ingest: String,
+}
+
+/// The section `audit`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AuditSettings {
+    /// Entries for refusals per tenant and minute.
+    pub max_refusals_per_minute: u32,
+}
+
+/// The section `limits`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LimitSettings {
+    /// Largest request body in bytes.
+    pub max_body_bytes: usize,
+}
+
+/// A database address, which may hold a password. Printing it shows the masked form.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SecretUrl(String);
+
+impl SecretUrl {
+    pub(super) fn new(url: impl Into<String>) -> Self {
+        Self(url.into())
+    }
+
+    /// The address with its password, for the database driver only.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// The address with `***` in the place of passwords.
+    #[must_use]
+    pub fn masked(&self) -> String {
+        mask_url(&self.0)
+    }
+}
+
+impl fmt::Debug for SecretUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SecretUrl({:?})", self.masked())
+    }
+}
+
+const MASK: &str = "***";
+
+/// Only an address that reads in one way is shown in part: in any other, what looks like a host
+/// could be the rest of an unescaped password.
+pub(super) fn mask_url(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return mask_query(url);
+    };
+    let (authority, tail) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    let (user_info, host) = match authority.split_once('@') {
+        Some((user_info, host)) => (Some(user_info), host),
+        None => (None, authority),
+    };
+    if host.contains('@') || tail.contains('@') || !has_plain_port(host) {
+        return format!("{scheme}://{MASK}");
+    }
+    let user = user_info.map_or_else(String::new, |info| match info.split_once(':') {
+        Some((user, _)) => format!("{user}:{MASK}@"),
+        None => format!("{info}@"),
+    });
+    format!("{scheme}://{user}{host}{}", mask_query(tail))
+}
+
+fn has_plain_port(host: &str) -> bool {
+    let after_brackets = host.rsplit_once(']').map_or(host, |(_, port)| port);
+    match after_brackets.split_once(':') {
+        Some((_, port)) => port.bytes().all(|byte| byte.is_ascii_digit()),
+        None => true,
+    }
+}
+
+fn mask_query(url: &str) -> String {
+    let Some((address, query)) = url.split_once('?') else {
+        return url.to_owned();
+    };
+    let pairs: Vec<String> = query.split('&').map(mask_pair).collect();
+    format!("{address}?{}", pairs.join("&"))
+}
+
+fn mask_pair(pair: &str) -> String {
+    match pair.split_once('=') {
+        Some((name, _)) if names_a_secret(name) => format!("{name}={MASK}"),
+        _ => pair.to_owned(),
+    }
+}
+
+fn names_a_secret(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    ["pass", "key", "secret", "token", "%"].iter().any(|part| name.contains(part))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn aud_2_a_database_password_is_masked_in_every_spelling() {
+        let cases = [
+            ("postgres://u:hunter2@h:5432/db", "postgres://u:***@h:5432/db"),
+            ("postgres://u:hunter2@[::1]:5432/db", "postgres://u:***@[::1]:5432/db"),
+            ("postgres://u:p:hunter2@h/db", "postgres://u:***@h/db"),
+            ("postgres://u:hun/ter2@h/db", "postgres://***"),
+            ("postgres://u:hun@ter2@h/db", "postgres://***"),
+            ("postgres://u:hun#ter2@h/db", "postgres://***"),
+            ("postgres://u:hunter2?x@h/db", "postgres://***"),
+            ("postgres://u:hunter2", "postgres://***"),
+            ("postgres://h/db?password=hun@ter2", "postgres://***"),
+            ("postgres://h/db?user=u&password=hunter2", "postgres://h/db?user=u&password=***"),
+            ("postgres://u@h/db?sslPassword=hunter2&a=b", "postgres://u@h/db?sslPassword=***&a=b"),
+            ("postgres://h/db?p%61ssword=hunter2", "postgres://h/db?p%61ssword=***"),
+            ("postgres://u@h/db", "postgres://u@h/db"),
+            ("sqlite:data.db?mode=rwc", "sqlite:data.db?mode=rwc"),
+            ("sqlite:data.db?key=hunter2", "sqlite:data.db?key=***"),
+        ];
+        for (url, masked) in cases {
+            assert_eq!(mask_url(url), masked);
+            let debug = format!("{:?}", SecretUrl::new(url));
+            assert!(!debug.contains("hunter2") && !debug.contains("ter2"), "{debug}");
+            assert_eq!(SecretUrl::new(url).expose(), url);
+        }
+    }
+}

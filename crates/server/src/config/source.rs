@@ -1,0 +1,89 @@
+//! Where values come from.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use serde_json::Value;
+
+use super::fault::Fault;
+
+/// Everything a configuration is made of. Nothing else is read, so a test can state it all.
+/// It has no `Debug`: the environment holds secrets.
+#[derive(Clone, Default)]
+pub struct Sources {
+    /// `--config` (or `KEYWARD_CONFIG`, which the caller reads).
+    pub config: Option<PathBuf>,
+    /// `--data-dir`.
+    pub data_dir: Option<PathBuf>,
+    /// `--listen`.
+    pub listen: Option<String>,
+    /// `--insecure-listen`.
+    pub insecure_listen: bool,
+    /// What relative paths of configuration and secret files start from; empty = the working
+    /// directory of the process.
+    pub working_dir: PathBuf,
+    /// The environment.
+    pub env: Vec<(String, String)>,
+}
+
+/// Where a value comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// `config.default.yml`.
+    Default,
+    /// A configuration file.
+    File(PathBuf),
+    /// An environment variable, by its full name.
+    Env(String),
+    /// A flag, with its dashes.
+    Flag(String),
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("default"),
+            Self::File(path) => write!(f, "file:{}", path.display()),
+            Self::Env(name) => write!(f, "env:{name}"),
+            Self::Flag(name) => write!(f, "flag:{name}"),
+        }
+    }
+}
+
+/// One value of one source.
+#[derive(Clone)]
+pub(super) struct Entry {
+    pub(super) path: String,
+    pub(super) value: Value,
+    pub(super) origin: Origin,
+    pub(super) line: Option<u64>,
+}
+
+/// What one source says, and what is wrong with it.
+#[derive(Default)]
+pub(super) struct Layer {
+    pub(super) entries: Vec<Entry>,
+    pub(super) faults: Vec<Fault>,
+}
+
+/// The flags as a layer.
+pub(super) fn flags(sources: &Sources) -> Layer {
+    let mut layer = Layer::default();
+    if let Some(listen) = &sources.listen {
+        layer.entries.push(flag("server.listen", "--listen", listen));
+    }
+    match sources.data_dir.as_ref().map(|path| path.to_str()) {
+        Some(Some(path)) => layer.entries.push(flag("data_dir", "--data-dir", path)),
+        Some(None) => {
+            let origin = Origin::Flag("--data-dir".to_owned());
+            layer.faults.push(Fault::new("data_dir", origin, "expected a path in UTF-8"));
+        }
+        None => {}
+    }
+    layer
+}
+
+fn flag(path: &str, name: &str, value: &str) -> Entry {
+    let origin = Origin::Flag(name.to_owned());
+    Entry { path: path.to_owned(), value: value.into(), origin, line: None }
+}

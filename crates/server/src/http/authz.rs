@@ -1,0 +1,253 @@
+//! `/authz`: the question of a gateway (`api.md` 12, X1, HTTP-9).
+//!
+//! Exactly 200 with an empty body, or 401, 403, 429 with a problem document, or 503 when the answer
+//! is not known. Every answer carries every identity header, empty where it does not apply: a
+//! gateway that copies them overwrites whatever a client forged.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{Request, Response, StatusCode};
+use http_body_util::{Either, Full};
+use hyper::body::Incoming;
+use keyward_core::decide::{self, Code, Decision, is_ambiguous};
+use keyward_core::right::Right;
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+
+use super::dispatch::{Origin, Reply};
+use super::verify::{principal, status_of};
+use super::{caller, exposure, limits, problem};
+use crate::app::App;
+use crate::clock::rfc3339;
+use crate::error::{Error, Result};
+use crate::verify::usage::Sighting;
+use crate::verify::{Ask, Found};
+
+/// The identity headers, always all of them.
+const IDENTITY: [&str; 7] = [
+    "x-auth-subject",
+    "x-auth-user",
+    "x-auth-tenant",
+    "x-auth-key-id",
+    "x-auth-rights",
+    "x-auth-actor",
+    "x-auth-expires-at",
+];
+/// Characters that a header value cannot hold, and the percent sign that marks them.
+const UNSAFE: &AsciiSet = &CONTROLS.add(b'%');
+/// Bytes of the rights header, at most; gateways have limits of their own.
+const MAX_RIGHTS: usize = 4096;
+
+/// What was refused, and how the gateway should put it.
+struct Refusal {
+    error: Error,
+    /// The reason code, when a key was judged.
+    retry_after: Option<u64>,
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        Self { error, retry_after: None }
+    }
+}
+
+/// Answers a gateway.
+pub(crate) async fn answer(app: &Arc<App>, origin: &Origin<'_>, request: &Request<Incoming>) -> Reply {
+    match judge(app, origin, request).await {
+        Ok((found, decision)) => allow(&found, &decision),
+        Err(refusal) => refuse(&refusal, origin.request_id, request.headers()),
+    }
+}
+
+async fn judge(
+    app: &Arc<App>, origin: &Origin<'_>, request: &Request<Incoming>,
+) -> Result<(Found, Decision), Refusal> {
+    if !app.set_up.load(std::sync::atomic::Ordering::Relaxed) && !app.is_set_up().await? {
+        return Err(Error::NotSetUp.into());
+    }
+    let headers = request.headers();
+    let trusted = origin.trusted.contains(origin.peer);
+    let original = Original::read(request, trusted)?;
+    if let Some(query) = original.query
+        && exposure::holds_secret(app, query)
+    {
+        exposure::mark(app, query);
+        return Err(Error::Unauthenticated("credential_in_url").into());
+    }
+    let credential = caller::credential(headers, &app.settings.server.api_key_header)
+        .map_err(|error| match error {
+            // A gateway knows 401 and 403; 400 would become its own 500.
+            Error::Http { code, .. } => Error::Unauthenticated(code),
+            other => other,
+        })?;
+    let rights = needed_rights(headers, trusted)?;
+    let address = caller::client_address(headers, origin.peer, origin.trusted);
+    let ask = Ask {
+        presented: credential.presented(),
+        request: decide::Request {
+            rights: &rights,
+            method: original.method,
+            path: original.path,
+            address,
+            cost: 1,
+        },
+        sighting: Sighting { address, agent: caller::agent(headers) },
+        tenant: None,
+    };
+    let verified = app.verifier.verify(&ask).await?;
+    app.metrics.authorized(&verified.decision);
+    match (verified.decision, verified.found) {
+        (decision @ Decision::Allow { .. }, Some(found)) => Ok((found, decision)),
+        (Decision::Deny { code, retry_after_seconds }, found) => {
+            Err(denied(app, code, retry_after_seconds, found.is_some(), address))
+        }
+        (Decision::Allow { .. }, None) => Err(Error::internal("allowed without facts").into()),
+    }
+}
+
+fn denied(app: &App, code: Code, retry_after: u64, known: bool, address: Option<std::net::IpAddr>) -> Refusal {
+    if !known && let Some(seconds) = app.failures.note(address, app.clock.now()) {
+        app.metrics.throttled.inc();
+        return Refusal { error: Error::RateLimited(seconds), retry_after: Some(seconds) };
+    }
+    let public = code.public();
+    match status_of(code) {
+        403 => Error::forbidden(public, super::problems::detail(public)).into(),
+        429 => Refusal {
+            error: Error::Http { status: 429, code: public, detail: super::problems::detail(public).into() },
+            retry_after: Some(retry_after.max(1)),
+        },
+        _ => Error::Unauthenticated(public).into(),
+    }
+}
+
+/// The request that the gateway asks about. Its headers count from trusted proxies only.
+#[derive(Default)]
+struct Original<'r> {
+    method: Option<&'r str>,
+    path: Option<&'r str>,
+    query: Option<&'r str>,
+}
+
+impl<'r> Original<'r> {
+    fn read(request: &'r Request<Incoming>, trusted: bool) -> Result<Self> {
+        let headers = request.headers();
+        let one = |names: [&str; 2]| -> Result<Option<&'r str>> {
+            if !trusted {
+                return Ok(None);
+            }
+            let mut values = names.iter().flat_map(|name| headers.get_all(*name));
+            let first = values.next().map(HeaderValue::to_str).transpose().map_err(|_| ambiguous())?;
+            // Two different spellings by one gateway are one answer; two different values are none.
+            match values.find(|value| Some(value.as_bytes()) != first.map(str::as_bytes)) {
+                Some(_) => Err(ambiguous()),
+                None => Ok(first),
+            }
+        };
+        let method = one(["x-forwarded-method", "x-original-method"])?;
+        let uri = one(["x-forwarded-uri", "x-original-uri"])?;
+        // Envoy appends the client's path to ours.
+        let below = request.uri().path().strip_prefix("/authz").filter(|path| !path.is_empty());
+        let (path, query) = match uri {
+            Some(uri) => uri.split_once('?').map_or((uri, None), |(path, query)| (path, Some(query))),
+            None => (below.unwrap_or_default(), request.uri().query()),
+        };
+        let path = Some(path).filter(|path| !path.is_empty());
+        if path.is_some_and(is_ambiguous) || below.is_some_and(is_ambiguous) {
+            return Err(ambiguous());
+        }
+        let method = method.or_else(|| below.map(|_| request.method().as_str()));
+        Ok(Self { method, path, query })
+    }
+}
+
+fn ambiguous() -> Error {
+    Error::forbidden("ambiguous_request", "method or path can be read in two ways")
+}
+
+/// `X-Keyward-Right: a:read b:write`, set by the proxy; whoever else sends it is refused.
+fn needed_rights(headers: &HeaderMap, trusted: bool) -> Result<Vec<Right>> {
+    let mut rights = Vec::new();
+    for value in headers.get_all("x-keyward-right") {
+        if !trusted {
+            return Err(Error::forbidden("ambiguous_request", "X-Keyward-Right is for trusted proxies"));
+        }
+        let text = value.to_str().unwrap_or("?");
+        for right in text.split([' ', ',']).filter(|word| !word.is_empty()) {
+            let right = right.parse().map_err(|_| {
+                // The gateway's own mistake: nothing may pass because of it.
+                Error::forbidden("insufficient_rights", "X-Keyward-Right holds something that is no right")
+            })?;
+            rights.push(right);
+        }
+    }
+    Ok(rights)
+}
+
+fn allow(found: &Found, decision: &Decision) -> Reply {
+    let Decision::Allow { expires_at, cache_seconds, .. } = decision else { unreachable!("allowed") };
+    let mut response = Response::new(Either::Left(Full::new(Bytes::new())));
+    let headers = response.headers_mut();
+    let principal = principal(found);
+    let rights = if found.effective.header.len() > MAX_RIGHTS { "" } else { &found.effective.header };
+    let values = [
+        header(&principal.id),
+        header(principal.username.unwrap_or_default()),
+        header(&found.tenant.id.to_string()),
+        header(&found.key.id.to_string()),
+        header(rights),
+        HeaderValue::from_static(""),
+        header(&expires_at.map(rfc3339).unwrap_or_default()),
+    ];
+    for (name, value) in IDENTITY.into_iter().zip(values) {
+        headers.insert(HeaderName::from_static(name), value);
+    }
+    let cache = match cache_seconds {
+        0 => HeaderValue::from_static("no-store"),
+        seconds => header(&format!("private, max-age={seconds}")),
+    };
+    headers.insert(CACHE_CONTROL, cache);
+    limits::write_headers(headers, found, decision);
+    mark(headers, StatusCode::OK, "ok");
+    response
+}
+
+/// A header value; what HTTP cannot carry is percent-encoded.
+fn header(text: &str) -> HeaderValue {
+    if text.is_ascii()
+        && let Ok(value) = HeaderValue::from_str(text)
+    {
+        return value;
+    }
+    let encoded = utf8_percent_encode(text, UNSAFE).to_string();
+    HeaderValue::from_str(&encoded).unwrap_or(HeaderValue::from_static(""))
+}
+
+fn refuse(refusal: &Refusal, request_id: &str, asked: &HeaderMap) -> Reply {
+    let mut reply = super::dispatch::tell(&refusal.error, request_id);
+    let status = problem::status(&refusal.error);
+    let headers = reply.headers_mut();
+    for name in IDENTITY {
+        headers.insert(HeaderName::from_static(name), HeaderValue::from_static(""));
+    }
+    if let Some(seconds) = refusal.retry_after {
+        headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    if status != StatusCode::UNAUTHORIZED {
+        headers.remove(WWW_AUTHENTICATE);
+    }
+    mark(headers, status, problem::code(&refusal.error));
+    // nginx turns everything but 401 and 403 into 500: it asks for one status and maps by the other.
+    let wished = asked.get("x-keyward-deny-status").and_then(|value| value.to_str().ok());
+    if wished == Some("403") && status != StatusCode::UNAUTHORIZED {
+        *reply.status_mut() = StatusCode::FORBIDDEN;
+    }
+    reply
+}
+
+/// The status that was meant and why, for gateways that can pass on little else.
+fn mark(headers: &mut HeaderMap, status: StatusCode, code: &'static str) {
+    headers.insert(HeaderName::from_static("x-auth-status"), HeaderValue::from(status.as_u16()));
+    headers.insert(HeaderName::from_static("x-auth-code"), HeaderValue::from_static(code));
+}

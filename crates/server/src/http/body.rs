@@ -1,0 +1,66 @@
+//! Reading request bodies within size and pace (HTTP-1, HTTP-2, HTTP-3).
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http_body::Body;
+use http_body_util::BodyExt as _;
+use tokio::time::{Instant, timeout_at};
+
+use crate::config::Settings;
+use crate::error::{Error, Result};
+
+/// A client may take this long before its pace counts.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// Reads a whole body: no larger than the configured limit, no slower than the configured pace.
+///
+/// # Errors
+/// 413 and 408 as `Error::Http`; `Error::Malformed` when the body breaks off.
+pub(crate) async fn read_body<B>(body: B, settings: &Settings) -> Result<Bytes>
+where
+    B: Body<Data = Bytes>,
+{
+    let most = settings.limits.max_body_bytes;
+    if body.size_hint().lower() > most as u64 {
+        return Err(too_large(most));
+    }
+    let mut body = std::pin::pin!(body);
+    let mut whole = BytesMut::new();
+    let mut started = None;
+    loop {
+        // The first poll is free of timers: nearly every body is there already.
+        let frame = match futures_util::FutureExt::now_or_never(body.frame()) {
+            Some(frame) => frame,
+            None => {
+                let start = *started.get_or_insert_with(Instant::now);
+                let pace = settings.server.timeouts.body_bytes_per_second.max(1);
+                let deadline = start + GRACE + Duration::from_secs(whole.len() as u64 / pace);
+                timeout_at(deadline, body.frame()).await.map_err(|_| too_slow())?
+            }
+        };
+        match frame {
+            None => return Ok(whole.freeze()),
+            Some(Err(_)) => return Err(Error::malformed("", "broken_body", "the body broke off")),
+            Some(Ok(frame)) => {
+                let Ok(data) = frame.into_data() else { continue };
+                if whole.len() + data.len() > most {
+                    return Err(too_large(most));
+                }
+                if whole.is_empty() && body.is_end_stream() {
+                    return Ok(data);
+                }
+                whole.extend_from_slice(&data);
+            }
+        }
+    }
+}
+
+fn too_large(most: usize) -> Error {
+    let detail = format!("the body is larger than {most} bytes");
+    Error::Http { status: 413, code: "body_too_large", detail }
+}
+
+fn too_slow() -> Error {
+    Error::Http { status: 408, code: "body_too_slow", detail: "the body came too slowly".into() }
+}

@@ -1,0 +1,211 @@
+//! Who calls: from request headers to a credential, from a credential to an actor.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::HeaderMap;
+use http::header::{AUTHORIZATION, USER_AGENT};
+use keyward_core::address::{Networks, end_client};
+use keyward_core::decide::{Code, Decision, Request};
+use keyward_core::key::KeyClass;
+use keyward_core::right::RightSet;
+use zeroize::Zeroizing;
+
+use crate::app::{Actor, App, Call, Principal};
+use crate::error::{Error, Result};
+use crate::store::tenants;
+use crate::verify::usage::Sighting;
+use crate::verify::{Ask, Found, Presented, may_manage};
+
+/// Characters of an agent that are kept.
+const MAX_AGENT: usize = 200;
+
+/// A credential taken out of the headers, wiped when dropped.
+pub(crate) enum Credential {
+    /// Bearer, or the configured header.
+    Secret(Zeroizing<String>),
+    /// Basic: access key and secret.
+    Pair(String, Zeroizing<String>),
+    /// `apiKey`: tenant, access key and secret.
+    Triple(String, String, Zeroizing<String>),
+}
+
+impl Credential {
+    /// As the verify path takes it.
+    pub(crate) fn presented(&self) -> Presented<'_> {
+        match self {
+            Self::Secret(secret) => Presented::Secret(secret),
+            Self::Pair(access_key, secret) => Presented::Pair(access_key, secret),
+            Self::Triple(tenant, access_key, secret) => Presented::Triple(tenant, access_key, secret),
+        }
+    }
+}
+
+/// The one credential of a request (KEY-12).
+///
+/// # Errors
+/// 401 when there is none, 400 when there is more than one, `invalid_key` for what cannot be read.
+pub(crate) fn credential(headers: &HeaderMap, key_header: &http::HeaderName) -> Result<Credential> {
+    let mut sent = headers.get_all(AUTHORIZATION).iter().chain(headers.get_all(key_header));
+    let Some(first) = sent.next() else { return Err(Error::Unauthenticated("no_credential")) };
+    if sent.next().is_some() {
+        return Err(Error::Http {
+            status: 400,
+            code: "multiple_credentials",
+            detail: "send one credential, once".into(),
+        });
+    }
+    let text = first.to_str().map_err(|_| Error::Unauthenticated("invalid_key"))?;
+    if headers.contains_key(key_header) {
+        return Ok(Credential::Secret(Zeroizing::new(text.to_owned())));
+    }
+    from_authorization(text).ok_or(Error::Unauthenticated("invalid_key"))
+}
+
+fn from_authorization(text: &str) -> Option<Credential> {
+    let (scheme, rest) = text.split_once(' ')?;
+    let rest = rest.trim();
+    if scheme.eq_ignore_ascii_case("basic") {
+        let decoded = Zeroizing::new(STANDARD.decode(rest).ok()?);
+        let (user, password) = std::str::from_utf8(&decoded).ok()?.split_once(':')?;
+        return Some(Credential::Pair(user.to_owned(), Zeroizing::new(password.to_owned())));
+    }
+    let bearer = scheme.eq_ignore_ascii_case("bearer");
+    if bearer && !rest.contains("::") {
+        return Some(Credential::Secret(Zeroizing::new(rest.to_owned())));
+    }
+    if bearer || scheme.eq_ignore_ascii_case("apikey") {
+        let mut parts = rest.splitn(3, "::");
+        let (tenant, access_key, secret) = (parts.next()?, parts.next()?, parts.next()?);
+        let secret = Zeroizing::new(secret.to_owned());
+        return Some(Credential::Triple(tenant.to_owned(), access_key.to_owned(), secret));
+    }
+    None
+}
+
+/// The end client's address; forwarded ones count behind trusted proxies only (KEY-13).
+pub(crate) fn client_address(headers: &HeaderMap, peer: IpAddr, trusted: &Networks) -> Option<IpAddr> {
+    if !trusted.contains(peer) {
+        return Some(peer.to_canonical());
+    }
+    let forwarded: Vec<&str> = headers
+        .get_all("x-forwarded-for")
+        .iter()
+        .flat_map(|value| value.to_str().unwrap_or("?").split(','))
+        .collect();
+    if forwarded.is_empty()
+        && let Some(real) = headers.get("x-real-ip")
+    {
+        return end_client(peer, std::iter::once(real.to_str().unwrap_or("?")), trusted);
+    }
+    end_client(peer, forwarded.into_iter(), trusted)
+}
+
+/// What the client calls itself, cut to a length and cleaned of what could forge a line.
+pub(crate) fn agent(headers: &HeaderMap) -> Option<&str> {
+    let text = headers.get(USER_AGENT)?.to_str().ok()?;
+    text.get(..text.len().min(MAX_AGENT))
+}
+
+/// Authenticates a caller of the management API and says what it may do.
+///
+/// # Errors
+/// 401 with what the presenter may know, 403 for classes that never manage, 404 for a tenant
+/// that the caller may not enter, 503 when facts cannot be read.
+pub(crate) async fn authenticate(app: &App, headers: &HeaderMap, call: Call) -> Result<Actor> {
+    let credential = credential(headers, &app.settings.server.api_key_header)?;
+    let as_of = app.verifier.cache.health.applied_seq.load(std::sync::atomic::Ordering::Acquire);
+    let request = Request { address: call.address, cost: 1, ..Request::default() };
+    let sighting = Sighting { address: call.address, agent: call.agent.as_deref() };
+    let ask = Ask { presented: credential.presented(), request, sighting, tenant: None };
+    let verified = app.verifier.verify(&ask).await?;
+    match verified.decision {
+        Decision::Deny { code, retry_after_seconds } => {
+            Err(refusal(app, code, retry_after_seconds, verified.found.as_ref(), &call))
+        }
+        Decision::Allow { .. } => {
+            let found = verified.found.ok_or_else(|| Error::internal("allowed without facts"))?;
+            actor(app, headers, found, call, as_of).await
+        }
+    }
+}
+
+/// How a refused caller is told, and what is noted about it.
+fn refusal(app: &App, code: Code, retry_after: u64, found: Option<&Found>, call: &Call) -> Error {
+    app.metrics.refused_callers.inc();
+    if let Some(found) = found {
+        let actor = actor_of(found, call.clone(), 0);
+        app.refusals.note(&actor, "auth.refused", code.as_str());
+    } else if let Some(seconds) = app.failures.note(call.address, app.clock.now()) {
+        app.metrics.throttled.inc();
+        return Error::RateLimited(seconds);
+    }
+    match code {
+        Code::RateLimited | Code::CreditsExhausted => Error::RateLimited(retry_after.max(1)),
+        Code::AddressDenied | Code::InsufficientRights | Code::ConditionFailed => {
+            Error::forbidden(code.as_str(), super::problems::detail(code.as_str()))
+        }
+        code => Error::Unauthenticated(code.public()),
+    }
+}
+
+async fn actor(app: &App, headers: &HeaderMap, found: Found, call: Call, as_of: i64) -> Result<Actor> {
+    let own = actor_of(&found, call, as_of);
+    if !may_manage(found.key.key.class) {
+        app.refusals.note(&own, "auth.refused", "wrong_class");
+        return Err(Error::forbidden("wrong_class", super::problems::detail("wrong_class")));
+    }
+    let Some(wanted) = headers.get("x-keyward-tenant") else { return Ok(own) };
+    let wanted = wanted.to_str().map_err(|_| Error::NotFound)?;
+    enter(app, own, &found, wanted).await
+}
+
+/// The actor in the tenant that the header names: its own, or any that an operator may enter
+/// (AZ-3: the header alone is never trusted).
+async fn enter(app: &App, own: Actor, found: &Found, wanted: &str) -> Result<Actor> {
+    if wanted == own.tenant_id || wanted == &*found.tenant.slug {
+        return Ok(own);
+    }
+    if !own.may("instance/tenants:enter") {
+        return Err(Error::NotFound);
+    }
+    let mut conn = app.read().await?;
+    let row = match tenants::find(&mut conn, wanted).await? {
+        Some(row) => Some(row),
+        None => tenants::find_by_slug(&mut conn, wanted).await?,
+    };
+    let tenant_id = row.ok_or(Error::NotFound)?.id;
+    let everything = RightSet::everything();
+    let rights = own.rights.iter().chain(everything.iter()).cloned().collect();
+    Ok(Actor { tenant_id, rights: Arc::new(rights), visiting: true, ..own })
+}
+
+fn actor_of(found: &Found, call: Call, as_of: i64) -> Actor {
+    let principal = match (&found.owner, found.key.key.class) {
+        (Some(owner), KeyClass::Member) => Principal {
+            kind: "user".into(),
+            id: owner.id.to_string(),
+            label: owner.username.to_string(),
+        },
+        _ => Principal {
+            kind: "workspace".into(),
+            id: found.key.id.to_string(),
+            label: found.key.label.to_string(),
+        },
+    };
+    Actor {
+        tenant_id: found.tenant.id.to_string(),
+        principal,
+        key_id: Some(found.key.id.to_string()),
+        access_key: Some(found.key.access_key),
+        rights: Arc::new(found.effective.rights.clone()),
+        visiting: false,
+        as_of,
+        call,
+        validate_only: false,
+        idempotency: None,
+        if_match: None,
+    }
+}

@@ -1,0 +1,225 @@
+//! Where every request begins: what any request must fulfil, then the two hot routes before the
+//! router, everything else on the control runtime.
+
+use std::convert::Infallible;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use axum::body::Body;
+use bytes::Bytes;
+use futures_util::FutureExt as _;
+use http::header::{CONNECTION, CONTENT_TYPE, HOST, HeaderValue};
+use http::{Method, Request, Response, Version};
+use http_body_util::{Either, Full};
+use hyper::body::Incoming;
+use keyward_core::address::Networks;
+use keyward_core::decide::is_ambiguous;
+use tower::ServiceExt as _;
+
+use super::connection::ConnectionState;
+use super::problem::{self, Pending};
+use super::{authz, caller, exposure, router, verify};
+use crate::app::{App, Call};
+use crate::error::{Error, Result};
+
+/// Bytes of a request target, at most.
+const MAX_URI: usize = 8 * 1024;
+/// Bytes of all header names and values, at most.
+const MAX_HEADERS: usize = 16 * 1024;
+const REQUEST_ID: &str = "x-request-id";
+
+/// A whole answer of the hot routes, or a body that the router made.
+pub(crate) type Reply = Response<Either<Full<Bytes>, Body>>;
+
+/// What every connection shares.
+pub(crate) struct Dispatch {
+    pub(crate) app: Arc<App>,
+    router: axum::Router,
+    trusted: Networks,
+    request_ids: RequestIds,
+}
+
+/// Where a request came from, as the hot routes need it.
+pub(crate) struct Origin<'r> {
+    pub(crate) peer: std::net::IpAddr,
+    pub(crate) trusted: &'r Networks,
+    pub(crate) request_id: &'r str,
+}
+
+impl Dispatch {
+    pub(crate) fn new(app: Arc<App>) -> Self {
+        let trusted = app.settings.server.trusted_proxies.iter().copied().collect();
+        let router = router::router(app.clone());
+        Self { app, router, trusted, request_ids: RequestIds::new() }
+    }
+
+    /// Answers one request. Never fails: what goes wrong becomes a problem document.
+    pub(crate) async fn answer(
+        &self, connection: &Arc<ConnectionState>, request: Request<Incoming>,
+    ) -> Result<Reply, Infallible> {
+        let _in_flight = connection.begin();
+        let request_id = self.request_ids.of(&request);
+        let last = request.version() < Version::HTTP_2 && connection.is_last_request();
+        let origin = Origin { peer: connection.peer, trusted: &self.trusted, request_id: &request_id };
+        let answered = AssertUnwindSafe(self.route(&origin, request)).catch_unwind().await;
+        let mut reply = match answered {
+            Ok(Ok(reply)) => reply,
+            Ok(Err(error)) => tell(&error, &request_id),
+            Err(_) => {
+                self.app.metrics.panics.inc();
+                tell(&Error::internal("a handler panicked"), &request_id)
+            }
+        };
+        if let Ok(value) = HeaderValue::from_str(&request_id) {
+            reply.headers_mut().insert(REQUEST_ID, value);
+        }
+        if last {
+            reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        Ok(reply)
+    }
+
+    async fn route(&self, origin: &Origin<'_>, request: Request<Incoming>) -> Result<Reply> {
+        check(&request)?;
+        let path = request.uri().path();
+        if path == "/v1/verify" && request.method() == Method::POST && request.uri().query().is_none() {
+            return verify::answer(&self.app, origin, request).await;
+        }
+        if path == "/authz" || path.starts_with("/authz/") {
+            return Ok(authz::answer(&self.app, origin, &request).await);
+        }
+        if is_ambiguous(path) {
+            return Err(ambiguous("the path can be read in two ways"));
+        }
+        if let Some(query) = request.uri().query()
+            && exposure::holds_secret(&self.app, query)
+        {
+            exposure::mark(&self.app, query);
+            return Err(Error::Http { status: 400, code: "credential_in_url", detail: super::problems::detail("credential_in_url").into() });
+        }
+        self.manage(origin, request).await
+    }
+
+    /// Runs the router on the control runtime, so that slow work never delays a verification.
+    async fn manage(&self, origin: &Origin<'_>, request: Request<Incoming>) -> Result<Reply> {
+        let mut request = request.map(Body::new);
+        let call = Call {
+            request_id: origin.request_id.to_owned(),
+            address: caller::client_address(request.headers(), origin.peer, origin.trusted),
+            agent: caller::agent(request.headers()).map(Into::into),
+        };
+        request.extensions_mut().insert(call);
+        let started_ms = self.app.clock.monotonic_ms();
+        let router = self.router.clone();
+        let task = self.app.control.spawn(async move { router.oneshot(request).await });
+        let Ok(Ok(mut response)) = task.await else {
+            self.app.metrics.panics.inc();
+            return Err(Error::internal("a handler panicked"));
+        };
+        self.app.metrics.managed(response.status(), self.app.clock.monotonic_ms() - started_ms);
+        if let Some(Pending(error)) = response.extensions_mut().remove::<Pending>() {
+            let allow = response.headers_mut().remove(http::header::ALLOW);
+            let mut told = tell(&error, origin.request_id);
+            if let Some(allow) = allow {
+                told.headers_mut().insert(http::header::ALLOW, allow);
+            }
+            return Ok(told);
+        }
+        harden(response.headers_mut());
+        Ok(response.map(Either::Right))
+    }
+}
+
+/// Headers of every answer of the API and of the plain pages (WEB-3).
+fn harden(headers: &mut http::HeaderMap) {
+    for (name, value) in [
+        ("content-security-policy", "default-src 'none'; frame-ancestors 'none'"),
+        ("x-content-type-options", "nosniff"),
+        ("referrer-policy", "no-referrer"),
+        ("cross-origin-resource-policy", "same-origin"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    headers.entry("cache-control").or_insert(HeaderValue::from_static("no-store"));
+}
+
+/// Writes an error out, and its cause into the log.
+pub(crate) fn tell(error: &Error, request_id: &str) -> Reply {
+    match error {
+        Error::Internal(cause) => tracing::error!(request_id, %cause, "internal error"),
+        Error::Outage(cause) => tracing::warn!(request_id, %cause, "unavailable"),
+        _ => {}
+    }
+    let mut response = problem::respond(error, request_id).map(|body| Either::Left(Full::from(body)));
+    harden(response.headers_mut());
+    response
+}
+
+/// What any request must fulfil (HTTP-1, HTTP-5).
+fn check(request: &Request<Incoming>) -> Result<()> {
+    let http = |status, code, detail: &str| Err(Error::Http { status, code, detail: detail.into() });
+    let uri = request.uri();
+    let length = uri.path_and_query().map_or(0, |target| target.as_str().len());
+    if length > MAX_URI {
+        return http(414, "uri_too_long", "the request target is longer than 8192 bytes");
+    }
+    let headers = request.headers();
+    let size: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+    if size > MAX_HEADERS {
+        return http(431, "headers_too_large", "all headers together are larger than 16 KiB");
+    }
+    let hosts = headers.get_all(HOST).iter().count();
+    if hosts > 1 || (hosts == 0 && request.version() == Version::HTTP_11) {
+        return Err(ambiguous("send the Host header once"));
+    }
+    if *request.method() == Method::TRACE || *request.method() == Method::CONNECT {
+        return http(405, "method_not_allowed", "TRACE and CONNECT are never answered");
+    }
+    if headers.contains_key(http::header::CONTENT_ENCODING) {
+        // Decompression is off: a small body can never become a large one (HTTP-2).
+        return http(415, "unsupported_media_type", "send the body without Content-Encoding");
+    }
+    Ok(())
+}
+
+fn ambiguous(detail: &str) -> Error {
+    Error::Http { status: 400, code: "ambiguous_request", detail: detail.into() }
+}
+
+/// A whole JSON answer.
+pub(crate) fn json_reply(body: Vec<u8>) -> Reply {
+    let mut response = Response::new(Either::Left(Full::from(body)));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(http::header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// Request ids: the client's if it is well formed, else one of our own.
+struct RequestIds {
+    base: u64,
+    next: AtomicU64,
+}
+
+impl RequestIds {
+    fn new() -> Self {
+        let mut bytes = [0; 8];
+        crate::random::fill(&mut bytes);
+        Self { base: u64::from_le_bytes(bytes), next: AtomicU64::new(1) }
+    }
+
+    fn of(&self, request: &Request<Incoming>) -> String {
+        let sent = request.headers().get(REQUEST_ID).and_then(|value| value.to_str().ok());
+        if let Some(id) = sent.filter(|id| is_request_id(id)) {
+            return id.to_owned();
+        }
+        // Distinct for as long as the process lives, and spread, so that nobody reads a count in it.
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        format!("{:016x}", (self.base ^ number).wrapping_mul(0x9E37_79B9_7F4A_7C15))
+    }
+}
+
+fn is_request_id(text: &str) -> bool {
+    (8..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
+}

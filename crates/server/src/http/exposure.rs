@@ -1,0 +1,69 @@
+//! Keys in query strings (KEY-12): refused, and the key is marked as exposed.
+
+use std::sync::Arc;
+
+use keyward_core::decide::Decision;
+use keyward_core::token;
+
+use crate::app::{Actor, App};
+use crate::audit::{Audited, Event};
+use crate::error::{Error, Result};
+use crate::store::keys;
+use crate::verify::usage::Sighting;
+use crate::verify::{Ask, Found, Presented};
+
+/// Whether a parameter of the query is a well-formed secret of this instance.
+pub(crate) fn holds_secret(app: &App, query: &str) -> bool {
+    secrets(app, query).next().is_some()
+}
+
+fn secrets<'q>(app: &'q App, query: &'q str) -> impl Iterator<Item = &'q str> {
+    query
+        .split(['&', '=', ';', '?', ' ', '+'])
+        .map(|part| part.rsplit("%20").next().unwrap_or(part))
+        .filter(|part| token::parse(part, &app.verifier.prefixes).is_some())
+}
+
+/// Marks the keys whose secrets stand in the query, if they are real; runs behind the answer.
+pub(crate) fn mark(app: &Arc<App>, query: &str) {
+    for secret in secrets(app, query) {
+        let secret = keyward_core::secret::Secret::new(secret.to_owned());
+        let app = app.clone();
+        app.control.clone().spawn(async move {
+            if let Err(error) = mark_one(&app, &secret).await {
+                tracing::warn!(%error, "an exposed key could not be marked");
+            }
+        });
+    }
+}
+
+async fn mark_one(app: &App, secret: &keyward_core::secret::Secret) -> Result<()> {
+    let ask = Ask {
+        presented: Presented::Secret(secret.expose()),
+        request: keyward_core::decide::Request::default(),
+        sighting: Sighting::default(),
+        tenant: None,
+    };
+    let verified = app.verifier.verify(&ask).await?;
+    let Some(found) = verified.found.filter(|_| matches!(verified.decision, Decision::Allow { .. })) else {
+        return Ok(());
+    };
+    note(app, &found).await
+}
+
+async fn note(app: &App, found: &Found) -> Result<()> {
+    let (tenant, id) = (found.tenant.id.to_string(), found.key.id.to_string());
+    let actor = Actor::local(&tenant, "exposure");
+    app.write(&actor, async |tx| {
+        let mut row = keys::find(tx.conn(), &tenant, &id).await?.ok_or(Error::NotFound)?;
+        if row.exposed_at.is_some() {
+            return Ok(Audited::many((), Vec::new()));
+        }
+        row.exposed_at = Some(tx.now);
+        row.version += 1;
+        keys::update(tx.conn(), &row).await?;
+        let event = Event::new("key.exposed", "key", &id, &row.label).reason(Some("seen in a URL"));
+        Ok(Audited::new((), event))
+    })
+    .await
+}

@@ -1,0 +1,287 @@
+//! A look at every HTTP/1 request head before hyper reads it (HTTP-5).
+//!
+//! hyper forgives what two servers may read in two ways: it drops `Content-Length` beside
+//! `Transfer-Encoding`, takes equal lengths twice and accepts a bare LF. Here such a head is
+//! replaced by one that hyper answers with 400 and a closed connection.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::connection::ConnectionState;
+
+/// A head longer than this is left to hyper's own limits.
+const MAX_HEAD: usize = 64 * 1024;
+/// What hyper gets instead of a bad head: no valid request line.
+const REFUSED: &[u8] = b"\0\r\n\r\n";
+const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\n";
+
+/// Follows the requests on one connection.
+#[derive(Debug)]
+pub(crate) struct Framing {
+    state: State,
+    head: Vec<u8>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum State {
+    /// Within a head, or before one.
+    Head,
+    /// So many body bytes are left.
+    Body(u64),
+    /// HTTP/2, a chunked body or an upgrade: no head of HTTP/1 follows that we could find.
+    Opaque,
+    /// A bad head was seen.
+    Refused,
+}
+
+/// What a complete head says about the body behind it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Head {
+    Length(u64),
+    Chunked,
+    Bad,
+}
+
+impl Default for Framing {
+    fn default() -> Self {
+        Self { state: State::Head, head: Vec::new() }
+    }
+}
+
+impl Framing {
+    /// Looks at the bytes that just arrived. False when they must not reach hyper.
+    pub(crate) fn accept(&mut self, mut bytes: &[u8]) -> bool {
+        while !bytes.is_empty() {
+            match self.state {
+                State::Opaque => return true,
+                State::Refused => return false,
+                State::Body(left) => {
+                    let skip = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len());
+                    bytes = &bytes[skip..];
+                    let left = left - skip as u64;
+                    self.state = if left == 0 { State::Head } else { State::Body(left) };
+                }
+                State::Head => bytes = self.read_head(bytes),
+            }
+        }
+        self.state != State::Refused
+    }
+
+    /// Whether a head has begun and not ended.
+    pub(crate) fn is_within_head(&self) -> bool {
+        self.state == State::Head && !self.head.is_empty()
+    }
+
+    /// Whether the connection must end after this request: behind a chunked body we are blind.
+    pub(crate) fn is_last(&self) -> bool {
+        self.state == State::Opaque
+    }
+
+    /// Takes bytes up to the end of the head; returns the rest.
+    fn read_head<'b>(&mut self, bytes: &'b [u8]) -> &'b [u8] {
+        if self.head.is_empty()
+            && let Some(end) = memchr::memmem::find(bytes, b"\r\n\r\n")
+        {
+            // The usual case: the whole head came in one piece and need not be copied.
+            self.conclude(&bytes[..end + 4]);
+            return &bytes[end + 4..];
+        }
+        let from = self.head.len().saturating_sub(3);
+        self.head.extend_from_slice(bytes);
+        match memchr::memmem::find(&self.head[from..], b"\r\n\r\n") {
+            Some(end) => {
+                let behind = self.head.len() - (from + end + 4);
+                let head = std::mem::take(&mut self.head);
+                self.conclude(&head[..from + end + 4]);
+                &bytes[bytes.len() - behind..]
+            }
+            None => {
+                // A head that ends in bare LFs never ends for us: hyper must not see its end.
+                if has_bare_lf(&self.head) || self.head.len() > MAX_HEAD {
+                    self.state = State::Refused;
+                }
+                &[]
+            }
+        }
+    }
+
+    fn conclude(&mut self, head: &[u8]) {
+        if head == HTTP2_PREFACE {
+            self.state = State::Opaque;
+            return;
+        }
+        self.state = match inspect(head) {
+            Head::Bad => State::Refused,
+            Head::Chunked => State::Opaque,
+            Head::Length(0) => State::Head,
+            Head::Length(length) => State::Body(length),
+        };
+    }
+}
+
+fn has_bare_lf(head: &[u8]) -> bool {
+    memchr::memchr_iter(b'\n', head).any(|at| at == 0 || head[at - 1] != b'\r')
+}
+
+/// Reads what frames the body. RFC 9112 §6.3: anything doubtful is bad.
+fn inspect(head: &[u8]) -> Head {
+    if has_bare_lf(head) || memchr::memchr(0, head).is_some() {
+        return Head::Bad;
+    }
+    let mut length = None;
+    let mut chunked = false;
+    let mut lines = head[..head.len() - 4].split(|&byte| byte == b'\n');
+    // Empty lines before the request line are tolerated by RFC 9112 §2.2.
+    let _request_line = lines.find(|line| line.trim_ascii().len() > 0);
+    for line in lines {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        match line.first() {
+            // A folded line continues the one before: obsolete, and read differently by proxies.
+            None | Some(b' ' | b'\t') => return Head::Bad,
+            Some(b'c' | b'C' | b't' | b'T') => {}
+            Some(_) => continue,
+        }
+        let Some(colon) = memchr::memchr(b':', line) else { return Head::Bad };
+        let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
+        if name.eq_ignore_ascii_case(b"content-length") {
+            if length.is_some() {
+                return Head::Bad;
+            }
+            length = Some(match digits(value) {
+                Some(length) => length,
+                None => return Head::Bad,
+            });
+        } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
+            if chunked || !value.eq_ignore_ascii_case(b"chunked") {
+                return Head::Bad;
+            }
+            chunked = true;
+        }
+    }
+    match (length, chunked) {
+        (Some(_), true) => Head::Bad,
+        (_, true) => Head::Chunked,
+        (length, false) => Head::Length(length.unwrap_or(0)),
+    }
+}
+
+fn digits(value: &[u8]) -> Option<u64> {
+    let text = std::str::from_utf8(value).ok()?;
+    (!text.is_empty() && text.len() < 19 && text.bytes().all(|b| b.is_ascii_digit())).then(|| text.parse().ok())?
+}
+
+/// A connection whose reads are looked at.
+pub(crate) struct Inspected<S> {
+    inner: S,
+    framing: Framing,
+    state: Arc<ConnectionState>,
+}
+
+impl<S> Inspected<S> {
+    pub(crate) fn new(inner: S, state: Arc<ConnectionState>) -> Self {
+        Self { inner, framing: Framing::default(), state }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Inspected<S> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut this.inner).poll_read(cx, buf))?;
+        if buf.filled().len() == before {
+            return Poll::Ready(Ok(()));
+        }
+        if !this.framing.accept(&buf.filled()[before..]) {
+            buf.set_filled(before);
+            buf.put_slice(&REFUSED[..REFUSED.len().min(buf.remaining())]);
+        }
+        this.state.note_read(this.framing.is_within_head(), this.framing.is_last());
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Inspected<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.inner).poll_write(cx, data)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>, cx: &mut Context<'_>, parts: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.inner).poll_write_vectored(cx, parts)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn accepts(stream: &[u8]) -> bool {
+        Framing::default().accept(stream)
+    }
+
+    #[test]
+    fn http_5_doubtful_heads_are_refused() {
+        for bad in [
+            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",
+            "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\ncontent-length: 5\r\n\r\n",
+            "POST / HTTP/1.1\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\n",
+            "POST / HTTP/1.1\r\nContent-Length: 5, 5\r\n\r\n",
+            "POST / HTTP/1.1\r\nContent-Length: +5\r\n\r\n",
+            "POST / HTTP/1.1\r\nContent-Length: \r\n\r\n",
+            "POST / HTTP/1.1\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
+            "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n",
+            "GET / HTTP/1.1\nHost: a\n\n",
+            "GET / HTTP/1.1\r\nHost: a\n\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: a\r\n folded\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: a\0b\r\n\r\n",
+            "GET / HTTP/1.1\r\ncookie\r\n\r\n",
+        ] {
+            assert!(!accepts(bad.as_bytes()), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn plain_requests_pass_also_pipelined() {
+        let two = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nab\ncdGET / HTTP/1.1\r\nHost: a\r\n\r\n";
+        assert!(accepts(two.as_bytes()));
+        let smuggled = "GET / HTTP/1.1\r\nHost: a\r\n\r\nPOST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\n";
+        assert!(!accepts(smuggled.as_bytes()));
+        assert!(accepts(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\n\n"));
+    }
+
+    proptest! {
+        #[test]
+        fn http_5_pieces_make_no_difference(
+            bytes in "(POST / HTTP/1.1\r\n|Content-Length: [0-3]\r\n|Transfer-Encoding: chunked\r\n|X: y\r\n|\r\n|\n| z\r\n){1,8}",
+            cut in 0_usize..200,
+        ) {
+            let bytes = bytes.as_bytes();
+            let cut = cut.min(bytes.len());
+            let mut framing = Framing::default();
+            let pieces = framing.accept(&bytes[..cut]) && framing.accept(&bytes[cut..]);
+            // A refusal may come earlier when the pieces show a bare LF, never later.
+            prop_assert!(!pieces || accepts(bytes));
+            if has_bare_lf(bytes) { return Ok(()); }
+            prop_assert_eq!(pieces, accepts(bytes));
+        }
+    }
+}

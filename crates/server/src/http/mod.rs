@@ -1,0 +1,24 @@
+//! The HTTP surface.
+
+pub(crate) mod answer;
+pub(crate) mod authz;
+pub(crate) mod body;
+pub(crate) mod caller;
+pub(crate) mod connection;
+pub(crate) mod dispatch;
+pub(crate) mod exposure;
+pub(crate) mod framing;
+pub(crate) mod guard;
+pub(crate) mod health;
+pub(crate) mod idempotency;
+pub(crate) mod json;
+pub(crate) mod limits;
+pub(crate) mod metrics;
+pub(crate) mod openapi;
+pub(crate) mod problem;
+pub(crate) mod problems;
+pub(crate) mod router;
+pub(crate) mod server;
+pub(crate) mod tls;
+pub(crate) mod v1;
+pub(crate) mod verify;

@@ -1,0 +1,142 @@
+//! How an error is told over HTTP: RFC 9457 problem details with stable codes (`api.md` 5).
+
+use axum::response::{IntoResponse, Response};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::StatusCode;
+use serde::Serialize;
+
+use super::problems;
+use crate::error::{Error, Fault};
+
+/// An error on its way out of a handler. The guard adds the request id and writes the document.
+#[derive(Debug)]
+pub(crate) struct Problem(pub(crate) Error);
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        Self(error)
+    }
+}
+
+/// The error behind a response that has no body yet.
+#[derive(Clone)]
+pub(crate) struct Pending(pub(crate) std::sync::Arc<Error>);
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut response = status(&self.0).into_response();
+        response.extensions_mut().insert(Pending(std::sync::Arc::new(self.0)));
+        response
+    }
+}
+
+#[derive(Serialize)]
+struct Document<'a> {
+    #[serde(rename = "type")]
+    kind: String,
+    title: &'a str,
+    status: u16,
+    detail: &'a str,
+    code: &'a str,
+    request_id: &'a str,
+    #[serde(skip_serializing_if = "<[Fault]>::is_empty")]
+    errors: &'a [Fault],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    policy: Option<&'a str>,
+}
+
+/// The status of an error.
+pub(crate) fn status(error: &Error) -> StatusCode {
+    let number = match error {
+        Error::Malformed(_) => 400,
+        Error::Invalid(_) => 422,
+        Error::Unauthenticated(_) => 401,
+        Error::Forbidden { .. } => 403,
+        Error::NotFound => 404,
+        Error::Conflict { .. } => 409,
+        Error::StaleVersion => 412,
+        Error::Policy { .. } => 422,
+        Error::RateLimited(_) => 429,
+        Error::Http { status, .. } => *status,
+        Error::NotSetUp | Error::Outage(_) => 503,
+        Error::Internal(_) | Error::Startup(_) => 500,
+    };
+    StatusCode::from_u16(number).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+}
+
+/// The stable code of an error.
+pub(crate) fn code(error: &Error) -> &'static str {
+    match error {
+        Error::Malformed(_) => "malformed_request",
+        Error::Invalid(_) => "invalid_value",
+        Error::Unauthenticated(code)
+        | Error::Forbidden { code, .. }
+        | Error::Conflict { code, .. }
+        | Error::Http { code, .. } => code,
+        Error::NotFound => "not_found",
+        Error::StaleVersion => "stale_version",
+        Error::Policy { rule: "max_keys_per_user", .. } => "quota_exceeded",
+        Error::Policy { .. } => "policy_violation",
+        Error::RateLimited(_) => "rate_limited",
+        Error::NotSetUp => "not_set_up",
+        Error::Outage(_) => "unavailable",
+        Error::Internal(_) | Error::Startup(_) => "internal",
+    }
+}
+
+/// The JSON text of an error. Causes of outages and faults of ours stay in the log.
+pub(crate) fn document(error: &Error, request_id: &str) -> Vec<u8> {
+    let code = code(error);
+    let detail = match error {
+        Error::Unauthenticated(_) => problems::detail(code).to_owned(),
+        Error::NotFound => "there is no such thing, or you may not know of it".to_owned(),
+        Error::Internal(_) | Error::Startup(_) => "something went wrong on our side; it was logged".to_owned(),
+        Error::Outage(_) => "the database cannot be used now; try again soon".to_owned(),
+        other => other.to_string(),
+    };
+    let errors = match error {
+        Error::Malformed(faults) | Error::Invalid(faults) => faults.as_slice(),
+        _ => &[],
+    };
+    let policy = match error {
+        Error::Policy { rule, .. } => Some(*rule),
+        _ => None,
+    };
+    let status = status(error).as_u16();
+    let title = problems::title(code, status);
+    let kind = format!("/problems/{code}");
+    let document = Document { kind, title, status, detail: &detail, code, request_id, errors, policy };
+    serde_json::to_vec(&document).expect("a problem is plain data")
+}
+
+/// The whole response of an error.
+pub(crate) fn respond(error: &Error, request_id: &str) -> http::Response<Vec<u8>> {
+    let mut response = http::Response::new(document(error, request_id));
+    *response.status_mut() = status(error);
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    match error {
+        Error::Unauthenticated(code) => {
+            headers.append(WWW_AUTHENTICATE, challenge(code));
+            headers.append(WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"keyward\", charset=\"UTF-8\""));
+        }
+        Error::Outage(_) | Error::NotSetUp => {
+            headers.insert(RETRY_AFTER, HeaderValue::from_static("2"));
+        }
+        Error::RateLimited(seconds) => {
+            headers.insert(RETRY_AFTER, HeaderValue::from(*seconds));
+        }
+        _ => {}
+    }
+    response
+}
+
+/// RFC 6750 §3: no error attribute where no credential was sent.
+pub(crate) fn challenge(code: &str) -> HeaderValue {
+    HeaderValue::from_static(if code == "no_credential" {
+        "Bearer realm=\"keyward\""
+    } else {
+        "Bearer realm=\"keyward\", error=\"invalid_token\""
+    })
+}

@@ -1,0 +1,122 @@
+//! The catalogue of problem codes, and the page that each `type` leads to. Served offline.
+
+use axum::extract::Path;
+use axum::response::{Html, IntoResponse, Response};
+
+use super::problem::Problem;
+use crate::error::Error;
+
+/// Code, status, title, explanation with what to do.
+type Entry = (&'static str, u16, &'static str, &'static str);
+
+/// Every code that the server tells.
+pub(crate) const CATALOGUE: &[Entry] = &[
+    ("malformed_request", 400, "The request cannot be understood", "The body or a parameter is not what this operation takes. Each entry of errors names the place by a JSON pointer or a parameter name."),
+    ("ambiguous_request", 400, "The request can be read in two ways", "Framing, path or headers could mean different things to different servers. Send one Content-Length or one Transfer-Encoding, and a path without dot segments, empty segments, encoded slashes and semicolons."),
+    ("multiple_credentials", 400, "More than one credential", "Send the key once: in Authorization or in X-API-Key."),
+    ("credential_in_url", 400, "A key in the URL", "URLs end up in logs and histories. Send the key in the Authorization header. The key was marked as exposed: replace it."),
+    ("no_credential", 401, "No credential", "Send a key: Authorization: Bearer <secret>, or Basic with access key and secret."),
+    ("invalid_key", 401, "The credential is not valid", "There is no such key, or the secret is not its own. Check that the whole secret was copied."),
+    ("invalid_setup_token", 401, "The setup token is not valid", "It lives one hour and works once. Restart the server for a new one; it stands in the file setup-token in the data directory."),
+    ("wrong_class", 403, "This class of key cannot do this", "Ingest keys cannot call the management API. Use a member or workspace key."),
+    ("revoked", 401, "The key is revoked", "Revocation is final. Ask for a new key."),
+    ("retired_secret", 401, "The secret is retired", "The key was rotated and the overlap is over. Use the newest secret."),
+    ("tenant_suspended", 401, "The tenant is suspended", "The operator has suspended the tenant."),
+    ("owner_deleted", 401, "The owner is gone", "The user who owned the key was deleted."),
+    ("owner_suspended", 401, "The owner is suspended", "An administrator has suspended the owner of the key."),
+    ("class_disabled", 401, "This class of key is switched off", "The operator or the tenant has switched off this class of keys."),
+    ("inactive", 401, "The key is inactive", "It was switched off. Activate it."),
+    ("not_yet_valid", 401, "The key is not valid yet", "Its time begins later; see not_before."),
+    ("expired", 401, "The key has expired", "Extend it, or make a new one."),
+    ("too_old", 401, "The secret is too old", "Policy bounds the age of a secret. Rotate the key."),
+    ("idle", 401, "The key was idle for too long", "Policy ends keys that nobody uses. Rotate it to wake it up."),
+    ("owner_login_lapsed", 401, "The owner has not logged in lately", "The key works again as soon as its owner logs in."),
+    ("owner_keys_disabled", 401, "The owner's keys are unusable", "The owner-login window of this user is 0."),
+    ("address_denied", 403, "Not from this address", "The key is bound to networks that the client is not in."),
+    ("insufficient_rights", 403, "A right is missing", "The key, its owner or its scopes lack a right that this needs."),
+    ("condition_failed", 403, "A condition of the key is not met", "Method, path or resource is not one that the key is for."),
+    ("rate_limited", 429, "Too many requests", "Wait for the seconds of Retry-After."),
+    ("credits_exhausted", 429, "No credits left", "The key was granted a number of uses and they are spent."),
+    ("above_caller", 403, "Above your own rights", "Nobody edits, renews or deletes what may do more than they may."),
+    ("rights_exceed_caller", 403, "More than you hold", "Nobody grants rights that they do not hold themselves."),
+    ("scope_exceeds_owner", 403, "More than the owner holds", "The scopes of a member key must lie within its owner's rights."),
+    ("not_found", 404, "Not found", "There is no such thing, or you may not know that there is."),
+    ("method_not_allowed", 405, "Method not allowed", "The Allow header lists the methods of this path."),
+    ("body_too_slow", 408, "The body came too slowly", "Send at least a kilobyte a second."),
+    ("already_exists", 409, "Already taken", "Another object has this name."),
+    ("confusable_name", 409, "Looks like another name", "The name cannot be told from that of another user."),
+    ("already_revoked", 409, "Already revoked", "Nothing to do."),
+    ("already_set_up", 409, "Already set up", "The instance has an administrator. If the last key is lost, run keyward recover on the server."),
+    ("no_change", 409, "Nothing to change", "It is in this state already."),
+    ("not_rotating", 409, "Not rotating", "The key has one live secret only."),
+    ("too_many_secrets", 409, "Too many live secrets", "Finish or abort the running rotation first."),
+    ("not_confirmed", 409, "Not confirmed", "Look at the preview, then send the confirmation that it names."),
+    ("not_assignable", 409, "Cannot be assigned", "Only users and workspace keys can be in groups."),
+    ("built_in", 409, "Built in", "Built-in roles and groups cannot be changed."),
+    ("last_administrator", 409, "The last administrator", "A tenant must keep an active user who may do everything."),
+    ("primary_tenant", 409, "The primary tenant", "It cannot be suspended or deleted."),
+    ("own_tenant", 409, "Your own tenant", "Leave it before you delete it."),
+    ("too_many_peppers", 409, "Too many peppers", "Retire the oldest first."),
+    ("pepper_in_use", 409, "The pepper is in use", "Secrets are still hashed under it; force if they may fail."),
+    ("current_pepper", 409, "The current pepper", "Rotate before you retire it."),
+    ("request_in_progress", 409, "Still running", "A request with this Idempotency-Key has not ended yet."),
+    ("answer_lost", 409, "Done, the answer is lost", "The request with this Idempotency-Key was carried out, but the server stopped before it could keep the answer. Look for the object in the list."),
+    ("stale_version", 412, "Changed since you read it", "Read it again and send the new ETag in If-Match."),
+    ("body_too_large", 413, "The body is too large", "Bodies are limited by limits.max_body_bytes."),
+    ("uri_too_long", 414, "The URI is too long", "8192 bytes at most."),
+    ("unsupported_media_type", 415, "Unsupported media type", "Send application/json."),
+    ("invalid_value", 422, "A value is not acceptable", "Each entry of errors names the place by a JSON pointer."),
+    ("policy_violation", 422, "Against the policy", "The member policy names the rule that stands against it."),
+    ("quota_exceeded", 422, "Quota exceeded", "The member policy names the quota."),
+    ("idempotency_key_reused", 422, "Idempotency-Key reused", "The same key came with another request before."),
+    ("headers_too_large", 431, "The headers are too large", "16 KiB and 100 fields at most."),
+    ("internal", 500, "Internal error", "Something went wrong on our side. Give the request id to the operator."),
+    ("not_set_up", 503, "Not set up yet", "The instance has no administrator. Run keyward bootstrap, or POST /v1/setup with the setup token."),
+    ("unavailable", 503, "Not available now", "The database cannot be used. Try again after Retry-After."),
+];
+
+fn find(code: &str) -> Option<&'static Entry> {
+    CATALOGUE.iter().find(|entry| entry.0 == code)
+}
+
+/// The title of a code.
+pub(crate) fn title(code: &str, status: u16) -> &'static str {
+    find(code).map_or_else(
+        || http::StatusCode::from_u16(status).ok().and_then(|s| s.canonical_reason()).unwrap_or("Error"),
+        |entry| entry.2,
+    )
+}
+
+/// The explanation of a code.
+pub(crate) fn detail(code: &str) -> &'static str {
+    find(code).map_or("", |entry| entry.3)
+}
+
+/// `GET /problems`: every code.
+pub(crate) async fn index() -> Html<String> {
+    let rows: String = CATALOGUE
+        .iter()
+        .map(|(code, status, title, _)| {
+            format!("<li><a href=\"/problems/{code}\"><code>{code}</code></a> ({status}) {title}</li>\n")
+        })
+        .collect();
+    Html(page("Problem codes", &format!("<ul>\n{rows}</ul>")))
+}
+
+/// `GET /problems/{code}`: what it means and what to do.
+pub(crate) async fn show(Path(code): Path<String>) -> Response {
+    match find(&code) {
+        Some((code, status, title, detail)) => {
+            let body = format!("<p>Code <code>{code}</code>, HTTP status {status}.</p>\n<p>{detail}</p>\n<p><a href=\"/problems\">All codes</a></p>");
+            Html(page(title, &body)).into_response()
+        }
+        None => Problem(Error::NotFound).into_response(),
+    }
+}
+
+fn page(title: &str, body: &str) -> String {
+    format!(
+        "<!doctype html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\"><title>{title} · Keyward</title></head>\n\
+         <body>\n<h1>{title}</h1>\n{body}\n</body>\n</html>\n"
+    )
+}

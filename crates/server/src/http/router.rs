@@ -1,0 +1,150 @@
+//! The one map of URLs, read from top to bottom. Each route declares what it needs (AZ-1): the
+//! guard refuses before the handler runs, the operation looks once more inside its transaction.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::handler::Handler;
+use axum::routing::{MethodFilter, MethodRouter, any, get, on};
+use http::Method;
+
+use super::guard::{self, guard};
+use super::openapi::Operation;
+use super::v1::{audit, groups, keys, log_levels, me, policies, roles, setup, tenants, users, verify};
+use super::{health, openapi, problems};
+use crate::app::App;
+
+/// What a caller must hold to reach a route.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Need {
+    /// Any valid member or workspace key.
+    Caller,
+    /// One of these rights; the operation tells which one applies to the object.
+    OneOf(&'static [&'static str]),
+    /// Nobody: the route authenticates by other means.
+    Open,
+}
+
+/// One route.
+pub(crate) struct Route {
+    pub(crate) method: Method,
+    pub(crate) path: &'static str,
+    pub(crate) need: Need,
+    pub(crate) operation: Operation,
+    handler: MethodRouter<Arc<App>>,
+}
+
+fn route<H, T>(
+    method: Method, path: &'static str, need: Need, operation: Operation, handler: H,
+) -> Route
+where
+    H: Handler<T, Arc<App>>,
+    T: 'static,
+{
+    let filter = MethodFilter::try_from(method.clone()).expect("the map uses standard methods");
+    Route { method, path, need, operation, handler: on(filter, handler) }
+}
+
+/// Every route of `/v1`, in the order of the documentation.
+pub(crate) fn routes() -> Vec<Route> {
+    use Need::{Caller, OneOf, Open};
+    const GET: Method = Method::GET;
+    const POST: Method = Method::POST;
+    const PATCH: Method = Method::PATCH;
+    const PUT: Method = Method::PUT;
+    const DELETE: Method = Method::DELETE;
+    let read_keys = OneOf(&["keys:read", "me/keys:read"]);
+    let edit_keys = OneOf(&["keys:edit", "me/keys:edit"]);
+    let rotate_keys = OneOf(&["keys:rotate", "me/keys:rotate"]);
+    let revoke_keys = OneOf(&["keys:revoke", "me/keys:revoke"]);
+    let operate = OneOf(&["instance/tenants:write"]);
+    vec![
+        route(POST, "/v1/setup", Open, setup::CLAIM, setup::claim),
+        route(GET, "/v1/me", Caller, me::SHOW, me::show),
+
+        route(GET, "/v1/tenants", OneOf(&["instance/tenants:read"]), tenants::LIST, tenants::list),
+        route(POST, "/v1/tenants", operate, tenants::CREATE, tenants::create),
+        route(GET, "/v1/tenants/{id}", OneOf(&["tenants:read", "instance/tenants:read"]), tenants::SHOW, tenants::show),
+        route(PATCH, "/v1/tenants/{id}", OneOf(&["tenants:write", "instance/tenants:write"]), tenants::EDIT, tenants::edit),
+        route(DELETE, "/v1/tenants/{id}", operate, tenants::DELETE, tenants::delete),
+        route(POST, "/v1/tenants/{id}/suspend", operate, tenants::SUSPEND, tenants::suspend),
+        route(POST, "/v1/tenants/{id}/resume", operate, tenants::RESUME, tenants::resume),
+
+        route(GET, "/v1/users", OneOf(&["users:read"]), users::LIST, users::list),
+        route(POST, "/v1/users", OneOf(&["users:write"]), users::CREATE, users::create),
+        route(GET, "/v1/users/{id}", OneOf(&["users:read", "me:read"]), users::SHOW, users::show),
+        route(PATCH, "/v1/users/{id}", OneOf(&["users:write"]), users::EDIT, users::edit),
+        route(DELETE, "/v1/users/{id}", OneOf(&["users:write"]), users::DELETE, users::delete),
+        route(POST, "/v1/users/{id}/suspend", OneOf(&["users:write"]), users::SUSPEND, users::suspend),
+        route(POST, "/v1/users/{id}/resume", OneOf(&["users:write"]), users::RESUME, users::resume),
+        route(POST, "/v1/users/{id}/record-login", OneOf(&["users:write"]), users::RECORD_LOGIN, users::record_login),
+        route(POST, "/v1/users/{id}/revoke-keys", revoke_keys, users::REVOKE_KEYS, users::revoke_keys),
+
+        route(GET, "/v1/groups", OneOf(&["groups:read"]), groups::LIST, groups::list),
+        route(POST, "/v1/groups", OneOf(&["groups:write"]), groups::CREATE, groups::create),
+        route(GET, "/v1/groups/{id}", OneOf(&["groups:read"]), groups::SHOW, groups::show),
+        route(PATCH, "/v1/groups/{id}", OneOf(&["groups:write"]), groups::EDIT, groups::edit),
+        route(DELETE, "/v1/groups/{id}", OneOf(&["groups:write"]), groups::DELETE, groups::delete),
+        route(GET, "/v1/groups/{id}/members", OneOf(&["groups:read"]), groups::MEMBERS, groups::members),
+        route(PUT, "/v1/groups/{id}/members/{member}", OneOf(&["groups:write"]), groups::ADD_MEMBER, groups::add_member),
+        route(DELETE, "/v1/groups/{id}/members/{member}", OneOf(&["groups:write"]), groups::REMOVE_MEMBER, groups::remove_member),
+
+        route(GET, "/v1/roles", OneOf(&["roles:read"]), roles::LIST, roles::list),
+        route(POST, "/v1/roles", OneOf(&["roles:write"]), roles::CREATE, roles::create),
+        route(GET, "/v1/roles/{id}", OneOf(&["roles:read"]), roles::SHOW, roles::show),
+        route(PATCH, "/v1/roles/{id}", OneOf(&["roles:write"]), roles::EDIT, roles::edit),
+        route(DELETE, "/v1/roles/{id}", OneOf(&["roles:write"]), roles::DELETE, roles::delete),
+
+        route(GET, "/v1/keys", read_keys, keys::LIST, keys::list),
+        route(POST, "/v1/keys", OneOf(&["keys:create", "me/keys:create"]), keys::CREATE, keys::create),
+        route(POST, "/v1/keys/revoke", OneOf(&["keys:revoke"]), keys::BULK_REVOKE, keys::bulk_revoke),
+        route(GET, "/v1/keys/{id}", read_keys, keys::SHOW, keys::show),
+        route(PATCH, "/v1/keys/{id}", edit_keys, keys::EDIT, keys::edit),
+        route(DELETE, "/v1/keys/{id}", revoke_keys, keys::DELETE, keys::delete),
+        route(GET, "/v1/keys/{id}/usage", read_keys, keys::USAGE, keys::usage),
+        route(POST, "/v1/keys/{id}/explain", read_keys, keys::EXPLAIN, keys::explain),
+        route(POST, "/v1/keys/{id}/revoke", revoke_keys, keys::REVOKE, keys::revoke),
+        route(POST, "/v1/keys/{id}/activate", edit_keys, keys::ACTIVATE, keys::activate),
+        route(POST, "/v1/keys/{id}/deactivate", edit_keys, keys::DEACTIVATE, keys::deactivate),
+        route(POST, "/v1/keys/{id}/extend", edit_keys, keys::EXTEND, keys::extend),
+        route(POST, "/v1/keys/{id}/rotate", rotate_keys, keys::ROTATE, keys::rotate),
+        route(POST, "/v1/keys/{id}/rotate/finish", rotate_keys, keys::ROTATE_FINISH, keys::rotate_finish),
+        route(POST, "/v1/keys/{id}/rotate/abort", rotate_keys, keys::ROTATE_ABORT, keys::rotate_abort),
+        route(POST, "/v1/keys/{id}/secret", rotate_keys, keys::NEW_SECRET, keys::new_secret),
+
+        route(GET, "/v1/policies", OneOf(&["policies:read"]), policies::SHOW, policies::show),
+        route(PATCH, "/v1/policies", OneOf(&["policies:write"]), policies::EDIT, policies::edit),
+
+        // `POST /v1/verify` is answered before this map, in `dispatch.rs`.
+        route(POST, "/v1/verify/batch", OneOf(&["verify:call"]), verify::BATCH, verify::batch),
+
+        route(GET, "/v1/audit-events", OneOf(&["audit:read"]), audit::LIST, audit::list),
+        route(GET, "/v1/audit-events/export", OneOf(&["audit:export"]), audit::EXPORT, audit::export),
+        route(GET, "/v1/audit-events/verification", OneOf(&["audit:read"]), audit::VERIFICATION, audit::verification),
+        route(GET, "/v1/audit-events/{id}", OneOf(&["audit:read"]), audit::SHOW, audit::show),
+
+        route(GET, "/v1/log-levels", OneOf(&["instance/log:read"]), log_levels::SHOW, log_levels::show),
+        route(PUT, "/v1/log-levels", OneOf(&["instance/log:write"]), log_levels::EDIT, log_levels::edit),
+    ]
+}
+
+/// The router: `/v1` behind the guard, and the pages that anybody may see.
+pub(crate) fn router(app: Arc<App>) -> Router {
+    let mut router = Router::new()
+        .route("/healthz", get(health::alive))
+        .route("/readyz", get(health::ready))
+        .route("/openapi.json", get(openapi::document))
+        .route("/problems", get(problems::index))
+        .route("/problems/{code}", get(problems::show));
+    for route in routes() {
+        let gate = guard::Gate { app: app.clone(), need: route.need, operation: route.operation.id };
+        let guarded = route.handler.layer(axum::middleware::from_fn_with_state(gate, guard));
+        router = router.route(route.path, guarded);
+    }
+    #[cfg(debug_assertions)]
+    let router = router.route("/v1/fault", any(health::fault));
+    router
+        .fallback(guard::not_found)
+        .method_not_allowed_fallback(guard::method_not_allowed)
+        .with_state(app)
+}

@@ -1,0 +1,179 @@
+//! `/v1/audit-events`.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::response::Response;
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use tokio::sync::mpsc;
+use utoipa::ToSchema;
+
+use crate::app::{Actor, App};
+use crate::audit::{self, Audited, Event};
+use crate::checkpoints::VerificationOut;
+use crate::error::{Error, Result};
+use crate::http::answer::{Answer, Answered};
+use crate::http::guard::Caller;
+use crate::http::json::Query;
+use crate::http::openapi::{Operation, Returns, shape};
+use crate::http::problem::Problem;
+use crate::store::audit::{self as store, AuditFilter, AuditRow};
+use crate::store::page::Page;
+use crate::wire::time;
+
+const TAG: &str = "audit";
+
+/// An audit event.
+#[derive(ToSchema)]
+#[schema(as = AuditEvent)]
+#[expect(dead_code, reason = "names the schema; events are sent as they were hashed")]
+pub(crate) struct EventOut {
+    id: String,
+    /// Place in the tenant's chain, from 1 without gaps.
+    seq: i64,
+    tenant_id: String,
+    at: String,
+    #[schema(value_type = Object)]
+    actor: (),
+    key_id: Option<String>,
+    /// As in `key.create`.
+    action: String,
+    #[schema(value_type = Object)]
+    target: (),
+    /// `success` or `refused`.
+    outcome: String,
+    reason: Option<String>,
+    #[schema(value_type = Option<Object>)]
+    before: (),
+    #[schema(value_type = Option<Object>)]
+    after: (),
+    request_id: String,
+    address: Option<String>,
+    agent: Option<String>,
+}
+
+pub(crate) const LIST: Operation = Operation::list(
+    "list_audit_events",
+    TAG,
+    "List audit events, newest first",
+    &["actor_id", "target_id", "action", "outcome", "since", "until"],
+    shape::<EventOut>(),
+);
+pub(crate) const SHOW: Operation =
+    Operation::show("show_audit_event", TAG, "Show an audit event", shape::<EventOut>());
+pub(crate) const EXPORT: Operation = Operation {
+    answer: Returns::Lines,
+    ..Operation::show("export_audit_events", TAG, "Export the whole chain, a JSON object a line", shape::<EventOut>())
+};
+pub(crate) const VERIFICATION: Operation = Operation::show(
+    "verify_audit_events",
+    TAG,
+    "Check the chain; names the first bad event",
+    shape::<VerificationOut>(),
+);
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct ListQuery {
+    actor_id: Option<String>,
+    target_id: Option<String>,
+    action: Option<String>,
+    outcome: Option<String>,
+    since: Option<String>,
+    until: Option<String>,
+    limit: Option<i64>,
+    cursor: Option<String>,
+}
+
+impl ListQuery {
+    fn filter(&self) -> Result<AuditFilter> {
+        let at = |name: &str, text: &Option<String>| text.as_deref().map(|text| time(name, text)).transpose();
+        Ok(AuditFilter {
+            actor_id: self.actor_id.clone(),
+            target_id: self.target_id.clone(),
+            action: self.action.clone(),
+            outcome: self.outcome.clone(),
+            since: at("since", &self.since)?,
+            until: at("until", &self.until)?,
+        })
+    }
+
+    fn page(&self) -> Result<Page> {
+        let scope = format!(
+            "{:?}",
+            (&self.actor_id, &self.target_id, &self.action, &self.outcome, &self.since, &self.until)
+        );
+        Page::read(self.limit, self.cursor.as_deref(), &scope)
+    }
+}
+
+pub(crate) async fn list(
+    State(app): State<Arc<App>>, Caller(actor): Caller, Query(query): Query<ListQuery>,
+) -> Answered {
+    let (filter, page) = (query.filter()?, query.page()?);
+    let listed = store::list(&mut app.read().await?, &actor.tenant_id, &filter, &page).await?;
+    Answer::ok(&listed.map(|row| RawValue::from_string(row.body).ok()))
+}
+
+pub(crate) async fn show(
+    State(app): State<Arc<App>>, Caller(actor): Caller, Path(id): Path<String>,
+) -> Answered {
+    let seq = audit::seq_of(&id).ok_or(Error::NotFound)?;
+    let row = store::find(&mut app.read().await?, &actor.tenant_id, seq).await?.ok_or(Error::NotFound)?;
+    let body = RawValue::from_string(row.body).map_err(Error::internal)?;
+    // The number alone does not make it the event that was asked for.
+    if !body.get().contains(&id) {
+        return Err(Error::NotFound.into());
+    }
+    Answer::ok(&body)
+}
+
+pub(crate) async fn verification(State(app): State<Arc<App>>, Caller(actor): Caller) -> Answered {
+    Answer::ok(&crate::checkpoints::verification(&app, &actor.tenant_id).await?)
+}
+
+/// Streams the chain in the order of its making; the export itself is audited first.
+pub(crate) async fn export(
+    State(app): State<Arc<App>>, Caller(actor): Caller,
+) -> Result<Response, Problem> {
+    let event = Event::new("audit.export", "tenant", &actor.tenant_id, "");
+    app.write(&actor, async |_| Ok(Audited::new((), event))).await?;
+    let (sender, receiver) = mpsc::channel::<Result<Bytes, Infallible>>(4);
+    let control = app.control.clone();
+    control.spawn(async move {
+        if let Err(error) = send_chain(&app, &actor, &sender).await {
+            tracing::warn!(%error, "an export broke off");
+        }
+    });
+    let stream = futures_util::stream::unfold(receiver, async |mut receiver| {
+        receiver.recv().await.map(|chunk| (chunk, receiver))
+    });
+    let mut response = Response::new(Body::from_stream(stream));
+    response.headers_mut().insert(CONTENT_TYPE, http::HeaderValue::from_static("application/jsonl"));
+    Ok(response)
+}
+
+async fn send_chain(
+    app: &App, actor: &Actor, sender: &mpsc::Sender<Result<Bytes, Infallible>>,
+) -> Result<()> {
+    let mut after = 0;
+    loop {
+        let rows = store::chain(&mut app.read().await?, &actor.tenant_id, after, 500).await?;
+        let Some(last) = rows.last() else { return Ok(()) };
+        after = last.seq;
+        let lines: String = rows.iter().map(line).collect();
+        if sender.send(Ok(lines.into())).await.is_err() {
+            return Ok(());
+        }
+    }
+}
+
+/// The event with its hashes, so that the chain can be checked without us.
+fn line(row: &AuditRow) -> String {
+    format!("{{\"previous_hash\":\"{}\",\"hash\":\"{}\",\"event\":{}}}\n", row.previous_hash, row.hash, row.body)
+}

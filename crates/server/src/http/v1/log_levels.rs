@@ -1,0 +1,52 @@
+//! `/v1/log-levels`: levels of named modules, changed at run time (VA9).
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::app::App;
+use crate::audit::{Audited, Event};
+use crate::error::Error;
+use crate::http::answer::{Answer, Answered};
+use crate::http::guard::Caller;
+use crate::http::json::Json;
+use crate::http::openapi::{Operation, shape};
+
+const TAG: &str = "operation";
+
+/// The filter of the logs.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LogLevels {
+    /// A level, and levels of modules: `info,keyward::verify=debug`.
+    pub(crate) filter: String,
+}
+
+pub(crate) const SHOW: Operation =
+    Operation::show("show_log_levels", TAG, "Show the levels of the logs", shape::<LogLevels>());
+pub(crate) const EDIT: Operation = Operation::act(
+    "edit_log_levels",
+    TAG,
+    "Change the levels of the logs on this node until it restarts",
+    (shape::<LogLevels>(), r#"{"filter": "info,keyward::verify=debug"}"#),
+    shape::<LogLevels>(),
+);
+
+pub(crate) async fn show(State(app): State<Arc<App>>, _: Caller) -> Answered {
+    Answer::ok(&LogLevels { filter: app.log_levels.current() })
+}
+
+pub(crate) async fn edit(
+    State(app): State<Arc<App>>, Caller(actor): Caller, Json(input): Json<LogLevels>,
+) -> Answered {
+    if actor.visiting {
+        return Err(Error::NotFound.into());
+    }
+    let before = LogLevels { filter: app.log_levels.current() };
+    app.log_levels.set(&input.filter)?;
+    let event = Event::new("log_levels.edit", "instance", "log_levels", "").before(&before).after(&input);
+    app.write(&actor, async |_| Ok(Audited::new((), event))).await?;
+    Answer::ok(&input)
+}

@@ -1,0 +1,13 @@
+//! Handlers of `/v1`, a file for each noun: extract, call one operation, render.
+
+pub(crate) mod audit;
+pub(crate) mod groups;
+pub(crate) mod keys;
+pub(crate) mod log_levels;
+pub(crate) mod me;
+pub(crate) mod policies;
+pub(crate) mod roles;
+pub(crate) mod setup;
+pub(crate) mod tenants;
+pub(crate) mod users;
+pub(crate) mod verify;

@@ -1,0 +1,168 @@
+//! `/v1/users`.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use serde::Deserialize;
+
+use crate::app::App;
+use crate::error::{Error, Result};
+use crate::http::answer::{Answer, Answered};
+use crate::http::guard::Caller;
+use crate::http::json::{Json, Query};
+use crate::http::openapi::{Operation, shape};
+use crate::keys::wire::BulkOut;
+use crate::names::{Username, like_pattern};
+use crate::store::page::Page;
+use crate::store::users::UserFilter;
+use crate::users::{self, LoginIn, RevokeKeysIn, UserIn, UserOut, UserPatch};
+use crate::wire::{Nothing, ReasonIn};
+
+const TAG: &str = "users";
+
+pub(crate) const LIST: Operation = Operation::list(
+    "list_users",
+    TAG,
+    "List users",
+    &["state", "q", "username", "group_id", "role_id"],
+    shape::<UserOut>(),
+);
+pub(crate) const CREATE: Operation = Operation::create(
+    "create_user",
+    TAG,
+    "Make a user",
+    (shape::<UserIn>(), r#"{"username": "grace", "email": "grace@example.org"}"#),
+    shape::<UserOut>(),
+);
+pub(crate) const SHOW: Operation = Operation::show("show_user", TAG, "Show a user", shape::<UserOut>());
+pub(crate) const EDIT: Operation = Operation::act(
+    "edit_user",
+    TAG,
+    "Edit a user",
+    (shape::<UserPatch>(), r#"{"display_name": "Grace Hopper", "owner_login_window_minutes": 10080}"#),
+    shape::<UserOut>(),
+);
+pub(crate) const DELETE: Operation =
+    Operation::plain("delete_user", TAG, "Delete a user and end the user's keys");
+pub(crate) const SUSPEND: Operation = Operation::act(
+    "suspend_user",
+    TAG,
+    "Bar a user; the user's keys stop at once",
+    (shape::<ReasonIn>(), r#"{"reason": "on leave"}"#),
+    shape::<UserOut>(),
+);
+pub(crate) const RESUME: Operation = Operation::act(
+    "resume_user",
+    TAG,
+    "Let a user act again",
+    (shape::<Nothing>(), "{}"),
+    shape::<UserOut>(),
+);
+pub(crate) const RECORD_LOGIN: Operation = Operation::act(
+    "record_login",
+    TAG,
+    "Note an interactive login that happened elsewhere",
+    (shape::<LoginIn>(), "{}"),
+    shape::<UserOut>(),
+);
+pub(crate) const REVOKE_KEYS: Operation = Operation::act(
+    "revoke_keys_of_user",
+    TAG,
+    "Revoke every key of a user",
+    (shape::<RevokeKeysIn>(), r#"{"preview": true}"#),
+    shape::<BulkOut>(),
+);
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct ListQuery {
+    state: Option<String>,
+    q: Option<String>,
+    username: Option<String>,
+    group_id: Option<String>,
+    role_id: Option<String>,
+    limit: Option<i64>,
+    cursor: Option<String>,
+}
+
+impl ListQuery {
+    fn filter(&self) -> Result<UserFilter> {
+        if let Some(state) = self.state.as_deref().filter(|state| !matches!(*state, "active" | "suspended")) {
+            return Err(Error::malformed("state", "bad_value", format!("{state} is neither active nor suspended")));
+        }
+        // A name that cannot be one matches nobody.
+        let key = |name: &String| Username::parse(name).map_or_else(|_| String::new(), |name| name.key);
+        Ok(UserFilter {
+            state: self.state.clone(),
+            q: self.q.as_deref().map(like_pattern),
+            username_key: self.username.as_ref().map(key),
+            group_id: self.group_id.clone(),
+            role_id: self.role_id.clone(),
+        })
+    }
+
+    fn page(&self) -> Result<Page> {
+        let scope = format!("{:?}", (&self.state, &self.q, &self.username, &self.group_id, &self.role_id));
+        Page::read(self.limit, self.cursor.as_deref(), &scope)
+    }
+}
+
+pub(crate) async fn list(
+    State(app): State<Arc<App>>, Caller(actor): Caller, Query(query): Query<ListQuery>,
+) -> Answered {
+    Answer::ok(&users::list(&app, &actor, &query.filter()?, &query.page()?).await?)
+}
+
+pub(crate) async fn create(
+    State(app): State<Arc<App>>, Caller(actor): Caller, Json(input): Json<UserIn>,
+) -> Answered {
+    let user = users::create(&app, &actor, input).await?;
+    Answer::created(&user, format!("/v1/users/{}", user.id))
+}
+
+pub(crate) async fn show(
+    State(app): State<Arc<App>>, Caller(actor): Caller, Path(id): Path<String>,
+) -> Answered {
+    answer(&users::show(&app, &actor, &id).await?)
+}
+
+pub(crate) async fn edit(
+    State(app): State<Arc<App>>, Caller(actor): Caller, Path(id): Path<String>, Json(patch): Json<UserPatch>,
+) -> Answered {
+    answer(&users::edit(&app, &actor, &id, patch).await?)
+}
+
+pub(crate) async fn delete(
+    State(app): State<Arc<App>>, Caller(actor): Caller, Path(id): Path<String>,
+) -> Answered {
+    users::delete(&app, &actor, &id).await?;
+    Answer::nothing()
+}
+
+pub(crate) async fn suspend(
+    State(app): State<Arc<App>>, Caller(actor): Caller, Path(id): Path<String>, Json(input): Json<ReasonIn>,
+) -> Answered {
+    answer(&users::suspend(&app, &actor, &id, input.checked()?).await?)
+}
+
+pub(crate) async fn resume(
+    State(app): State<Arc<App>>, Caller(actor): Caller, Path(id): Path<String>, Json(_): Json<Nothing>,
+) -> Answered {
+    answer(&users::resume(&app, &actor, &id).await?)
+}
+
+pub(crate) async fn record_login(
+    State(app): State<Arc<App>>, Caller(actor): Caller, Path(id): Path<String>, Json(input): Json<LoginIn>,
+) -> Answered {
+    answer(&users::record_login(&app, &actor, &id, &input).await?)
+}
+
+pub(crate) async fn revoke_keys(
+    State(app): State<Arc<App>>, Caller(actor): Caller, Path(id): Path<String>, Json(input): Json<RevokeKeysIn>,
+) -> Answered {
+    Answer::ok(&users::revoke_keys(&app, &actor, &id, &input).await?)
+}
+
+fn answer(user: &UserOut) -> Answered {
+    Ok(Answer::ok(user)?.version(user.version))
+}

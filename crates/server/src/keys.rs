@@ -1,0 +1,132 @@
+//! Keys: making, finding, editing. Ending and renewing them stands in `keys/lifecycle.rs`.
+
+pub(crate) mod bulk;
+pub(crate) mod create;
+pub(crate) mod edit;
+pub(crate) mod explain;
+pub(crate) mod lifecycle;
+pub(crate) mod rules;
+pub(crate) mod usage;
+pub(crate) mod view;
+pub(crate) mod wire;
+
+use keyward_core::key::Status;
+use keyward_core::token::AccessKey;
+
+use self::view::Viewer;
+use self::wire::KeyOut;
+use crate::app::{Actor, App, Tx};
+use crate::error::{Error, Result};
+use crate::store::keys::{self, KeyFilter, KeyRow, KeySort};
+use crate::store::page::{Listed, Page};
+use crate::store::Conn;
+
+/// Rows looked through at most for one page, when the status filter drops most of them.
+const SCAN_STEP: i64 = 500;
+
+/// The key of the actor's tenant that `id` names: `key_…` or its access key `kwa_…`.
+///
+/// # Errors
+/// `Error::NotFound` alike for what does not exist, belongs to another tenant, or belongs to
+/// somebody else and may not be seen (AZ-2, AZ-12).
+pub(crate) async fn find(conn: &mut Conn, actor: &Actor, id: &str) -> Result<KeyRow> {
+    let row = match AccessKey::parse(id) {
+        Some(access_key) => keys::load(conn, access_key.digits())
+            .await?
+            .filter(|row| row.tenant_id == actor.tenant_id),
+        None => keys::find(conn, &actor.tenant_id, id).await?,
+    };
+    row.filter(|row| may(actor, row, "read")).ok_or(Error::NotFound)
+}
+
+/// Whether the actor may do this to the key: to any key of the tenant, or to its own.
+fn may(actor: &Actor, row: &KeyRow, verb: &str) -> bool {
+    actor.may(&format!("keys:{verb}")) || (is_own(actor, row) && actor.may(&format!("me/keys:{verb}")))
+}
+
+fn is_own(actor: &Actor, row: &KeyRow) -> bool {
+    actor.user_id().is_some() && actor.user_id() == row.owner_id.as_deref()
+}
+
+/// The key, to be changed: the actor may do `verb`, has seen its version, and holds all that the
+/// key may do (AZ-6).
+pub(super) async fn find_to_change(tx: &mut Tx<'_>, id: &str, verb: &str) -> Result<(KeyRow, Viewer)> {
+    let actor = tx.actor;
+    let row = find(tx.conn(), actor, id).await?;
+    let right = if is_own(actor, &row) && !actor.may(&format!("keys:{verb}")) { "me/keys" } else { "keys" };
+    tx.must_hold(&format!("{right}:{verb}"))?;
+    actor.check_version(row.version)?;
+    let mut viewer = Viewer::new(tx.conn(), &row.tenant_id, tx.now).await?;
+    let standing = viewer.standing(tx.conn(), &row).await?;
+    tx.must_cover(&standing.effective.rights, "above_caller", "the key may do more than you")?;
+    Ok((row, viewer))
+}
+
+/// One key with its effective rights.
+pub(crate) async fn show(app: &App, actor: &Actor, id: &str) -> Result<KeyOut> {
+    let mut conn = app.read().await?;
+    let row = find(&mut conn, actor, id).await?;
+    let mut viewer = Viewer::new(&mut conn, &row.tenant_id, app.clock.unix_ms()).await?;
+    viewer.render(&mut conn, row, true).await
+}
+
+/// A page of the keys that the actor may see, narrowed by status after derivation.
+pub(crate) async fn list(
+    app: &App, actor: &Actor, mut filter: KeyFilter, statuses: &[Status], sort: KeySort, page: &Page,
+) -> Result<Listed<KeyOut>> {
+    if !actor.may("keys:read") {
+        filter.owner_id = Some(actor.user_id().ok_or(Error::NotFound)?.to_owned());
+    }
+    let mut conn = app.read().await?;
+    let mut viewer = Viewer::new(&mut conn, &actor.tenant_id, app.clock.unix_ms()).await?;
+    filter.switches = switches(statuses);
+    let rows = scan(&mut conn, &mut viewer, &actor.tenant_id, &filter, statuses, sort, page).await?;
+    let listed = page.finish(rows, |row| row.position(sort));
+    let mut data = Vec::with_capacity(listed.data.len());
+    for row in listed.data {
+        data.push(viewer.render(&mut conn, row, false).await?);
+    }
+    Ok(Listed { data, next_cursor: listed.next_cursor })
+}
+
+/// Reads rows until a page is full: the status follows from facts and time, not from a column.
+pub(super) async fn scan(
+    conn: &mut Conn, viewer: &mut Viewer, tenant: &str, filter: &KeyFilter, statuses: &[Status],
+    sort: KeySort, page: &Page,
+) -> Result<Vec<KeyRow>> {
+    let wanted = page.limit + 1;
+    let step = if statuses.is_empty() { wanted } else { wanted.max(SCAN_STEP) };
+    let mut after = page.after.clone();
+    let mut found = Vec::new();
+    loop {
+        let rows = keys::list(conn, tenant, filter, sort, after.as_ref(), step).await?;
+        let last = i64::try_from(rows.len()).is_ok_and(|count| count < step);
+        after = rows.last().map(|row| row.position(sort)).or(after);
+        for row in rows {
+            if statuses.is_empty() || statuses.contains(&viewer.standing(conn, &row).await?.status) {
+                found.push(row);
+            }
+        }
+        if last || i64::try_from(found.len()).is_ok_and(|count| count >= wanted) {
+            return Ok(found);
+        }
+    }
+}
+
+/// The stored switch values that the statuses can have, so that the database drops the rest.
+pub(super) fn switches(statuses: &[Status]) -> Option<String> {
+    if statuses.is_empty() {
+        return None;
+    }
+    let mut words = vec![""];
+    for status in statuses {
+        words.extend(match status {
+            Status::Revoked => ["revoked"].as_slice(),
+            Status::Inactive => &["off"],
+            Status::Expired => &["on", "off"],
+            _ => &["on"],
+        });
+    }
+    words.push("");
+    Some(words.join(","))
+}

@@ -1,0 +1,285 @@
+//! Making a key (MO1, MO2, BM1 to BM4, KEY-8, KEY-10, AZ-5).
+
+use keyward_core::key::{Conditions, KeyClass};
+use keyward_core::right::RightSet;
+use keyward_core::secret::Secret;
+use keyward_core::token::{self, AccessKey};
+
+use super::view::Viewer;
+use super::wire::{KeyCreated, KeyIn};
+use super::rules;
+use crate::app::{Actor, App, Tx};
+use crate::audit::{Audited, Event};
+use crate::error::{Error, Result};
+use crate::names::check_label;
+use crate::random;
+use crate::store::keys::{self, KeyRow, SecretRow};
+use crate::store::{groups, roles, users};
+use crate::verify::facts::TenantRecord;
+use crate::wire;
+
+/// Makes a key and its first secret.
+pub(crate) async fn create(app: &App, actor: &Actor, input: KeyIn) -> Result<KeyCreated> {
+    app.write(actor, async |tx| make(app, tx, input).await).await
+}
+
+/// The same within a transaction.
+pub(crate) async fn make(app: &App, tx: &mut Tx<'_>, input: KeyIn) -> Result<Audited<KeyCreated>> {
+    check_label("/label", &input.label, 100)?;
+    rules::count("/credits", input.credits, 1..=1_000_000_000_000)?;
+    rules::count("/idle_seconds", input.idle_seconds, 60..=315_360_000)?;
+    rules::limits(input.limits.as_deref().unwrap_or_default())?;
+    let scopes = input.scopes.as_deref().map(|texts| rules::rights("/scopes", texts)).transpose()?;
+    let conditions = input.conditions.clone().map(rules::conditions).transpose()?.flatten();
+    let directory = tx.directory().await?;
+    rules::class_is_on(&directory.tenant, input.class)?;
+    rules::address_rule(&directory.tenant.policy, input.class, conditions.as_ref())?;
+    let span = span(tx, &directory, &input)?;
+    let holder = holder(tx, &directory, &input, scopes.as_ref()).await?;
+    let access_key = AccessKey::generate(&mut random::fill);
+    let row = KeyRow {
+        access_key: access_key.digits().into(),
+        scopes: scopes.as_ref().map(to_json).transpose()?,
+        conditions: conditions_json(conditions.as_ref())?,
+        ..new_row(tx, &input, span, &holder)?
+    };
+    let (secret, version) = make_secret(app, input.class, access_key, 1, tx.now);
+    insert(tx, &row, &holder, &version).await?;
+    let mut viewer = Viewer::with(directory, tx.now);
+    let row = KeyRow { secrets: Some(spell(&version)), ..row };
+    let key = viewer.render(tx.conn(), row, true).await?;
+    let event = Event::new("key.create", "key", &key.id, &key.label).after(&key);
+    let created = KeyCreated::new(key, secret);
+    let created = if tx.actor.validate_only { created.without_secret("not_made") } else { created };
+    Ok(Audited::new(created, event).touches_key(tx.tenant(), access_key.digits()))
+}
+
+/// Beginning and end of the new key.
+fn span(tx: &Tx<'_>, directory: &TenantRecord, input: &KeyIn) -> Result<(Option<i64>, Option<i64>)> {
+    let wish = rules::validity(input.expires_at.as_deref(), input.ttl_seconds, input.expires.as_deref())?;
+    let start = input.not_before.as_deref().map(|text| wire::time("/not_before", text)).transpose()?;
+    let end = rules::resolve_end(input.class, directory.tenant.policy.class(input.class), wish, tx.now)?;
+    if end.is_none() {
+        tx.must_hold("keys/never-expire:create")?;
+    }
+    if start.zip(end).is_some_and(|(start, end)| start >= end) {
+        return Err(Error::invalid("/not_before", "after_end", "the key would end before it begins"));
+    }
+    Ok((start, end))
+}
+
+fn new_row(tx: &Tx<'_>, input: &KeyIn, span: (Option<i64>, Option<i64>), holder: &Holder) -> Result<KeyRow> {
+    let (not_before, expires_at) = span;
+    Ok(KeyRow {
+        tenant_id: tx.tenant().into(),
+        id: random::new_id::<keyward_core::id::Key>(tx.now).to_string(),
+        access_key: String::new(),
+        class: input.class.as_str().into(),
+        owner_id: holder.owner_id.clone(),
+        label: input.label.clone(),
+        switch: "on".into(),
+        scopes: None,
+        not_before,
+        expires_at,
+        idle_seconds: input.idle_seconds,
+        conditions: None,
+        limits: input.limits.as_ref().filter(|limits| !limits.is_empty()).map(to_json).transpose()?,
+        credits_granted: input.credits,
+        credits_left: input.credits,
+        credits_granted_at: input.credits.map(|_| tx.now),
+        created_at: tx.now,
+        created_by: tx.actor.principal.id.clone(),
+        updated_at: tx.now,
+        updated_by: tx.actor.principal.id.clone(),
+        revoked_at: None,
+        revoked_by: None,
+        revoked_reason: None,
+        exposed_at: None,
+        version: 1,
+        owner_username: holder.username.clone(),
+        role_ids: Some(holder.role_ids.join(",")),
+        group_ids: Some(holder.group_ids.join(",")),
+        secrets: None,
+        last_used_at: None,
+    })
+}
+
+async fn insert(tx: &mut Tx<'_>, row: &KeyRow, holder: &Holder, version: &SecretRow) -> Result<()> {
+    keys::insert(tx.conn(), row).await?;
+    for role in &holder.role_ids {
+        roles::grant(tx.conn(), &row.tenant_id, &row.id, role).await?;
+    }
+    for group in &holder.group_ids {
+        groups::join(tx.conn(), &row.tenant_id, group, &row.id).await?;
+    }
+    keys::insert_secret(tx.conn(), &row.tenant_id, &row.id, version, &row.created_by).await
+}
+
+/// What a new key will act with.
+struct Holder {
+    owner_id: Option<String>,
+    username: Option<String>,
+    role_ids: Vec<String>,
+    group_ids: Vec<String>,
+}
+
+async fn holder(
+    tx: &mut Tx<'_>, directory: &TenantRecord, input: &KeyIn, scopes: Option<&RightSet>,
+) -> Result<Holder> {
+    match input.class {
+        KeyClass::Member => owner(tx, directory, input, scopes).await,
+        KeyClass::Workspace => workspace(tx, directory, input, scopes).await,
+        KeyClass::Ingest => ingest(tx, input, scopes),
+    }
+}
+
+/// The owner of a member key: the caller, or somebody the caller may issue for (KEY-10).
+async fn owner(
+    tx: &mut Tx<'_>, directory: &TenantRecord, input: &KeyIn, scopes: Option<&RightSet>,
+) -> Result<Holder> {
+    refuse_assignments(input, "a member key acts with its owner's roles and groups")?;
+    let own = tx.actor.user_id();
+    let owner_id = match input.owner_id.as_deref().or(own) {
+        Some(id) => id.to_owned(),
+        None => return Err(Error::invalid("/owner_id", "required", "a member key needs an owner")),
+    };
+    if own == Some(owner_id.as_str()) {
+        if tx.must_hold("keys:create").is_err() {
+            tx.must_hold("me/keys:create")?;
+        }
+    } else {
+        // Who may not issue for others may not learn who exists either.
+        tx.must_hold("keys/others:create").map_err(|_| Error::NotFound)?;
+    }
+    let tenant = tx.tenant().to_owned();
+    let user = users::find(tx.conn(), &tenant, &owner_id).await?.ok_or(Error::NotFound)?;
+    let quota = i64::from(directory.tenant.policy.max_keys_per_user);
+    let now = tx.now;
+    if keys::count_owned(tx.conn(), &tenant, &owner_id, now).await? >= quota {
+        return Err(Error::Policy {
+            rule: "max_keys_per_user",
+            detail: format!("a user may own {quota} keys; revoke one first"),
+        });
+    }
+    let held = directory.rights_of(&*crate::verify::facts::grant(user.role_ids.as_deref(), user.group_ids.as_deref())?);
+    let given = match scopes {
+        Some(scopes) if !held.covers_all(scopes) => {
+            return Err(Error::forbidden("scope_exceeds_owner", "the scopes hold a right that the owner lacks"));
+        }
+        Some(scopes) => scopes.clone(),
+        None => held,
+    };
+    tx.must_cover(&given, "rights_exceed_caller", "the key could do more than you; narrow its scopes")?;
+    Ok(Holder { owner_id: Some(owner_id), username: Some(user.username), role_ids: Vec::new(), group_ids: Vec::new() })
+}
+
+/// A workspace key acts with its own roles and groups, as admin unless told otherwise (MO1, BM6).
+async fn workspace(
+    tx: &mut Tx<'_>, directory: &TenantRecord, input: &KeyIn, scopes: Option<&RightSet>,
+) -> Result<Holder> {
+    tx.must_hold("keys:create")?;
+    refuse_owner(input)?;
+    let mut role_ids = input.role_ids.clone();
+    if role_ids.is_empty() && input.group_ids.is_empty() {
+        let tenant = tx.tenant().to_owned();
+        let admin = roles::find_built_in(tx.conn(), &tenant, "admin").await?;
+        role_ids.extend(admin.map(|role| role.id));
+    }
+    let given = assignment_rights(tx, directory, &role_ids, &input.group_ids).await?;
+    let given = scopes.map_or_else(|| given.clone(), |scopes| scopes.intersect(&given));
+    tx.must_cover(&given, "rights_exceed_caller", "the key could do more than you")?;
+    Ok(Holder { owner_id: None, username: None, role_ids, group_ids: input.group_ids.clone() })
+}
+
+/// An ingest key may ingest and nothing else (BM3).
+fn ingest(tx: &Tx<'_>, input: &KeyIn, scopes: Option<&RightSet>) -> Result<Holder> {
+    tx.must_hold("keys:create")?;
+    refuse_owner(input)?;
+    refuse_assignments(input, "an ingest key has no roles and groups")?;
+    let all = ingest_rights();
+    if scopes.is_some_and(|scopes| !all.covers_all(scopes)) {
+        return Err(Error::invalid("/scopes", "not_ingest", "an ingest key holds rights below ingest only"));
+    }
+    Ok(Holder { owner_id: None, username: None, role_ids: Vec::new(), group_ids: Vec::new() })
+}
+
+fn ingest_rights() -> RightSet {
+    ["ingest/**:*"].iter().map(|right| right.parse().expect("a constant right parses")).collect()
+}
+
+fn refuse_owner(input: &KeyIn) -> Result<()> {
+    if input.owner_id.is_none() {
+        return Ok(());
+    }
+    Err(Error::invalid("/owner_id", "not_allowed", "only member keys have an owner"))
+}
+
+fn refuse_assignments(input: &KeyIn, why: &str) -> Result<()> {
+    for (pointer, list) in [("/role_ids", &input.role_ids), ("/group_ids", &input.group_ids)] {
+        if !list.is_empty() {
+            return Err(Error::invalid(pointer, "not_allowed", why));
+        }
+    }
+    Ok(())
+}
+
+/// What roles and groups give; each must exist in the tenant.
+pub(crate) async fn assignment_rights(
+    tx: &mut Tx<'_>, directory: &TenantRecord, role_ids: &[String], group_ids: &[String],
+) -> Result<RightSet> {
+    for (pointer, ids, exists) in [
+        ("/role_ids", role_ids, true),
+        ("/group_ids", group_ids, false),
+    ] {
+        for (place, id) in ids.iter().enumerate() {
+            let known = if exists {
+                id.parse().is_ok_and(|id| directory.role(id).is_some())
+            } else {
+                id.parse().is_ok_and(|id| directory.group(id).is_some())
+            };
+            if !known {
+                return Err(Error::invalid(&format!("{pointer}/{place}"), "not_found", "there is no such id"));
+            }
+        }
+    }
+    let rights = App::rights_of(directory, role_ids, group_ids)?;
+    tx.must_cover(&rights, "rights_exceed_caller", "this would give a right away")?;
+    Ok(rights)
+}
+
+/// A new secret and the row that the store keeps of it.
+pub(super) fn make_secret(
+    app: &App, class: KeyClass, access_key: AccessKey, generation: i64, now: i64,
+) -> (Secret, SecretRow) {
+    let secret = token::generate(app.verifier.prefixes.of(class), access_key, &mut random::fill);
+    let peppers = app.verifier.peppers.load();
+    let pepper = peppers.first().expect("start-up makes the first pepper");
+    let row = SecretRow {
+        generation,
+        pepper_id: i64::from(pepper.id()),
+        hash: pepper.hash(secret.expose()).to_hex(),
+        hint: secret.hint(),
+        created_at: now,
+        retires_at: None,
+        seen_at: None,
+    };
+    (secret, row)
+}
+
+fn spell(secret: &SecretRow) -> String {
+    serde_json::json!({
+        "generation": secret.generation, "pepper_id": secret.pepper_id, "hash": secret.hash,
+        "hint": secret.hint, "created_at": secret.created_at, "retires_at": null, "seen_at": null,
+    })
+    .to_string()
+}
+
+pub(super) fn to_json<T: serde::Serialize>(value: &T) -> Result<String> {
+    serde_json::to_string(value).map_err(Error::internal)
+}
+
+/// Conditions as the store keeps them.
+pub(super) fn conditions_json(conditions: Option<&Conditions>) -> Result<Option<String>> {
+    conditions.map(to_json).transpose()
+}
+

@@ -1,0 +1,153 @@
+//! How a stored key looks to clients: status, effective rights, secrets without secrets.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use keyward_core::decide::{Code, KeyFacts, Now, standing_cause};
+use keyward_core::id::UserId;
+use keyward_core::key::{Status, status};
+use keyward_core::right::RightSet;
+use keyward_core::token::AccessKey;
+
+use super::wire::{BulkKey, CreditsOut, KeyOut, SecretOut};
+use crate::clock::rfc3339;
+use crate::error::{Error, Result};
+use crate::store::Conn;
+use crate::store::keys::{KeyRow, SecretRow};
+use crate::verify::facts::{self, Effective, KeyRecord, TenantRecord, UserRecord};
+
+/// A tenant and the owners met so far, to render many keys with few queries.
+pub(crate) struct Viewer {
+    pub(crate) tenant: TenantRecord,
+    owners: HashMap<UserId, Option<Arc<UserRecord>>>,
+    now: i64,
+}
+
+/// A key as it stands at one moment.
+pub(crate) struct Standing {
+    pub(crate) record: KeyRecord,
+    pub(crate) status: Status,
+    pub(crate) cause: Option<Code>,
+    pub(crate) effective: Arc<Effective>,
+}
+
+impl Viewer {
+    /// Reads the tenant once.
+    pub(crate) async fn new(conn: &mut Conn, tenant: &str, now: i64) -> Result<Self> {
+        let id = tenant.parse().map_err(Error::internal)?;
+        let tenant = facts::load_tenant(conn, id, 0).await?.ok_or(Error::NotFound)?;
+        Ok(Self::with(tenant, now))
+    }
+
+    /// Takes a tenant that was read already.
+    pub(crate) fn with(tenant: TenantRecord, now: i64) -> Self {
+        Self { tenant, owners: HashMap::new(), now }
+    }
+
+    async fn owner(&mut self, conn: &mut Conn, id: Option<UserId>) -> Result<Option<Arc<UserRecord>>> {
+        let Some(id) = id else { return Ok(None) };
+        if let Some(known) = self.owners.get(&id) {
+            return Ok(known.clone());
+        }
+        let owner = facts::load_user(conn, self.tenant.id, id, 0).await?.map(Arc::new);
+        self.owners.insert(id, owner.clone());
+        Ok(owner)
+    }
+
+    /// Derives state and rights of a key; the state comes from the one function in core.
+    pub(crate) async fn standing(&mut self, conn: &mut Conn, row: &KeyRow) -> Result<Standing> {
+        let record = facts::key_record(row, 0)?;
+        let owner = self.owner(conn, record.owner_id).await?;
+        let grant = owner.as_ref().map_or(&record.grant, |owner| &owner.grant);
+        let effective = self.tenant.effective(record.key.class, record.scopes.as_ref(), grant);
+        let live = record.secrets.iter().filter(|s| s.retires_at.is_none_or(|end| end > self.now)).count();
+        let cause = record.secrets.last().and_then(|secret| {
+            let facts = KeyFacts {
+                key: &record.key,
+                secret,
+                owner: owner.as_ref().map(|owner| &owner.owner),
+                tenant: &self.tenant.tenant,
+                rights: &effective.rights,
+                last_used_at: row.last_used_at,
+                limits: &[],
+                credits: None,
+            };
+            standing_cause(&facts, Now { unix_ms: self.now, monotonic_ns: 0 })
+        });
+        let status = status(&record.key, cause, live, self.now);
+        Ok(Standing { record, status, cause, effective })
+    }
+
+    /// The key as the API shows it.
+    pub(crate) async fn render(&mut self, conn: &mut Conn, row: KeyRow, with_rights: bool) -> Result<KeyOut> {
+        let standing = self.standing(conn, &row).await?;
+        let secrets = row.secret_rows()?.iter().map(|secret| self.secret(secret)).collect();
+        let record = standing.record;
+        let suspended = standing.status == Status::Suspended;
+        Ok(KeyOut {
+            access_key: record.access_key.to_string(),
+            class: record.key.class,
+            status: standing.status,
+            status_cause: standing.cause.filter(|_| suspended).map(Code::as_str),
+            scopes: record.scopes.as_deref().map(texts),
+            role_ids: record.grant.roles.iter().map(ToString::to_string).collect(),
+            group_ids: record.grant.groups.iter().map(ToString::to_string).collect(),
+            effective_rights: with_rights.then(|| texts(&standing.effective.rights)),
+            has_admin_rights: standing.effective.rights.covers_all(&RightSet::everything()),
+            created_at: rfc3339(row.created_at),
+            updated_at: rfc3339(row.updated_at),
+            not_before: row.not_before.map(rfc3339),
+            expires_at: row.expires_at.map(rfc3339),
+            never_expires: row.expires_at.is_none(),
+            revoked_at: row.revoked_at.map(rfc3339),
+            last_used_at: row.last_used_at.map(rfc3339),
+            conditions: record.key.conditions.map(|conditions| *conditions),
+            limits: record.limiters.into_iter().map(|limiter| limiter.limit).collect(),
+            credits: row.credits_granted.map(|granted| CreditsOut {
+                granted,
+                remaining: row.credits_left.unwrap_or(0),
+            }),
+            idle_seconds: row.idle_seconds,
+            secrets,
+            exposed_at: row.exposed_at.map(rfc3339),
+            id: row.id,
+            tenant_id: row.tenant_id,
+            owner_id: row.owner_id,
+            owner_username: row.owner_username,
+            label: row.label,
+            created_by: row.created_by,
+            updated_by: row.updated_by,
+            revoked_by: row.revoked_by,
+            revoked_reason: row.revoked_reason,
+            version: row.version,
+        })
+    }
+
+    fn secret(&self, secret: &SecretRow) -> SecretOut {
+        SecretOut {
+            generation: secret.generation,
+            hint: secret.hint.clone(),
+            created_at: rfc3339(secret.created_at),
+            retires_at: secret.retires_at.map(rfc3339),
+            last_seen_at: secret.seen_at.map(rfc3339),
+            live: secret.retires_at.is_none_or(|end| end > self.now),
+        }
+    }
+}
+
+/// The short form for lists of bulk operations.
+pub(crate) fn brief(row: &KeyRow) -> Result<BulkKey> {
+    Ok(BulkKey {
+        id: row.id.clone(),
+        access_key: AccessKey::from_digits(&row.access_key).map(|key| key.to_string()).unwrap_or_default(),
+        label: row.label.clone(),
+        class: facts::key_facts(row)?.class,
+        owner_id: row.owner_id.clone(),
+        owner_username: row.owner_username.clone(),
+    })
+}
+
+/// The rights of a set, spelled.
+pub(crate) fn texts(rights: &RightSet) -> Vec<String> {
+    rights.iter().map(ToString::to_string).collect()
+}

@@ -1,0 +1,305 @@
+//! What clients send and get about keys.
+
+use keyward_core::key::{Conditions, KeyClass, Status};
+use keyward_core::limit::RateLimit;
+use keyward_core::secret::Secret;
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use crate::wire::present;
+
+/// A key to be made.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct KeyIn {
+    /// `member`, `workspace` or `ingest`.
+    #[schema(value_type = String, example = "member")]
+    pub(crate) class: KeyClass,
+    /// Owner of a member key; the caller's own user unless given.
+    pub(crate) owner_id: Option<String>,
+    /// A name for people, 1 to 100 characters. It never authenticates.
+    pub(crate) label: String,
+    /// Rights to narrow the key to; absent is all that its owner (or its roles) may do.
+    pub(crate) scopes: Option<Vec<String>>,
+    /// Groups of a workspace key.
+    #[serde(default)]
+    pub(crate) group_ids: Vec<String>,
+    /// Roles of a workspace key; `admin` unless roles or groups are given.
+    #[serde(default)]
+    pub(crate) role_ids: Vec<String>,
+    /// When it begins to be valid, RFC 3339.
+    pub(crate) not_before: Option<String>,
+    /// When it ends, RFC 3339.
+    pub(crate) expires_at: Option<String>,
+    /// Or: seconds from now.
+    pub(crate) ttl_seconds: Option<i64>,
+    /// Or: `never`, where policy allows it.
+    pub(crate) expires: Option<String>,
+    /// Where and how it may be used.
+    #[schema(value_type = Option<Object>)]
+    pub(crate) conditions: Option<Value>,
+    /// Named rate limits.
+    #[schema(value_type = Option<Vec<Object>>)]
+    pub(crate) limits: Option<Vec<RateLimit>>,
+    /// Uses that it is good for.
+    pub(crate) credits: Option<i64>,
+    /// Ends after so many seconds without use.
+    pub(crate) idle_seconds: Option<i64>,
+}
+
+/// What can be edited; absent fields stay (RFC 7396).
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct KeyPatch {
+    /// A name for people.
+    pub(crate) label: Option<String>,
+    /// Rights to narrow the key to; `null` is all.
+    #[serde(deserialize_with = "present")]
+    pub(crate) scopes: Option<Option<Vec<String>>>,
+    /// Groups of a workspace key.
+    pub(crate) group_ids: Option<Vec<String>>,
+    /// Roles of a workspace key.
+    pub(crate) role_ids: Option<Vec<String>>,
+    /// When it ends, RFC 3339.
+    pub(crate) expires_at: Option<String>,
+    /// Or: seconds from now.
+    pub(crate) ttl_seconds: Option<i64>,
+    /// Or: `never`, where policy allows it.
+    pub(crate) expires: Option<String>,
+    /// Where and how it may be used; `null` is anywhere.
+    #[serde(deserialize_with = "present")]
+    #[schema(value_type = Option<Object>)]
+    pub(crate) conditions: Option<Option<Value>>,
+    /// Named rate limits; `null` is none.
+    #[serde(deserialize_with = "present")]
+    #[schema(value_type = Option<Vec<Object>>)]
+    pub(crate) limits: Option<Option<Vec<RateLimit>>>,
+    /// Grants so many uses anew; `null` lifts the limit.
+    #[serde(deserialize_with = "present")]
+    pub(crate) credits: Option<Option<i64>>,
+    /// Ends after so many seconds without use; `null` lifts it.
+    #[serde(deserialize_with = "present")]
+    pub(crate) idle_seconds: Option<Option<i64>>,
+}
+
+/// A new end of a key.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct ExtendIn {
+    /// When it ends, RFC 3339.
+    pub(crate) expires_at: Option<String>,
+    /// Or: seconds from now.
+    pub(crate) ttl_seconds: Option<i64>,
+    /// Or: `never`, where policy allows it.
+    pub(crate) expires: Option<String>,
+}
+
+/// How to rotate.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct RotateIn {
+    /// How long the older secrets go on working: 0 to 90 days in seconds, a day unless given.
+    pub(crate) overlap_seconds: i64,
+}
+
+impl Default for RotateIn {
+    fn default() -> Self {
+        Self { overlap_seconds: 86_400 }
+    }
+}
+
+/// Which keys to revoke, and whether to.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct BulkRevokeIn {
+    /// Which keys.
+    pub(crate) filter: BulkFilter,
+    /// Why, for the audit log.
+    pub(crate) reason: Option<String>,
+    /// Only tell what would be revoked.
+    #[serde(default)]
+    pub(crate) preview: bool,
+    /// `revoke N` with the number that the preview told.
+    pub(crate) confirm: Option<String>,
+}
+
+/// At least one criterion, or `all`.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct BulkFilter {
+    /// Keys of this user.
+    pub(crate) owner_id: Option<String>,
+    /// Keys of this class.
+    #[schema(value_type = Option<String>)]
+    pub(crate) class: Option<KeyClass>,
+    /// Keys with this status.
+    #[schema(value_type = Option<String>)]
+    pub(crate) status: Option<Status>,
+    /// Keys with exactly this label.
+    pub(crate) label: Option<String>,
+    /// Keys made before, RFC 3339.
+    pub(crate) created_before: Option<String>,
+    /// Keys not used since, RFC 3339.
+    pub(crate) last_used_before: Option<String>,
+    /// Every key of the tenant but the one that asks.
+    pub(crate) all: bool,
+}
+
+/// A key.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct KeyOut {
+    pub(crate) id: String,
+    /// The public half; user name of Basic authentication. It never authenticates by itself.
+    pub(crate) access_key: String,
+    pub(crate) tenant_id: String,
+    #[schema(value_type = String)]
+    pub(crate) class: KeyClass,
+    pub(crate) owner_id: Option<String>,
+    pub(crate) owner_username: Option<String>,
+    pub(crate) label: String,
+    #[schema(value_type = String)]
+    pub(crate) status: Status,
+    /// The reason code when suspended.
+    pub(crate) status_cause: Option<&'static str>,
+    pub(crate) scopes: Option<Vec<String>>,
+    pub(crate) role_ids: Vec<String>,
+    pub(crate) group_ids: Vec<String>,
+    /// What the key may do right now; on single reads.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) effective_rights: Option<Vec<String>>,
+    /// Whether that is everything in the tenant.
+    pub(crate) has_admin_rights: bool,
+    pub(crate) created_at: String,
+    pub(crate) created_by: String,
+    pub(crate) updated_at: String,
+    pub(crate) updated_by: String,
+    pub(crate) not_before: Option<String>,
+    pub(crate) expires_at: Option<String>,
+    pub(crate) never_expires: bool,
+    pub(crate) revoked_at: Option<String>,
+    pub(crate) revoked_by: Option<String>,
+    pub(crate) revoked_reason: Option<String>,
+    pub(crate) last_used_at: Option<String>,
+    #[schema(value_type = Option<Object>)]
+    pub(crate) conditions: Option<Conditions>,
+    #[schema(value_type = Vec<Object>)]
+    pub(crate) limits: Vec<RateLimit>,
+    pub(crate) credits: Option<CreditsOut>,
+    pub(crate) idle_seconds: Option<i64>,
+    /// Every secret that was ever made, oldest first.
+    pub(crate) secrets: Vec<SecretOut>,
+    /// When the secret was seen in a URL: replace it.
+    pub(crate) exposed_at: Option<String>,
+    pub(crate) version: i64,
+}
+
+/// Credits of a key.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct CreditsOut {
+    pub(crate) granted: i64,
+    /// What no node has taken yet; a node takes them by the hundredth.
+    pub(crate) remaining: i64,
+}
+
+/// One secret version, without the secret.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct SecretOut {
+    /// 1 for the first, one more with each rotation.
+    pub(crate) generation: i64,
+    /// Prefix and last four characters.
+    pub(crate) hint: String,
+    pub(crate) created_at: String,
+    pub(crate) retires_at: Option<String>,
+    pub(crate) last_seen_at: Option<String>,
+    /// Whether it is accepted right now, as far as the secret itself goes.
+    pub(crate) live: bool,
+}
+
+/// A key with its secret: the only answer that ever holds one.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct KeyCreated {
+    #[serde(flatten)]
+    pub(crate) key: KeyOut,
+    /// Shown once. `null` when nothing was made or the answer is a replay.
+    #[serde(serialize_with = "expose")]
+    #[schema(value_type = Option<String>)]
+    pub(crate) secret: Option<Secret>,
+    /// `shown_once`, `delivered` (a replay) or `not_made` (`validate_only`).
+    pub(crate) secret_state: &'static str,
+    /// Access key, secret and tenant in one line (BM11).
+    #[schema(value_type = Option<String>)]
+    #[serde(serialize_with = "expose")]
+    pub(crate) copy: Option<Secret>,
+}
+
+impl KeyCreated {
+    /// The one time that the secret is told.
+    pub(crate) fn new(key: KeyOut, secret: Secret) -> Self {
+        let copy = format!("key:{}::{},tenant id: {}", key.access_key, secret.expose(), key.tenant_id);
+        Self { key, secret: Some(secret), secret_state: "shown_once", copy: Some(Secret::new(copy)) }
+    }
+
+    /// The same without the secret.
+    pub(crate) fn without_secret(mut self, state: &'static str) -> Self {
+        self.secret = None;
+        self.copy = None;
+        self.secret_state = state;
+        self
+    }
+}
+
+fn expose<S: Serializer>(secret: &Option<Secret>, serializer: S) -> Result<S::Ok, S::Error> {
+    secret.as_ref().map(Secret::expose).serialize(serializer)
+}
+
+/// A key in the list of a bulk operation.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct BulkKey {
+    pub(crate) id: String,
+    pub(crate) access_key: String,
+    pub(crate) label: String,
+    #[schema(value_type = String)]
+    pub(crate) class: KeyClass,
+    pub(crate) owner_id: Option<String>,
+    pub(crate) owner_username: Option<String>,
+}
+
+/// What a bulk operation found and did.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct BulkOut {
+    /// Keys that match.
+    pub(crate) matched: usize,
+    /// Keys that were revoked: 0 in a preview.
+    pub(crate) revoked: usize,
+    /// What to send as `confirm`.
+    pub(crate) confirm: String,
+    /// The keys that match, 1000 at most.
+    pub(crate) keys: Vec<BulkKey>,
+}
+
+/// Use of a key.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct UsageOut {
+    pub(crate) total: UsageTotal,
+    pub(crate) last_used_at: Option<String>,
+    pub(crate) last_used_address: Option<String>,
+    pub(crate) last_used_agent: Option<String>,
+    pub(crate) hours: Vec<UsageHour>,
+}
+
+/// Sums over the hours asked for.
+#[derive(Debug, Default, Serialize, ToSchema)]
+pub(crate) struct UsageTotal {
+    pub(crate) allowed: i64,
+    pub(crate) denied: i64,
+}
+
+/// Uses in one hour with one outcome.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct UsageHour {
+    pub(crate) hour: String,
+    /// `ok` or a reason code.
+    pub(crate) outcome: String,
+    pub(crate) count: i64,
+}

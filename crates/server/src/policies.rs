@@ -1,0 +1,118 @@
+//! The tenant's policy: rules that bind keys already issued (X5, MO2, MO5).
+
+use keyward_core::policy::Policy;
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use crate::app::{Actor, App};
+use crate::audit::{Audited, Event};
+use crate::error::{Error, Fault, Result};
+use crate::store::tenants;
+
+/// The policy with its version.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct PolicyOut {
+    #[serde(flatten)]
+    #[schema(value_type = Object)]
+    pub(crate) policy: Policy,
+    pub(crate) version: i64,
+}
+
+/// The policy of the actor's tenant.
+pub(crate) async fn show(app: &App, actor: &Actor) -> Result<PolicyOut> {
+    let row = tenants::find(&mut app.read().await?, &actor.tenant_id).await?.ok_or(Error::NotFound)?;
+    let policy = serde_json::from_str(&row.policy).map_err(Error::internal)?;
+    Ok(PolicyOut { policy, version: row.policy_version })
+}
+
+/// Applies a merge patch (RFC 7396). Takes effect with the next verification.
+pub(crate) async fn edit(app: &App, actor: &Actor, patch: Value) -> Result<PolicyOut> {
+    if !patch.is_object() {
+        return Err(Error::invalid("", "bad_type", "expected an object"));
+    }
+    app.write(actor, async |tx| {
+        tx.must_hold("policies:write")?;
+        let mut row = tenants::find(tx.conn(), &actor.tenant_id).await?.ok_or(Error::NotFound)?;
+        actor.check_version(row.policy_version)?;
+        let before: Policy = serde_json::from_str(&row.policy).map_err(Error::internal)?;
+        let mut document = serde_json::to_value(&before).map_err(Error::internal)?;
+        merge(&mut document, patch);
+        let after = parse(document)?;
+        row.policy = serde_json::to_string(&after).map_err(Error::internal)?;
+        row.policy_version += 1;
+        row.updated_at = tx.now;
+        tenants::update(tx.conn(), &row).await?;
+        let event =
+            Event::new("policy.edit", "policy", &row.id, &row.slug).before(&before).after(&after);
+        let answer = PolicyOut { policy: after, version: row.policy_version };
+        Ok(Audited::new(answer, event).touches_tenant(&row.id))
+    })
+    .await
+}
+
+fn parse(document: Value) -> Result<Policy> {
+    let policy: Policy = serde_path_to_error::deserialize(document).map_err(|error| {
+        let pointer = crate::http::json::pointer(error.path());
+        Error::malformed(&pointer, "bad_value", error.into_inner().to_string())
+    })?;
+    let problems = policy.problems();
+    if problems.is_empty() {
+        return Ok(policy);
+    }
+    let fault = |(pointer, detail)| Fault::new::<String>(pointer, "bad_value", detail);
+    Err(Error::Invalid(problems.into_iter().map(fault).collect()))
+}
+
+/// RFC 7396.
+fn merge(document: &mut Value, patch: Value) {
+    let Value::Object(fields) = patch else {
+        *document = patch;
+        return;
+    };
+    if !document.is_object() {
+        *document = Value::Object(serde_json::Map::new());
+    }
+    let Value::Object(target) = document else { return };
+    for (name, value) in fields {
+        if value.is_null() {
+            target.remove(&name);
+        } else {
+            merge(target.entry(name).or_insert(Value::Null), value);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn merge_follows_the_examples_of_rfc_7396() {
+        for (target, patch, expect) in [
+            (json!({"a":"b"}), json!({"a":"c"}), json!({"a":"c"})),
+            (json!({"a":"b"}), json!({"b":"c"}), json!({"a":"b","b":"c"})),
+            (json!({"a":"b"}), json!({"a":null}), json!({})),
+            (json!({"a":["b"]}), json!({"a":"c"}), json!({"a":"c"})),
+            (json!({"a":{"b":"c"}}), json!({"a":{"b":"d","c":null}}), json!({"a":{"b":"d"}})),
+            (json!({"e":null}), json!({"a":1}), json!({"e":null,"a":1})),
+            (json!({}), json!({"a":{"bb":{"ccc":null}}}), json!({"a":{"bb":{}}})),
+        ] {
+            let mut merged = target;
+            merge(&mut merged, patch);
+            assert_eq!(merged, expect);
+        }
+    }
+
+    #[test]
+    fn null_brings_a_default_back_and_unknown_rules_are_named() {
+        let mut document = serde_json::to_value(Policy::default()).expect("plain data");
+        merge(&mut document, json!({"member": {"default_ttl_days": null}}));
+        assert_eq!(parse(document.clone()).expect("valid").member.default_ttl_days, 90);
+        merge(&mut document, json!({"member": {"max_tll_days": 3}}));
+        let Err(Error::Malformed(faults)) = parse(document) else { panic!("an unknown rule") };
+        assert!(faults[0].pointer.starts_with("/member"), "{faults:?}");
+    }
+}

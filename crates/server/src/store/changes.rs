@@ -1,0 +1,110 @@
+//! The change feed: commit order, no gaps (`design.md` §5).
+
+use super::{Conn, on};
+use crate::error::Result;
+
+/// What kind of facts changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ChangeKind {
+    /// One key; the subject is its access key.
+    Key,
+    /// One user.
+    User,
+    /// A tenant: its state, policy, roles or groups.
+    Tenant,
+    /// The peppers.
+    Pepper,
+}
+
+impl ChangeKind {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Key => "key",
+            Self::User => "user",
+            Self::Tenant => "tenant",
+            Self::Pepper => "pepper",
+        }
+    }
+}
+
+/// One entry of the feed.
+#[derive(Clone, Debug)]
+pub(crate) struct Change {
+    /// What kind of facts.
+    pub(crate) kind: ChangeKind,
+    /// Whose.
+    pub(crate) tenant_id: String,
+    /// The 16 characters of an access key, a user id, or the tenant id again.
+    pub(crate) subject: String,
+}
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    seq: i64,
+    kind: String,
+    tenant_id: String,
+    subject: String,
+}
+
+/// Takes the next `count` numbers. The row stays locked until commit, which makes the order of
+/// numbers the order of commits on both engines.
+pub(crate) async fn advance(conn: &mut Conn, count: i64) -> Result<i64> {
+    let (last,): (i64,) = on!(conn, c => sqlx::query_as(
+        "UPDATE change_clock SET seq = seq + $1 WHERE id = 1 RETURNING seq"
+    ).bind(count).fetch_one(c).await)?;
+    Ok(last - count)
+}
+
+/// Appends an entry under a number from [`advance`].
+pub(crate) async fn append(conn: &mut Conn, seq: i64, at: i64, change: &Change) -> Result<()> {
+    on!(conn, c => sqlx::query(
+        "INSERT INTO changes (seq, at, kind, tenant_id, subject) VALUES ($1, $2, $3, $4, $5)"
+    )
+    .bind(seq).bind(at).bind(change.kind.as_str()).bind(&change.tenant_id).bind(&change.subject)
+    .execute(c).await.map(drop))?;
+    Ok(())
+}
+
+/// The number of the last change that is visible.
+pub(crate) async fn last_seq(conn: &mut Conn) -> Result<i64> {
+    let (seq,): (i64,) = on!(conn, c => sqlx::query_as(
+        "SELECT seq FROM change_clock WHERE id = 1"
+    ).fetch_one(c).await)?;
+    Ok(seq)
+}
+
+/// Entries behind `after`, in order, and the number of each.
+pub(crate) async fn since(conn: &mut Conn, after: i64, limit: i64) -> Result<Vec<(i64, Change)>> {
+    let rows: Vec<Row> = on!(conn, c => sqlx::query_as(
+        "SELECT seq, kind, tenant_id, subject FROM changes WHERE seq > $1 ORDER BY seq LIMIT $2"
+    ).bind(after).bind(limit).fetch_all(c).await)?;
+    Ok(rows.into_iter().filter_map(|row| {
+        let kind = match row.kind.as_str() {
+            "key" => ChangeKind::Key,
+            "user" => ChangeKind::User,
+            "tenant" => ChangeKind::Tenant,
+            "pepper" => ChangeKind::Pepper,
+            // Written by a newer binary during a rolling upgrade; none of our facts.
+            _ => return None,
+        };
+        Some((row.seq, Change { kind, tenant_id: row.tenant_id, subject: row.subject }))
+    }).collect())
+}
+
+/// Whether one of two subjects or the tenant changed behind `after`.
+pub(crate) async fn touched(
+    conn: &mut Conn, tenant: &str, subjects: [&str; 2], after: i64,
+) -> Result<bool> {
+    let (touched,): (bool,) = on!(conn, c => sqlx::query_as(
+        "SELECT CAST(COUNT(*) AS BIGINT) > 0 FROM changes
+         WHERE seq > $1 AND (tenant_id = $2 AND subject IN ($2, $3, $4))"
+    ).bind(after).bind(tenant).bind(subjects[0]).bind(subjects[1]).fetch_one(c).await)?;
+    Ok(touched)
+}
+
+/// Forgets entries older than `before`; returns how many.
+pub(crate) async fn prune(conn: &mut Conn, before: i64) -> Result<u64> {
+    let count = on!(conn, c => sqlx::query("DELETE FROM changes WHERE at < $1")
+        .bind(before).execute(c).await.map(|done| done.rows_affected()))?;
+    Ok(count)
+}

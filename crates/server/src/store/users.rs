@@ -1,0 +1,146 @@
+//! Users.
+
+use super::page::{Listed, Page, Position};
+use super::{Conn, on};
+use crate::error::Result;
+
+/// A row of `users` with the ids of what the user holds.
+#[derive(Clone, Debug, sqlx::FromRow)]
+pub(crate) struct UserRow {
+    pub(crate) tenant_id: String,
+    pub(crate) id: String,
+    pub(crate) username: String,
+    pub(crate) username_key: String,
+    pub(crate) username_skeleton: String,
+    pub(crate) email: Option<String>,
+    pub(crate) display_name: Option<String>,
+    pub(crate) origin: String,
+    pub(crate) login_window_minutes: Option<i64>,
+    pub(crate) last_login_at: Option<i64>,
+    pub(crate) suspended_at: Option<i64>,
+    pub(crate) suspended_reason: Option<String>,
+    pub(crate) deleted_at: Option<i64>,
+    pub(crate) created_at: i64,
+    pub(crate) created_by: String,
+    pub(crate) updated_at: i64,
+    pub(crate) version: i64,
+    /// Ids of the roles held directly, separated by commas.
+    pub(crate) role_ids: Option<String>,
+    /// Ids of the groups, separated by commas.
+    pub(crate) group_ids: Option<String>,
+    /// Keys that are not revoked.
+    pub(crate) key_count: i64,
+}
+
+/// Every read of users has these columns.
+macro_rules! select_users {
+    ($tail:literal) => {
+        concat!(
+            "SELECT u.*,
+                (SELECT string_agg(h.role_id, ',') FROM role_holders h
+                  WHERE h.tenant_id = u.tenant_id AND h.holder_id = u.id) AS role_ids,
+                (SELECT string_agg(m.group_id, ',') FROM group_members m
+                  WHERE m.tenant_id = u.tenant_id AND m.member_id = u.id) AS group_ids,
+                (SELECT COUNT(*) FROM keys k
+                  WHERE k.tenant_id = u.tenant_id AND k.owner_id = u.id AND k.switch <> 'revoked') AS key_count
+             FROM users u ",
+            $tail
+        )
+    };
+}
+
+/// What a list of users is narrowed by.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct UserFilter {
+    /// `active` or `suspended`.
+    pub(crate) state: Option<String>,
+    /// `LIKE` pattern over name, e-mail and display name.
+    pub(crate) q: Option<String>,
+    /// Exact canonical user name.
+    pub(crate) username_key: Option<String>,
+    /// Members of this group.
+    pub(crate) group_id: Option<String>,
+    /// Direct holders of this role.
+    pub(crate) role_id: Option<String>,
+}
+
+/// One living user.
+pub(crate) async fn find(conn: &mut Conn, tenant: &str, id: &str) -> Result<Option<UserRow>> {
+    Ok(on!(conn, c => sqlx::query_as(select_users!(
+        "WHERE u.tenant_id = $1 AND u.id = $2 AND u.deleted_at IS NULL"
+    )).bind(tenant).bind(id).fetch_optional(c).await)?)
+}
+
+/// One user, living or deleted, by id alone: for the cache, which knows the tenant from the key.
+pub(crate) async fn load(conn: &mut Conn, tenant: &str, id: &str) -> Result<Option<UserRow>> {
+    Ok(on!(conn, c => sqlx::query_as(select_users!("WHERE u.tenant_id = $1 AND u.id = $2"))
+        .bind(tenant).bind(id).fetch_optional(c).await)?)
+}
+
+/// Living users in the order of their making.
+pub(crate) async fn list(
+    conn: &mut Conn, tenant: &str, filter: &UserFilter, page: &Page,
+) -> Result<Listed<UserRow>> {
+    let after = page.after.as_ref().map(|p| p.id.as_str());
+    let rows: Vec<UserRow> = on!(conn, c => sqlx::query_as(select_users!(
+        "WHERE u.tenant_id = $1 AND u.deleted_at IS NULL AND ($2 IS NULL OR u.id > $2)
+           AND ($3 IS NULL OR ($3 = 'suspended') = (u.suspended_at IS NOT NULL))
+           AND ($4 IS NULL OR u.username_key LIKE $4 OR lower(u.email) LIKE $4 OR lower(u.display_name) LIKE $4)
+           AND ($5 IS NULL OR u.username_key = $5)
+           AND ($6 IS NULL OR EXISTS (SELECT 1 FROM group_members m
+                WHERE m.tenant_id = u.tenant_id AND m.member_id = u.id AND m.group_id = $6))
+           AND ($7 IS NULL OR EXISTS (SELECT 1 FROM role_holders h
+                WHERE h.tenant_id = u.tenant_id AND h.holder_id = u.id AND h.role_id = $7))
+         ORDER BY u.id LIMIT $8"
+    ))
+    .bind(tenant).bind(after).bind(&filter.state).bind(&filter.q).bind(&filter.username_key)
+    .bind(&filter.group_id).bind(&filter.role_id).bind(page.limit + 1)
+    .fetch_all(c).await)?;
+    Ok(page.finish(rows, |row| Position { number: None, text: None, id: row.id.clone() }))
+}
+
+/// Adds a user.
+pub(crate) async fn insert(conn: &mut Conn, row: &UserRow) -> Result<()> {
+    on!(conn, c => sqlx::query(
+        "INSERT INTO users (tenant_id, id, username, username_key, username_skeleton, email, display_name,
+            origin, login_window_minutes, last_login_at, created_at, created_by, updated_at, version)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)"
+    )
+    .bind(&row.tenant_id).bind(&row.id).bind(&row.username).bind(&row.username_key)
+    .bind(&row.username_skeleton).bind(&row.email).bind(&row.display_name).bind(&row.origin)
+    .bind(row.login_window_minutes).bind(row.last_login_at).bind(row.created_at).bind(&row.created_by)
+    .bind(row.updated_at).bind(row.version)
+    .execute(c).await.map(drop))?;
+    Ok(())
+}
+
+/// Writes all that can change of the user itself.
+pub(crate) async fn update(conn: &mut Conn, row: &UserRow) -> Result<()> {
+    on!(conn, c => sqlx::query(
+        "UPDATE users SET username = $3, username_key = $4, username_skeleton = $5, email = $6,
+            display_name = $7, login_window_minutes = $8, last_login_at = $9, suspended_at = $10,
+            suspended_reason = $11, deleted_at = $12, updated_at = $13, version = $14
+         WHERE tenant_id = $1 AND id = $2"
+    )
+    .bind(&row.tenant_id).bind(&row.id).bind(&row.username).bind(&row.username_key)
+    .bind(&row.username_skeleton).bind(&row.email).bind(&row.display_name).bind(row.login_window_minutes)
+    .bind(row.last_login_at).bind(row.suspended_at).bind(&row.suspended_reason).bind(row.deleted_at)
+    .bind(row.updated_at).bind(row.version)
+    .execute(c).await.map(drop))?;
+    Ok(())
+}
+
+/// Living, unsuspended users who hold one of `roles` themselves or through a group.
+pub(crate) async fn active_holders(conn: &mut Conn, tenant: &str, roles: &[String]) -> Result<Vec<String>> {
+    let list = format!(",{},", roles.join(","));
+    let rows: Vec<(String,)> = on!(conn, c => sqlx::query_as(
+        "SELECT u.id FROM users u
+         WHERE u.tenant_id = $1 AND u.deleted_at IS NULL AND u.suspended_at IS NULL AND EXISTS (
+            SELECT 1 FROM role_holders h
+            WHERE h.tenant_id = u.tenant_id AND $2 LIKE '%,' || h.role_id || ',%'
+              AND (h.holder_id = u.id OR EXISTS (SELECT 1 FROM group_members m
+                   WHERE m.tenant_id = u.tenant_id AND m.member_id = u.id AND m.group_id = h.holder_id)))
+         LIMIT 10"
+    ).bind(tenant).bind(list).fetch_all(c).await)?;
+    Ok(rows.into_iter().map(|row| row.0).collect())
+}

@@ -1,0 +1,411 @@
+//! Users: making, editing, suspending, deleting (SQ2, SQ4, SQ7, DIR-3, AZ-6, AZ-11).
+
+use keyward_core::right::RightSet;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::app::{Actor, App, Tx};
+use crate::audit::{Audited, Event};
+use crate::clock::rfc3339;
+use crate::error::{Error, Result};
+use crate::keys::bulk;
+use crate::keys::create::assignment_rights;
+use crate::keys::view::{brief, texts};
+use crate::keys::wire::BulkOut;
+use crate::names::{Username, check_email, check_label};
+use crate::random;
+use crate::store::page::{Listed, Page};
+use crate::store::users::{self, UserFilter, UserRow};
+use crate::store::{groups, roles};
+use crate::verify::facts::{self, TenantRecord};
+use crate::wire::{self, present};
+
+/// A user to be made.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct UserIn {
+    /// Unique in the tenant, compared by PRECIS UsernameCaseMapped.
+    pub(crate) username: String,
+    /// Where notices go.
+    pub(crate) email: Option<String>,
+    /// A name for people.
+    pub(crate) display_name: Option<String>,
+    /// Roles; `member` unless given.
+    pub(crate) role_ids: Option<Vec<String>>,
+    /// Groups.
+    #[serde(default)]
+    pub(crate) group_ids: Vec<String>,
+    /// Own window for the owner-login rule: minutes, -1 the tenant's, 0 keys unusable.
+    pub(crate) owner_login_window_minutes: Option<i64>,
+}
+
+/// What can be edited; absent fields stay (RFC 7396).
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct UserPatch {
+    /// A new name; the old one becomes free.
+    pub(crate) username: Option<String>,
+    #[serde(deserialize_with = "present")]
+    pub(crate) email: Option<Option<String>>,
+    #[serde(deserialize_with = "present")]
+    pub(crate) display_name: Option<Option<String>>,
+    /// Exactly these roles.
+    pub(crate) role_ids: Option<Vec<String>>,
+    /// Exactly these groups.
+    pub(crate) group_ids: Option<Vec<String>>,
+    /// Minutes; -1 or `null` is the tenant's window, 0 makes the user's keys unusable.
+    #[serde(deserialize_with = "present")]
+    pub(crate) owner_login_window_minutes: Option<Option<i64>>,
+}
+
+/// When somebody logged in.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct LoginIn {
+    /// RFC 3339, not in the future; now unless given.
+    pub(crate) at: Option<String>,
+}
+
+/// Which of a user's keys to revoke: all of them.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct RevokeKeysIn {
+    /// Why, for the audit log.
+    pub(crate) reason: Option<String>,
+    /// Only tell what would be revoked.
+    pub(crate) preview: bool,
+    /// Must be true to revoke.
+    pub(crate) confirm: bool,
+}
+
+/// A user.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct UserOut {
+    pub(crate) id: String,
+    pub(crate) tenant_id: String,
+    pub(crate) username: String,
+    pub(crate) email: Option<String>,
+    pub(crate) display_name: Option<String>,
+    /// `local`, or where the user comes from.
+    pub(crate) origin: String,
+    /// `active` or `suspended`.
+    pub(crate) state: &'static str,
+    pub(crate) role_ids: Vec<String>,
+    pub(crate) group_ids: Vec<String>,
+    /// What the user may do, through roles and groups.
+    pub(crate) rights: Vec<String>,
+    /// Last interactive login; a use of a key is none (SQ4).
+    pub(crate) last_login_at: Option<String>,
+    pub(crate) owner_login_window_minutes: Option<i64>,
+    /// Keys that are not revoked.
+    pub(crate) key_count: i64,
+    pub(crate) created_at: String,
+    pub(crate) created_by: String,
+    pub(crate) updated_at: String,
+    pub(crate) suspended_at: Option<String>,
+    pub(crate) suspended_reason: Option<String>,
+    pub(crate) version: i64,
+}
+
+/// The user as the API shows it.
+fn render(directory: &TenantRecord, row: UserRow) -> Result<UserOut> {
+    let grant = facts::grant(row.role_ids.as_deref(), row.group_ids.as_deref())?;
+    Ok(UserOut {
+        state: if row.suspended_at.is_some() { "suspended" } else { "active" },
+        role_ids: grant.roles.iter().map(ToString::to_string).collect(),
+        group_ids: grant.groups.iter().map(ToString::to_string).collect(),
+        rights: texts(&directory.rights_of(&grant)),
+        last_login_at: row.last_login_at.map(rfc3339),
+        created_at: rfc3339(row.created_at),
+        updated_at: rfc3339(row.updated_at),
+        suspended_at: row.suspended_at.map(rfc3339),
+        id: row.id,
+        tenant_id: row.tenant_id,
+        username: row.username,
+        email: row.email,
+        display_name: row.display_name,
+        origin: row.origin,
+        owner_login_window_minutes: row.owner_login_window_minutes,
+        key_count: row.key_count,
+        created_by: row.created_by,
+        suspended_reason: row.suspended_reason,
+        version: row.version,
+    })
+}
+
+/// One user: oneself with `me:read`, anybody with `users:read`.
+pub(crate) async fn show(app: &App, actor: &Actor, id: &str) -> Result<UserOut> {
+    if !actor.may("users:read") && !(actor.user_id() == Some(id) && actor.may("me:read")) {
+        return Err(Error::NotFound);
+    }
+    let mut conn = app.read().await?;
+    let row = users::find(&mut conn, &actor.tenant_id, id).await?.ok_or(Error::NotFound)?;
+    let directory = directory(&mut conn, actor).await?;
+    render(&directory, row)
+}
+
+async fn directory(conn: &mut crate::store::Conn, actor: &Actor) -> Result<TenantRecord> {
+    let id = actor.tenant_id.parse().map_err(Error::internal)?;
+    facts::load_tenant(conn, id, 0).await?.ok_or(Error::NotFound)
+}
+
+/// A page of users.
+pub(crate) async fn list(app: &App, actor: &Actor, filter: &UserFilter, page: &Page) -> Result<Listed<UserOut>> {
+    let mut conn = app.read().await?;
+    let directory = directory(&mut conn, actor).await?;
+    let listed = users::list(&mut conn, &actor.tenant_id, filter, page).await?;
+    let data = listed.data.into_iter().map(|row| render(&directory, row)).collect::<Result<_>>()?;
+    Ok(Listed { data, next_cursor: listed.next_cursor })
+}
+
+/// Makes a user.
+pub(crate) async fn create(app: &App, actor: &Actor, input: UserIn) -> Result<UserOut> {
+    let name = Username::parse(&input.username)?;
+    check_fields(input.email.as_deref(), input.display_name.as_deref(), input.owner_login_window_minutes)?;
+    app.write(actor, async |tx| {
+        tx.must_hold("users:write")?;
+        let directory = tx.directory().await?;
+        let tenant = tx.tenant().to_owned();
+        let role_ids = match &input.role_ids {
+            Some(ids) => ids.clone(),
+            None => built_in_member(tx).await?,
+        };
+        assignment_rights(tx, &directory, &role_ids, &input.group_ids).await?;
+        let row = UserRow {
+            tenant_id: tenant.clone(),
+            id: random::new_id::<keyward_core::id::User>(tx.now).to_string(),
+            username: name.shown,
+            username_key: name.key,
+            username_skeleton: name.skeleton,
+            email: input.email,
+            display_name: input.display_name,
+            origin: "local".into(),
+            login_window_minutes: input.owner_login_window_minutes.filter(|minutes| *minutes >= 0),
+            last_login_at: None,
+            suspended_at: None,
+            suspended_reason: None,
+            deleted_at: None,
+            created_at: tx.now,
+            created_by: actor.principal.id.clone(),
+            updated_at: tx.now,
+            version: 1,
+            role_ids: Some(role_ids.join(",")),
+            group_ids: Some(input.group_ids.join(",")),
+            key_count: 0,
+        };
+        users::insert(tx.conn(), &row).await?;
+        roles::replace_held(tx.conn(), &tenant, &row.id, &role_ids).await?;
+        groups::replace_joined(tx.conn(), &tenant, &row.id, &input.group_ids).await?;
+        let user = render(&directory, row)?;
+        let event = Event::new("user.create", "user", &user.id, &user.username).after(&user);
+        let id = user.id.clone();
+        Ok(Audited::new(user, event).touches_user(&tenant, &id))
+    })
+    .await
+}
+
+async fn built_in_member(tx: &mut Tx<'_>) -> Result<Vec<String>> {
+    let tenant = tx.tenant().to_owned();
+    let role = roles::find_built_in(tx.conn(), &tenant, "member").await?;
+    Ok(role.into_iter().map(|role| role.id).collect())
+}
+
+fn check_fields(email: Option<&str>, display_name: Option<&str>, window: Option<i64>) -> Result<()> {
+    if let Some(email) = email {
+        check_email(email)?;
+    }
+    if let Some(name) = display_name {
+        check_label("/display_name", name, 200)?;
+    }
+    crate::keys::rules::count("/owner_login_window_minutes", window, -1..=5_256_000)
+}
+
+/// Applies a merge patch.
+pub(crate) async fn edit(app: &App, actor: &Actor, id: &str, patch: UserPatch) -> Result<UserOut> {
+    check_fields(
+        patch.email.as_ref().and_then(Option::as_deref),
+        patch.display_name.as_ref().and_then(Option::as_deref),
+        patch.owner_login_window_minutes.flatten(),
+    )?;
+    let name = patch.username.as_deref().map(Username::parse).transpose()?;
+    change(app, actor, id, "user.edit", None, async |tx, row, directory| {
+        if let Some(name) = name {
+            row.username = name.shown;
+            row.username_key = name.key;
+            row.username_skeleton = name.skeleton;
+        }
+        if let Some(email) = patch.email {
+            row.email = email;
+        }
+        if let Some(display_name) = patch.display_name {
+            row.display_name = display_name;
+        }
+        if let Some(window) = patch.owner_login_window_minutes {
+            row.login_window_minutes = window.filter(|minutes| *minutes >= 0);
+        }
+        let tenant = row.tenant_id.clone();
+        if let Some(role_ids) = &patch.role_ids {
+            assignment_rights(tx, directory, role_ids, &[]).await?;
+            roles::replace_held(tx.conn(), &tenant, &row.id, role_ids).await?;
+        }
+        if let Some(group_ids) = &patch.group_ids {
+            assignment_rights(tx, directory, &[], group_ids).await?;
+            groups::replace_joined(tx.conn(), &tenant, &row.id, group_ids).await?;
+        }
+        Ok(())
+    })
+    .await
+}
+
+/// Bars a user for now: keys stop at once.
+pub(crate) async fn suspend(app: &App, actor: &Actor, id: &str, reason: Option<&str>) -> Result<UserOut> {
+    change(app, actor, id, "user.suspend", reason, async |tx, row, _| {
+        if row.suspended_at.is_some() {
+            return Err(Error::conflict("no_change", "the user is suspended already"));
+        }
+        row.suspended_at = Some(tx.now);
+        row.suspended_reason = reason.map(Into::into);
+        Ok(())
+    })
+    .await
+}
+
+/// Lets a suspended user act again.
+pub(crate) async fn resume(app: &App, actor: &Actor, id: &str) -> Result<UserOut> {
+    change(app, actor, id, "user.resume", None, async |_, row, _| {
+        if row.suspended_at.is_none() {
+            return Err(Error::conflict("no_change", "the user is active already"));
+        }
+        row.suspended_at = None;
+        row.suspended_reason = None;
+        Ok(())
+    })
+    .await
+}
+
+/// Notes an interactive login that happened elsewhere (SQ4): only a later one counts.
+pub(crate) async fn record_login(app: &App, actor: &Actor, id: &str, input: &LoginIn) -> Result<UserOut> {
+    let at = input.at.as_deref().map(|text| wire::time("/at", text)).transpose()?;
+    change(app, actor, id, "user.record_login", None, async |tx, row, _| {
+        let at = at.unwrap_or(tx.now);
+        if at > tx.now + 60_000 {
+            return Err(Error::invalid("/at", "in_the_future", "a login cannot lie in the future"));
+        }
+        row.last_login_at = Some(row.last_login_at.map_or(at, |before| before.max(at)));
+        Ok(())
+    })
+    .await
+}
+
+/// Deletes a user and ends the keys; the id is never used again (SQ7, DIR-3).
+pub(crate) async fn delete(app: &App, actor: &Actor, id: &str) -> Result<()> {
+    app.write(actor, async |tx| {
+        tx.must_hold("users:write")?;
+        let (mut row, directory) = find_to_change(tx, id).await?;
+        let before = render(&directory, row.clone())?;
+        let reason = Some("the owner was deleted");
+        let keys = bulk::owned_by(tx, id).await?;
+        let mut audited = bulk::revoke_rows(tx, keys, reason).await?;
+        row.deleted_at = Some(tx.now);
+        row.updated_at = tx.now;
+        row.version += 1;
+        users::update(tx.conn(), &row).await?;
+        let tenant = row.tenant_id.clone();
+        roles::replace_held(tx.conn(), &tenant, id, &[]).await?;
+        groups::replace_joined(tx.conn(), &tenant, id, &[]).await?;
+        must_keep_an_admin(tx, &directory, &before).await?;
+        audited.events.push(Event::new("user.delete", "user", id, &row.username).before(&before));
+        Ok(audited.touches_user(&tenant, id))
+    })
+    .await
+}
+
+/// Revokes every key of a user (VA5): by an admin, or by the user.
+pub(crate) async fn revoke_keys(app: &App, actor: &Actor, id: &str, input: &RevokeKeysIn) -> Result<BulkOut> {
+    if let Some(reason) = &input.reason {
+        check_label("/reason", reason, 500)?;
+    }
+    let own = actor.user_id() == Some(id);
+    if !actor.may("users:read") && !own {
+        return Err(Error::NotFound);
+    }
+    app.write(actor, async |tx| {
+        if tx.must_hold("keys:revoke").is_err() {
+            tx.must_hold(if own { "me/keys:revoke" } else { "keys:revoke" })?;
+        }
+        let tenant = tx.tenant().to_owned();
+        let row = users::find(tx.conn(), &tenant, id).await?.ok_or(Error::NotFound)?;
+        let directory = tx.directory().await?;
+        let held = rights(&directory, &row)?;
+        tx.must_cover(&held, "above_caller", "the user may do more than you")?;
+        let rows = bulk::owned_by(tx, id).await?;
+        let matched = rows.len();
+        let shown = rows.iter().map(brief).collect::<Result<_>>()?;
+        let mut answer = BulkOut { matched, revoked: 0, confirm: "true".into(), keys: shown };
+        if input.preview {
+            return Ok(Audited::many(answer, Vec::new()));
+        }
+        if !input.confirm {
+            return Err(Error::conflict(
+                "not_confirmed",
+                format!("{matched} keys would be revoked; send confirm: true to revoke them"),
+            ));
+        }
+        answer.revoked = matched;
+        let audited = bulk::revoke_rows(tx, rows, input.reason.as_deref()).await?;
+        Ok(Audited { value: answer, events: audited.events, changes: audited.changes })
+    })
+    .await
+}
+
+fn rights(directory: &TenantRecord, row: &UserRow) -> Result<RightSet> {
+    Ok(directory.rights_of(&*facts::grant(row.role_ids.as_deref(), row.group_ids.as_deref())?))
+}
+
+/// A living user whose rights are within the actor's own (AZ-6).
+async fn find_to_change(tx: &mut Tx<'_>, id: &str) -> Result<(UserRow, TenantRecord)> {
+    let tenant = tx.tenant().to_owned();
+    let row = users::find(tx.conn(), &tenant, id).await?.ok_or(Error::NotFound)?;
+    tx.actor.check_version(row.version)?;
+    let directory = tx.directory().await?;
+    tx.must_cover(&rights(&directory, &row)?, "above_caller", "the user may do more than you")?;
+    Ok((row, directory))
+}
+
+async fn change(
+    app: &App, actor: &Actor, id: &str, action: &'static str, reason: Option<&str>,
+    apply: impl AsyncFnOnce(&mut Tx<'_>, &mut UserRow, &TenantRecord) -> Result<()>,
+) -> Result<UserOut> {
+    app.write(actor, async |tx| {
+        tx.must_hold("users:write")?;
+        let (mut row, directory) = find_to_change(tx, id).await?;
+        let before = render(&directory, row.clone())?;
+        apply(tx, &mut row, &directory).await?;
+        row.updated_at = tx.now;
+        row.version += 1;
+        users::update(tx.conn(), &row).await?;
+        must_keep_an_admin(tx, &directory, &before).await?;
+        let tenant = tx.tenant().to_owned();
+        let row = users::find(tx.conn(), &tenant, id).await?.ok_or(Error::NotFound)?;
+        let after = render(&directory, row)?;
+        let event =
+            Event::new(action, "user", id, &after.username).before(&before).after(&after).reason(reason);
+        Ok(Audited::new(after, event).touches_user(&tenant, id))
+    })
+    .await
+}
+
+/// Refuses a change that took the last administrator away (AZ-11). `before` is who was changed.
+async fn must_keep_an_admin(tx: &mut Tx<'_>, directory: &TenantRecord, before: &UserOut) -> Result<()> {
+    let was_admin = before.state == "active" && before.rights.iter().any(|right| right == "**:*");
+    if was_admin { must_have_admin(tx, &directory.admin_roles()).await } else { Ok(()) }
+}
+
+/// Refuses unless an active user still holds one of the admin roles.
+pub(crate) async fn must_have_admin(tx: &mut Tx<'_>, admin_roles: &[String]) -> Result<()> {
+    let tenant = tx.tenant().to_owned();
+    if users::active_holders(tx.conn(), &tenant, admin_roles).await?.is_empty() {
+        return Err(Error::conflict("last_administrator", "this would leave the tenant without an administrator"));
+    }
+    Ok(())
+}

@@ -1,0 +1,431 @@
+//! Facts in memory, and when they may be trusted (`design.md` §5).
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use keyward_core::decide::Now;
+use keyward_core::id::{TenantId, UserId};
+use keyward_core::secret::SecretHash;
+use keyward_core::token::AccessKey;
+use tokio::runtime::Handle;
+use tokio::sync::OnceCell;
+
+use super::facts::{self, Age, KeyRecord, TenantRecord, UserRecord};
+use crate::clock::Clock;
+use crate::config::OnDatabaseLoss;
+use crate::error::{Error, Result};
+use crate::store::changes::{Change, ChangeKind};
+use crate::store::{Db, keys};
+
+type Map<K, V> = papaya::HashMap<K, Arc<V>, foldhash::fast::RandomState>;
+
+/// Locks that order loads against invalidations, by subject.
+const SHARDS: usize = 64;
+/// Re-hashings that may wait; more are dropped and come back with the next use.
+const MAX_REHASH: usize = 10_000;
+
+/// Facts that a verification lacks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Need {
+    /// A key.
+    Key(AccessKey),
+    /// A user of a tenant.
+    User(TenantId, UserId),
+    /// A tenant with its roles and groups.
+    Tenant(TenantId),
+    /// So many credits of a key, out of the store.
+    Credits(AccessKey, i64),
+}
+
+/// A secret to be re-hashed under the newest pepper.
+pub(crate) struct Rehash {
+    pub(crate) key: Arc<KeyRecord>,
+    pub(crate) generation: u32,
+    pub(crate) pepper: u32,
+    pub(crate) hash: SecretHash,
+}
+
+/// What this node believes about its database.
+#[derive(Debug, Default)]
+pub(crate) struct Health {
+    /// When the feed was last read to its end, monotonic milliseconds.
+    pub(crate) confirmed_ms: AtomicU64,
+    /// The last attempt to read the feed failed.
+    pub(crate) down: AtomicBool,
+    /// Number of the last change applied.
+    pub(crate) applied_seq: AtomicI64,
+}
+
+/// How facts are judged right now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Trust {
+    /// The feed is confirmed: everything not known to be stale is true.
+    All,
+    /// It is not: only what was read a moment ago is true.
+    Recent,
+    /// And the database is away for longer than this node may go on alone.
+    Nothing,
+}
+
+/// Limits that the configuration sets.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CacheSettings {
+    pub(crate) max_staleness: Duration,
+    pub(crate) on_database_loss: OnDatabaseLoss,
+    pub(crate) unknown_ttl: Duration,
+    pub(crate) max_unknown: usize,
+    pub(crate) timeout: Duration,
+}
+
+/// The cache of facts.
+pub(crate) struct Cache {
+    db: Db,
+    control: Handle,
+    clock: Clock,
+    settings: CacheSettings,
+    keys: Map<AccessKey, KeyRecord>,
+    users: Map<UserId, UserRecord>,
+    tenants: Map<TenantId, TenantRecord>,
+    /// What does not exist, and until when to believe it: bounded, so that guessing flushes
+    /// nothing real (R10).
+    unknown: quick_cache::sync::Cache<Need, u64>,
+    /// Loads and invalidations of one subject exclude each other; counts invalidations.
+    shards: [Mutex<u64>; SHARDS],
+    loading: Mutex<HashMap<Need, Arc<OnceCell<bool>>>>,
+    rehash: Mutex<Vec<Rehash>>,
+    pub(crate) health: Health,
+    /// Queries that misses have cost.
+    pub(crate) reads: AtomicU64,
+}
+
+impl Cache {
+    pub(crate) fn new(db: Db, control: Handle, clock: Clock, settings: CacheSettings) -> Self {
+        Self {
+            db,
+            control,
+            clock,
+            settings,
+            keys: Map::default(),
+            users: Map::default(),
+            tenants: Map::default(),
+            unknown: quick_cache::sync::Cache::new(settings.max_unknown),
+            shards: std::array::from_fn(|_| Mutex::new(0)),
+            loading: Mutex::default(),
+            rehash: Mutex::default(),
+            health: Health::default(),
+            reads: AtomicU64::new(0),
+        }
+    }
+
+    /// The key, `None` if there is none.
+    pub(crate) fn key(&self, id: AccessKey, now: Now) -> Result<Option<Arc<KeyRecord>>, Need> {
+        let map = self.keys.pin();
+        self.usable(map.get(&id), |record| &record.age, Need::Key(id), now)
+    }
+
+    /// The user, `None` if there is none.
+    pub(crate) fn user(&self, tenant: TenantId, id: UserId, now: Now) -> Result<Option<Arc<UserRecord>>, Need> {
+        let map = self.users.pin();
+        self.usable(map.get(&id), |record| &record.age, Need::User(tenant, id), now)
+    }
+
+    /// The tenant, `None` if there is none.
+    pub(crate) fn tenant(&self, id: TenantId, now: Now) -> Result<Option<Arc<TenantRecord>>, Need> {
+        let map = self.tenants.pin();
+        self.usable(map.get(&id), |record| &record.age, Need::Tenant(id), now)
+    }
+
+    fn usable<T>(
+        &self, known: Option<&Arc<T>>, age: impl Fn(&T) -> &Age, need: Need, now: Now,
+    ) -> Result<Option<Arc<T>>, Need> {
+        let now_ms = now.monotonic_ns / 1_000_000;
+        match known {
+            Some(record) if self.trusts(age(record), now_ms) => Ok(Some(record.clone())),
+            Some(_) => Err(need),
+            None => match self.unknown.get(&need) {
+                Some(until) if now_ms < until => Ok(None),
+                _ => Err(need),
+            },
+        }
+    }
+
+    fn trusts(&self, age: &Age, now_ms: u64) -> bool {
+        if age.is_stale() {
+            return false;
+        }
+        match self.trust(now_ms) {
+            Trust::All => true,
+            Trust::Recent => now_ms.saturating_sub(age.loaded_ms()) <= millis(self.settings.max_staleness),
+            Trust::Nothing => false,
+        }
+    }
+
+    /// How facts are judged at `now_ms`.
+    pub(crate) fn trust(&self, now_ms: u64) -> Trust {
+        let unconfirmed = now_ms.saturating_sub(self.health.confirmed_ms.load(Ordering::Acquire));
+        let staleness = millis(self.settings.max_staleness);
+        if unconfirmed <= staleness {
+            return Trust::All;
+        }
+        if !self.health.down.load(Ordering::Acquire) {
+            return Trust::Recent;
+        }
+        match self.settings.on_database_loss {
+            OnDatabaseLoss::ServeFor(longer) if unconfirmed <= staleness + millis(longer) => Trust::All,
+            _ => Trust::Nothing,
+        }
+    }
+
+    /// Milliseconds since the feed was last confirmed.
+    pub(crate) fn lag_ms(&self) -> u64 {
+        self.clock.monotonic_ms().saturating_sub(self.health.confirmed_ms.load(Ordering::Acquire))
+    }
+
+    /// Reads what is missing. Whoever misses the same thing at the same time shares the query.
+    ///
+    /// # Errors
+    /// `Error::Outage` when the database cannot be read.
+    pub(crate) async fn load(self: &Arc<Self>, need: Need) -> Result<()> {
+        if self.health.down.load(Ordering::Acquire) {
+            // The feed keeps trying; callers must not pile up behind a database that is away.
+            return Err(Error::outage("the database was away a moment ago"));
+        }
+        let cell = self.loading().entry(need).or_default().clone();
+        let loaded = *cell
+            .get_or_init(|| async {
+                let cache = self.clone();
+                // On the control runtime: connections belong there, and a caller who goes away
+                // must not cut a query short.
+                let task = self.control.spawn(async move { cache.read(need).await });
+                task.await.is_ok_and(|read| {
+                    read.inspect_err(|error| log_failure(error)).is_ok()
+                })
+            })
+            .await;
+        let mut loading = self.loading();
+        if loading.get(&need).is_some_and(|current| Arc::ptr_eq(current, &cell)) {
+            loading.remove(&need);
+        }
+        if loaded { Ok(()) } else { Err(Error::outage("facts could not be read")) }
+    }
+
+    fn loading(&self) -> std::sync::MutexGuard<'_, HashMap<Need, Arc<OnceCell<bool>>>> {
+        self.loading.lock().expect("no code panics while it holds this lock")
+    }
+
+    async fn read(&self, need: Need) -> Result<()> {
+        let work = async {
+            match need {
+                Need::Credits(key, wish) => self.lease(key, wish).await,
+                _ => self.read_facts(need).await,
+            }
+        };
+        tokio::time::timeout(self.settings.timeout, work).await.map_err(Error::outage)?
+    }
+
+    /// Reads until no invalidation came in between: what is put in the map is then true.
+    async fn read_facts(&self, need: Need) -> Result<()> {
+        loop {
+            let seen = *self.shard(need);
+            self.reads.fetch_add(1, Ordering::Relaxed);
+            let mut conn = self.db.read().await?;
+            let now_ms = self.clock.monotonic_ms();
+            let fresh = match need {
+                Need::Key(id) => Fresh::Key(facts::load_key(&mut conn, id, now_ms).await?),
+                Need::User(tenant, id) => Fresh::User(facts::load_user(&mut conn, tenant, id, now_ms).await?),
+                Need::Tenant(id) => Fresh::Tenant(facts::load_tenant(&mut conn, id, now_ms).await?),
+                Need::Credits(..) => return Ok(()),
+            };
+            let shard = self.shard(need);
+            if *shard == seen {
+                self.keep(need, fresh, now_ms);
+                return Ok(());
+            }
+        }
+    }
+
+    fn keep(&self, need: Need, fresh: Fresh, now_ms: u64) {
+        let kept = match (need, fresh) {
+            (Need::Key(id), Fresh::Key(Some(record))) => {
+                let map = self.keys.pin();
+                if let Some(old) = map.get(&id) {
+                    carry_key_state(old, &record);
+                }
+                map.insert(id, Arc::new(record));
+                true
+            }
+            (Need::User(_, id), Fresh::User(Some(record))) => {
+                let map = self.users.pin();
+                if let Some(old) = map.get(&id) {
+                    for (from, to) in old.arrivals.iter().zip(&record.arrivals) {
+                        to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
+                    }
+                }
+                map.insert(id, Arc::new(record));
+                true
+            }
+            (Need::Tenant(id), Fresh::Tenant(Some(record))) => {
+                self.tenants.pin().insert(id, Arc::new(record));
+                true
+            }
+            _ => false,
+        };
+        if kept {
+            self.unknown.remove(&need);
+        } else {
+            self.forget(need);
+            self.unknown.insert(need, now_ms + millis(self.settings.unknown_ttl));
+        }
+    }
+
+    fn forget(&self, need: Need) {
+        match need {
+            Need::Key(id) => drop(self.keys.pin().remove(&id)),
+            Need::User(_, id) => drop(self.users.pin().remove(&id)),
+            Need::Tenant(id) => drop(self.tenants.pin().remove(&id)),
+            Need::Credits(..) => {}
+        }
+    }
+
+    /// Applies a change of facts: from now on they are read anew.
+    pub(crate) fn apply(&self, change: &Change) {
+        match change.kind {
+            ChangeKind::Key => {
+                if let Some(id) = AccessKey::from_digits(&change.subject) {
+                    self.invalidate(Need::Key(id), || self.keys.pin().get(&id).map(|record| record.age.expire()));
+                }
+            }
+            ChangeKind::User => {
+                if let (Ok(tenant), Ok(id)) = (change.tenant_id.parse(), change.subject.parse()) {
+                    self.invalidate(Need::User(tenant, id), || {
+                        self.users.pin().get(&id).map(|record| record.age.expire())
+                    });
+                }
+            }
+            ChangeKind::Tenant => {
+                if let Ok(id) = change.tenant_id.parse() {
+                    self.invalidate(Need::Tenant(id), || {
+                        self.tenants.pin().get(&id).map(|record| record.age.expire())
+                    });
+                }
+            }
+            ChangeKind::Pepper => {}
+        }
+    }
+
+    fn invalidate(&self, need: Need, expire: impl FnOnce() -> Option<()>) {
+        let mut shard = self.shard(need);
+        *shard += 1;
+        expire();
+        self.unknown.remove(&need);
+    }
+
+    /// Everything known may be old: after a gap in the feed.
+    pub(crate) fn expire_all(&self) {
+        let mut shards: Vec<_> = self.shards.iter().map(|shard| shard.lock().expect("never poisoned")).collect();
+        for shard in &mut shards {
+            **shard += 1;
+        }
+        self.keys.pin().values().for_each(|record| record.age.expire());
+        self.users.pin().values().for_each(|record| record.age.expire());
+        self.tenants.pin().values().for_each(|record| record.age.expire());
+    }
+
+    fn shard(&self, need: Need) -> std::sync::MutexGuard<'_, u64> {
+        let number = match need {
+            Need::Key(id) | Need::Credits(id, _) => id.digits().bytes().fold(0, |sum: usize, b| sum * 31 + usize::from(b)),
+            Need::User(_, id) => (id.as_u128() % SHARDS as u128) as usize,
+            Need::Tenant(id) => (id.as_u128() % SHARDS as u128) as usize,
+        };
+        self.shards[number % SHARDS].lock().expect("no code panics while it holds this lock")
+    }
+
+    /// Takes credits out of the store.
+    async fn lease(&self, id: AccessKey, wish: i64) -> Result<()> {
+        let Some(key) = self.keys.pin().get(&id).cloned() else { return Ok(()) };
+        let Some(credits) = &key.credits else { return Ok(()) };
+        let (tenant, key_id) = (key.tenant_id.to_string(), key.id.to_string());
+        loop {
+            let mut tx = self.db.begin().await?;
+            let taken = keys::lease_credits(tx.conn(), &tenant, &key_id, credits.granted_at, wish).await?;
+            tx.commit().await?;
+            match taken {
+                Some(0) => return Ok(credits.dry.store(true, Ordering::Release)),
+                Some(taken) => return Ok(drop(credits.leased.fetch_add(taken, Ordering::AcqRel))),
+                None => {}
+            }
+        }
+    }
+
+    /// Gives every unspent credit back to the store: at shutdown.
+    pub(crate) async fn return_credits(&self) -> Result<()> {
+        let leased: Vec<_> = self
+            .keys
+            .pin()
+            .values()
+            .filter(|key| key.credits.as_ref().is_some_and(|credits| credits.held() > 0))
+            .cloned()
+            .collect();
+        if leased.is_empty() {
+            return Ok(());
+        }
+        let mut tx = self.db.begin().await?;
+        for key in leased {
+            let Some(credits) = &key.credits else { continue };
+            let count = credits.leased.swap(0, Ordering::AcqRel);
+            let (tenant, id) = (key.tenant_id.to_string(), key.id.to_string());
+            keys::return_credits(tx.conn(), &tenant, &id, credits.granted_at, count).await?;
+        }
+        tx.commit().await
+    }
+
+    /// Asks for a re-hash under the newest pepper; the flush does it.
+    pub(crate) fn rehash_later(&self, key: Arc<KeyRecord>, generation: u32, pepper: u32, hash: SecretHash) {
+        let mut queue = self.rehash.lock().expect("no code panics while it holds this lock");
+        if queue.len() < MAX_REHASH {
+            queue.push(Rehash { key, generation, pepper, hash });
+        }
+    }
+
+    /// The re-hashings asked for since the last call.
+    pub(crate) fn take_rehash(&self) -> Vec<Rehash> {
+        std::mem::take(&mut self.rehash.lock().expect("no code panics while it holds this lock"))
+    }
+
+    /// Entries in memory: keys, users, tenants, unknown.
+    pub(crate) fn sizes(&self) -> [usize; 4] {
+        [self.keys.len(), self.users.len(), self.tenants.len(), self.unknown.len()]
+    }
+}
+
+enum Fresh {
+    Key(Option<KeyRecord>),
+    User(Option<UserRecord>),
+    Tenant(Option<TenantRecord>),
+}
+
+/// What outlives a reload: the state of limits, credits in hand, the last use.
+fn carry_key_state(old: &KeyRecord, new: &KeyRecord) {
+    for limiter in &new.limiters {
+        if let Some(before) = old.limiters.iter().find(|before| before.limit == limiter.limit) {
+            limiter.arrival.store(before.arrival.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
+    }
+    if let (Some(before), Some(now)) = (&old.credits, &new.credits)
+        && before.granted_at == now.granted_at
+    {
+        now.leased.store(before.leased.swap(0, Ordering::AcqRel), Ordering::Release);
+    }
+    new.last_used_at.fetch_max(old.last_used_at.load(Ordering::Relaxed), Ordering::Relaxed);
+}
+
+fn log_failure(error: &Error) {
+    let cause = std::error::Error::source(error).map(ToString::to_string);
+    tracing::warn!(error = %error, cause, "facts could not be read");
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,414 @@
+//! Facts as the cache holds them: one record per key, user and tenant (`design.md` §5).
+//!
+//! A changed role touches the record of its tenant and nothing else: keys and users name their
+//! roles and groups, the tenant's record says what those mean.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock, Mutex, Weak};
+
+use keyward_core::id::{GroupId, KeyId, RoleId, TenantId, UserId};
+use keyward_core::key::{Key, KeyClass, Owner, OwnerState, SecretVersion, Switch, Tenant};
+use keyward_core::limit::{MAX_LIMITS, RateLimit};
+use keyward_core::right::RightSet;
+use keyward_core::secret::SecretHash;
+use keyward_core::token::AccessKey;
+use serde_json::value::RawValue;
+
+use super::usage::Tally;
+use crate::error::{Error, Result};
+use crate::store::keys::KeyRow;
+use crate::store::users::UserRow;
+use crate::store::{Conn, groups, keys, roles, tenants, users};
+
+/// Roles and groups that a user or key has been given. Equal grants share one allocation.
+#[derive(Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Grant {
+    pub(crate) roles: Vec<RoleId>,
+    pub(crate) groups: Vec<GroupId>,
+}
+
+/// A rate limit with its state, which outlives reloads of the record.
+#[derive(Debug)]
+pub(crate) struct Limiter {
+    pub(crate) limit: RateLimit,
+    pub(crate) arrival: AtomicU64,
+}
+
+/// Credits that this node has taken out of the store and not spent yet.
+#[derive(Debug)]
+pub(crate) struct Credits {
+    pub(crate) granted: i64,
+    pub(crate) granted_at: i64,
+    pub(crate) leased: AtomicI64,
+    /// The store had none left when last asked.
+    pub(crate) dry: AtomicBool,
+}
+
+/// What is known about a key.
+#[derive(Debug)]
+pub(crate) struct KeyRecord {
+    pub(crate) access_key: AccessKey,
+    pub(crate) id: KeyId,
+    pub(crate) tenant_id: TenantId,
+    pub(crate) owner_id: Option<UserId>,
+    pub(crate) label: Box<str>,
+    pub(crate) key: Key,
+    pub(crate) scopes: Option<Arc<RightSet>>,
+    pub(crate) grant: Arc<Grant>,
+    pub(crate) secrets: Box<[SecretVersion]>,
+    pub(crate) limiters: Box<[Limiter]>,
+    pub(crate) credits: Option<Box<Credits>>,
+    pub(crate) last_used_at: AtomicI64,
+    pub(crate) tally: Tally,
+    pub(crate) age: Age,
+}
+
+/// What is known about a user.
+#[derive(Debug)]
+pub(crate) struct UserRecord {
+    pub(crate) id: UserId,
+    pub(crate) username: Box<str>,
+    pub(crate) owner: Owner,
+    pub(crate) grant: Arc<Grant>,
+    /// State of the policy's owner limits, by place.
+    pub(crate) arrivals: [AtomicU64; MAX_LIMITS],
+    pub(crate) age: Age,
+}
+
+/// What is known about a tenant, its roles and groups included.
+#[derive(Debug)]
+pub(crate) struct TenantRecord {
+    pub(crate) id: TenantId,
+    pub(crate) number: i64,
+    pub(crate) slug: Box<str>,
+    pub(crate) name: Box<str>,
+    pub(crate) tenant: Tenant,
+    pub(crate) policy_version: i64,
+    roles: HashMap<RoleId, RightSet>,
+    groups: HashMap<GroupId, Vec<RoleId>>,
+    /// Effective rights by (class, scopes, grant), each computed once.
+    effective: papaya::HashMap<(KeyClass, usize, usize), Arc<Effective>>,
+    pub(crate) age: Age,
+}
+
+/// Effective rights with the forms that answers need.
+#[derive(Debug)]
+pub(crate) struct Effective {
+    pub(crate) rights: RightSet,
+    /// A JSON array.
+    pub(crate) json: Box<RawValue>,
+    /// Separated by blanks, for the identity header.
+    pub(crate) header: Box<str>,
+    /// Holds what the memo key points to, so that an address is never used twice.
+    _scopes: Option<Arc<RightSet>>,
+    _grant: Option<Arc<Grant>>,
+}
+
+/// Whether a record may still be used.
+#[derive(Debug)]
+pub(crate) struct Age {
+    loaded_ms: AtomicU64,
+    stale: AtomicBool,
+}
+
+impl Age {
+    pub(crate) fn new(loaded_ms: u64) -> Self {
+        Self { loaded_ms: AtomicU64::new(loaded_ms), stale: AtomicBool::new(false) }
+    }
+
+    /// The facts are known to have changed.
+    pub(crate) fn expire(&self) {
+        self.stale.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn is_stale(&self) -> bool {
+        self.stale.load(Ordering::Acquire)
+    }
+
+    /// Milliseconds of the monotonic clock when the facts were read.
+    pub(crate) fn loaded_ms(&self) -> u64 {
+        self.loaded_ms.load(Ordering::Relaxed)
+    }
+}
+
+static EVERYTHING_INGEST: LazyLock<RightSet> = LazyLock::new(|| {
+    ["ingest/**:*"].iter().map(|right| right.parse().expect("a constant right parses")).collect()
+});
+
+impl TenantRecord {
+    /// What a user may do without any key in between.
+    pub(crate) fn rights_of(&self, grant: &Grant) -> RightSet {
+        let through_groups = grant.groups.iter().filter_map(|id| self.groups.get(id)).flatten();
+        grant
+            .roles
+            .iter()
+            .chain(through_groups)
+            .filter_map(|role| self.roles.get(role))
+            .flat_map(RightSet::iter)
+            .cloned()
+            .collect()
+    }
+
+    /// The rights of one role.
+    pub(crate) fn role(&self, id: RoleId) -> Option<&RightSet> {
+        self.roles.get(&id)
+    }
+
+    /// The rights that a group carries.
+    pub(crate) fn group(&self, id: GroupId) -> Option<RightSet> {
+        let roles = self.groups.get(&id)?.clone();
+        Some(self.rights_of(&Grant { roles, groups: Vec::new() }))
+    }
+
+    /// Roles that alone make an administrator: they cover `**:*`.
+    pub(crate) fn admin_roles(&self) -> Vec<String> {
+        let everything = RightSet::everything();
+        self.roles.iter().filter(|(_, rights)| rights.covers_all(&everything)).map(|(id, _)| id.to_string()).collect()
+    }
+
+    /// Scopes ∩ what the class and the grant give (X4), computed once per combination.
+    pub(crate) fn effective(
+        &self, class: KeyClass, scopes: Option<&Arc<RightSet>>, grant: &Arc<Grant>,
+    ) -> Arc<Effective> {
+        let place = (
+            class,
+            scopes.map_or(0, |scopes| Arc::as_ptr(scopes) as usize),
+            Arc::as_ptr(grant) as usize,
+        );
+        let memo = self.effective.pin();
+        if let Some(known) = memo.get(&place) {
+            return known.clone();
+        }
+        let granted = match class {
+            KeyClass::Ingest => EVERYTHING_INGEST.clone(),
+            KeyClass::Member | KeyClass::Workspace => self.rights_of(grant),
+        };
+        let rights = scopes.map_or_else(|| granted.clone(), |scopes| scopes.intersect(&granted));
+        let effective = Arc::new(Effective {
+            json: serde_json::value::to_raw_value(&rights).expect("rights are plain strings"),
+            header: rights.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ").into(),
+            rights,
+            _scopes: scopes.cloned(),
+            _grant: Some(grant.clone()),
+        });
+        memo.insert(place, effective.clone());
+        effective
+    }
+}
+
+/// Reads the facts of a key; `None` when there is no such key.
+pub(crate) async fn load_key(
+    conn: &mut Conn, access_key: AccessKey, now_ms: u64,
+) -> Result<Option<KeyRecord>> {
+    let Some(row) = keys::load(conn, access_key.digits()).await? else { return Ok(None) };
+    key_record(&row, now_ms).map(Some)
+}
+
+/// The record of a row.
+pub(crate) fn key_record(row: &KeyRow, now_ms: u64) -> Result<KeyRecord> {
+    let credits = row.credits_granted.map(|granted| {
+        Box::new(Credits {
+            granted,
+            granted_at: row.credits_granted_at.unwrap_or(0),
+            leased: AtomicI64::new(0),
+            dry: AtomicBool::new(false),
+        })
+    });
+    let limits: Vec<RateLimit> = parse_json(row.limits.as_deref())?.unwrap_or_default();
+    Ok(KeyRecord {
+        access_key: AccessKey::from_digits(&row.access_key).ok_or_else(|| unreadable("access key"))?,
+        id: row.id.parse().map_err(Error::internal)?,
+        tenant_id: row.tenant_id.parse().map_err(Error::internal)?,
+        owner_id: row.owner_id.as_deref().map(str::parse).transpose().map_err(Error::internal)?,
+        label: row.label.as_str().into(),
+        key: key_facts(row)?,
+        scopes: parse_json::<RightSet>(row.scopes.as_deref())?.map(intern_rights),
+        grant: grant(row.role_ids.as_deref(), row.group_ids.as_deref())?,
+        secrets: secret_versions(row)?.into(),
+        limiters: limits
+            .into_iter()
+            .map(|limit| Limiter { limit, arrival: AtomicU64::new(0) })
+            .collect(),
+        credits,
+        last_used_at: AtomicI64::new(row.last_used_at.unwrap_or(0)),
+        tally: Tally::default(),
+        age: Age::new(now_ms),
+    })
+}
+
+/// The part of a row that decides about the key itself.
+pub(crate) fn key_facts(row: &KeyRow) -> Result<Key> {
+    Ok(Key {
+        class: KeyClass::parse(&row.class).ok_or_else(|| unreadable("class"))?,
+        switch: match row.switch.as_str() {
+            "on" => Switch::On,
+            "off" => Switch::Off,
+            "revoked" => Switch::Revoked,
+            _ => return Err(unreadable("switch")),
+        },
+        created_at: row.created_at,
+        not_before: row.not_before,
+        expires_at: row.expires_at,
+        idle_seconds: row.idle_seconds.and_then(|seconds| u32::try_from(seconds).ok()),
+        conditions: parse_json(row.conditions.as_deref())?,
+    })
+}
+
+/// The secrets of a row, oldest first.
+pub(crate) fn secret_versions(row: &KeyRow) -> Result<Vec<SecretVersion>> {
+    row.secret_rows()?
+        .into_iter()
+        .map(|secret| {
+            Ok(SecretVersion {
+                generation: u32::try_from(secret.generation).map_err(Error::internal)?,
+                pepper: u32::try_from(secret.pepper_id).map_err(Error::internal)?,
+                hash: SecretHash::from_hex(&secret.hash).ok_or_else(|| unreadable("hash"))?,
+                created_at: secret.created_at,
+                retires_at: secret.retires_at,
+            })
+        })
+        .collect()
+}
+
+/// Reads the facts of a user, living or deleted.
+pub(crate) async fn load_user(
+    conn: &mut Conn, tenant: TenantId, id: UserId, now_ms: u64,
+) -> Result<Option<UserRecord>> {
+    let row = users::load(conn, &tenant.to_string(), &id.to_string()).await?;
+    row.map(|row| user_record(&row, now_ms)).transpose()
+}
+
+/// The record of a row.
+pub(crate) fn user_record(row: &UserRow, now_ms: u64) -> Result<UserRecord> {
+    Ok(UserRecord {
+        id: row.id.parse().map_err(Error::internal)?,
+        username: row.username.as_str().into(),
+        owner: Owner {
+            state: match (row.deleted_at, row.suspended_at) {
+                (Some(_), _) => OwnerState::Deleted,
+                (None, Some(_)) => OwnerState::Suspended,
+                (None, None) => OwnerState::Active,
+            },
+            last_login_at: row.last_login_at.unwrap_or(row.created_at),
+            login_window_minutes: row.login_window_minutes,
+        },
+        grant: grant(row.role_ids.as_deref(), row.group_ids.as_deref())?,
+        arrivals: Default::default(),
+        age: Age::new(now_ms),
+    })
+}
+
+/// Reads the facts of a tenant with its roles and groups.
+pub(crate) async fn load_tenant(
+    conn: &mut Conn, id: TenantId, now_ms: u64,
+) -> Result<Option<TenantRecord>> {
+    let text = id.to_string();
+    let Some(row) = tenants::find(conn, &text).await? else { return Ok(None) };
+    let mut rights = HashMap::new();
+    for role in roles::all(conn, &text).await? {
+        let id: RoleId = role.id.parse().map_err(Error::internal)?;
+        rights.insert(id, serde_json::from_str(&role.rights).map_err(Error::internal)?);
+    }
+    let mut carried = HashMap::new();
+    for group in groups::all(conn, &text).await? {
+        let id: GroupId = group.id.parse().map_err(Error::internal)?;
+        carried.insert(id, split_ids(group.role_ids.as_deref())?);
+    }
+    Ok(Some(TenantRecord {
+        id,
+        number: row.number,
+        slug: row.slug.into(),
+        name: row.name.into(),
+        tenant: Tenant {
+            suspended: row.suspended_at.is_some(),
+            features: serde_json::from_str(&row.features).map_err(Error::internal)?,
+            policy: serde_json::from_str(&row.policy).map_err(Error::internal)?,
+        },
+        policy_version: row.policy_version,
+        roles: rights,
+        groups: carried,
+        effective: papaya::HashMap::new(),
+        age: Age::new(now_ms),
+    }))
+}
+
+/// The grant that two lists of ids spell.
+pub(crate) fn grant(roles: Option<&str>, groups: Option<&str>) -> Result<Arc<Grant>> {
+    Ok(intern(&GRANTS, Grant { roles: split_ids(roles)?, groups: split_ids(groups)? }))
+}
+
+/// The ids in a text like `role_…,role_…`, sorted.
+pub(crate) fn split_ids<T>(list: Option<&str>) -> Result<Vec<T>>
+where
+    T: std::str::FromStr + Ord,
+    T::Err: std::error::Error + Send + Sync + 'static,
+{
+    let parts = list.unwrap_or_default().split(',').filter(|part| !part.is_empty());
+    let mut ids: Vec<T> = parts.map(str::parse).collect::<Result<_, _>>().map_err(Error::internal)?;
+    ids.sort();
+    Ok(ids)
+}
+
+fn parse_json<T: serde::de::DeserializeOwned>(text: Option<&str>) -> Result<Option<T>> {
+    text.map(serde_json::from_str).transpose().map_err(Error::internal)
+}
+
+fn unreadable(what: &str) -> Error {
+    Error::internal(format!("a stored key has an unreadable {what}"))
+}
+
+static GRANTS: LazyLock<Mutex<Pool<Grant>>> = LazyLock::new(Mutex::default);
+static RIGHTS: LazyLock<Mutex<Pool<RightSet>>> = LazyLock::new(Mutex::default);
+
+/// Equal values share one allocation, for as long as somebody uses it.
+struct Pool<T> {
+    known: HashMap<u64, Vec<Weak<T>>, foldhash::fast::RandomState>,
+    hasher: foldhash::fast::RandomState,
+    inserted: usize,
+}
+
+impl<T> Default for Pool<T> {
+    fn default() -> Self {
+        Self { known: HashMap::default(), hasher: foldhash::fast::RandomState::default(), inserted: 0 }
+    }
+}
+
+fn intern_rights(rights: RightSet) -> Arc<RightSet> {
+    intern(&RIGHTS, rights)
+}
+
+fn intern<T: Eq + std::hash::Hash>(pool: &Mutex<Pool<T>>, value: T) -> Arc<T> {
+    use std::hash::BuildHasher as _;
+    let mut pool = pool.lock().expect("no code panics while it interns");
+    let hash = pool.hasher.hash_one(&value);
+    let bucket = pool.known.entry(hash).or_default();
+    if let Some(known) = bucket.iter().filter_map(Weak::upgrade).find(|known| **known == value) {
+        return known;
+    }
+    let shared = Arc::new(value);
+    bucket.retain(|weak| weak.strong_count() > 0);
+    bucket.push(Arc::downgrade(&shared));
+    pool.inserted += 1;
+    if pool.inserted > 2 * pool.known.len() + 1024 {
+        pool.inserted = 0;
+        pool.known.retain(|_, bucket| bucket.iter().any(|weak| weak.strong_count() > 0));
+    }
+    shared
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_grants_share_one_allocation_and_die_with_their_users() {
+        let role = keyward_core::id::RoleId::from_u128(7).to_string();
+        let one = grant(Some(&role), None).expect("an id");
+        let two = grant(Some(&role), None).expect("an id");
+        assert!(Arc::ptr_eq(&one, &two));
+        let weak = Arc::downgrade(&one);
+        drop((one, two));
+        assert_eq!(weak.strong_count(), 0);
+    }
+}

@@ -1,0 +1,101 @@
+//! Following the change feed (X7): what other nodes wrote becomes known here.
+//!
+//! PostgreSQL wakes us by NOTIFY; SQLite is asked four times a second. The feed table is what
+//! counts: a lost message costs at most one poll.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use sqlx::postgres::PgListener;
+
+use crate::app::App;
+use crate::error::{Error, Result};
+use crate::store::changes::{self, ChangeKind};
+
+const POLL: Duration = Duration::from_millis(200);
+/// One poll may take this long before the database counts as away.
+const POLL_TIMEOUT: Duration = Duration::from_millis(900);
+const PAGE: i64 = 1000;
+
+/// Follows the feed for as long as the server runs.
+pub(crate) async fn follow(app: Arc<App>) {
+    let mut listener = None;
+    loop {
+        let outcome = tokio::time::timeout(POLL_TIMEOUT, poll(&app)).await;
+        let alive = matches!(outcome, Ok(Ok(())));
+        let was_down = app.verifier.cache.health.down.swap(!alive, Ordering::AcqRel);
+        match (alive, was_down) {
+            (false, false) => tracing::error!(cause = %describe(outcome), "the database is away"),
+            (true, true) => tracing::info!("the database is back"),
+            _ => {}
+        }
+        if alive && listener.is_none() {
+            listener = app.db.listener().await.unwrap_or_else(|error| {
+                tracing::warn!(%error, "no wake-ups from the database; polling alone");
+                None
+            });
+        }
+        wait(&mut listener).await;
+    }
+}
+
+/// Reads the feed to its end and applies what is new.
+pub(crate) async fn poll(app: &App) -> Result<()> {
+    let cache = &app.verifier.cache;
+    // Taken before the query: what commits while it runs belongs to the next poll.
+    let asked_ms = app.clock.monotonic_ms();
+    let mut conn = app.db.read().await?;
+    let last = changes::last_seq(&mut conn).await?;
+    loop {
+        let applied = cache.health.applied_seq.load(Ordering::Acquire);
+        if last <= applied {
+            break;
+        }
+        let entries = changes::since(&mut conn, applied, PAGE).await?;
+        let gap = entries.first().is_none_or(|(seq, _)| *seq > applied + 1);
+        if gap {
+            // Entries were pruned before we read them, or written by a newer binary.
+            cache.expire_all();
+            app.reload_peppers(&mut conn).await?;
+        }
+        let mut reached = if entries.is_empty() { last } else { applied };
+        for (seq, change) in entries {
+            reached = seq;
+            if app.own_changes.lock().expect("never poisoned").remove(&seq) {
+                continue;
+            }
+            cache.apply(&change);
+            if change.kind == ChangeKind::Pepper {
+                app.reload_peppers(&mut conn).await?;
+            }
+        }
+        cache.health.applied_seq.fetch_max(reached, Ordering::AcqRel);
+    }
+    let applied = cache.health.applied_seq.load(Ordering::Acquire);
+    app.own_changes.lock().expect("never poisoned").retain(|seq| *seq > applied);
+    cache.health.confirmed_ms.store(asked_ms, Ordering::Release);
+    Ok(())
+}
+
+async fn wait(listener: &mut Option<PgListener>) {
+    match listener {
+        Some(awake) => match tokio::time::timeout(POLL, awake.try_recv()).await {
+            Ok(Err(_) | Ok(None)) => {
+                *listener = None;
+                tokio::time::sleep(POLL).await;
+            }
+            Ok(Ok(Some(_))) | Err(_) => {}
+        },
+        None => tokio::time::sleep(POLL).await,
+    }
+}
+
+fn describe(outcome: Result<Result<()>, tokio::time::error::Elapsed>) -> String {
+    match outcome {
+        Ok(Err(Error::Outage(cause) | Error::Internal(cause))) => cause.to_string(),
+        Ok(Err(error)) => error.to_string(),
+        Ok(Ok(())) => String::new(),
+        Err(_) => "no answer in time".into(),
+    }
+}

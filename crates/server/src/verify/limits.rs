@@ -1,0 +1,139 @@
+//! Rate limits and credits of the verify path (X6), and the throttle on failures (VER-5).
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use keyward_core::decide::{LimitState, Now, Verdicts};
+use keyward_core::limit::{MAX_LIMITS, RateLimit};
+use quick_cache::sync::Cache;
+
+use super::facts::{Credits, KeyRecord, TenantRecord, UserRecord};
+
+/// The limits that bind one request: those of the key, then those of its owner.
+pub(crate) struct Meter<'a> {
+    rules: [Option<(&'a RateLimit, &'a AtomicU64)>; 2 * MAX_LIMITS],
+    len: usize,
+}
+
+impl<'a> Meter<'a> {
+    /// Gathers the limits of key and owner.
+    pub(crate) fn of(key: &'a KeyRecord, owner: Option<&'a UserRecord>, tenant: &'a TenantRecord) -> Self {
+        let mut meter = Self { rules: [None; 2 * MAX_LIMITS], len: 0 };
+        for limiter in key.limiters.iter().take(MAX_LIMITS) {
+            meter.push(&limiter.limit, &limiter.arrival);
+        }
+        if let Some(owner) = owner {
+            for (limit, arrival) in tenant.tenant.policy.owner_limits.iter().zip(&owner.arrivals) {
+                meter.push(limit, arrival);
+            }
+        }
+        meter
+    }
+
+    fn push(&mut self, limit: &'a RateLimit, arrival: &'a AtomicU64) {
+        self.rules[self.len] = Some((limit, arrival));
+        self.len += 1;
+    }
+
+    fn rules(&self) -> impl Iterator<Item = (&'a RateLimit, &'a AtomicU64)> {
+        self.rules[..self.len].iter().flatten().copied()
+    }
+
+    /// The present state of each limit, for a decision.
+    pub(crate) fn read<'s>(&self, states: &'s mut Vec<LimitState<'a>>) -> &'s [LimitState<'a>] {
+        states.clear();
+        states.extend(
+            self.rules().map(|(limit, arrival)| LimitState { limit, arrival: arrival.load(Ordering::Relaxed) }),
+        );
+        states
+    }
+
+    /// Keeps the states of a decision; false when another request was faster and it must be
+    /// taken again. What was spent until then is given back.
+    pub(crate) fn keep(&self, before: &[LimitState<'_>], verdicts: &Verdicts) -> bool {
+        let swap = |arrival: &AtomicU64, from: u64, to: u64| {
+            arrival.compare_exchange(from, to, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+        };
+        for (at, ((_, arrival), (old, new))) in
+            self.rules().zip(before.iter().zip(verdicts.as_slice())).enumerate()
+        {
+            if swap(arrival, old.arrival, new.next) {
+                continue;
+            }
+            for ((_, arrival), (old, new)) in self.rules().zip(before.iter().zip(verdicts.as_slice())).take(at) {
+                swap(arrival, new.next, old.arrival);
+            }
+            return false;
+        }
+        true
+    }
+}
+
+impl Credits {
+    /// How many this node holds.
+    pub(crate) fn held(&self) -> i64 {
+        self.leased.load(Ordering::Acquire)
+    }
+
+    /// Spends `cost` of what this node holds, or nothing.
+    pub(crate) fn spend(&self, cost: u32) -> bool {
+        let cost = i64::from(cost);
+        self.leased
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |held| (held >= cost).then_some(held - cost))
+            .is_ok()
+    }
+
+    /// How many to take out of the store at a time: a hundredth of the grant, 1000 at most.
+    pub(crate) fn lease_size(&self, cost: u32) -> i64 {
+        (self.granted / 100).clamp(1, 1000).max(i64::from(cost))
+    }
+}
+
+/// Failed verifications by source address. A source above the limit is told 429 instead of 401;
+/// valid credentials from the same source pass all the same.
+pub(crate) struct FailureThrottle {
+    limit: RateLimit,
+    sources: Cache<IpAddr, Arc<AtomicU64>>,
+    all: RateLimit,
+    global: AtomicU64,
+}
+
+impl FailureThrottle {
+    /// Sources remembered at once, so that memory stays flat under any number of addresses.
+    const SOURCES: usize = 100_000;
+
+    pub(crate) fn new() -> Self {
+        let limit = |name: &str, requests, per_seconds| RateLimit {
+            name: name.into(),
+            requests,
+            per_seconds,
+            burst: None,
+        };
+        Self {
+            limit: limit("failures", 300, 60),
+            sources: Cache::new(Self::SOURCES),
+            all: limit("failures_all", 60_000, 60),
+            global: AtomicU64::new(0),
+        }
+    }
+
+    /// Counts a failure; `Some` holds the seconds the source should wait.
+    pub(crate) fn note(&self, source: Option<IpAddr>, now: Now) -> Option<u64> {
+        let own = source.and_then(|source| {
+            let arrival = self
+                .sources
+                .get_or_insert_with(&source, || Ok::<_, std::convert::Infallible>(Arc::default()))
+                .unwrap_or_else(|never| match never {});
+            spend(&self.limit, &arrival, now)
+        });
+        own.max(spend(&self.all, &self.global, now))
+    }
+}
+
+fn spend(limit: &RateLimit, arrival: &AtomicU64, now: Now) -> Option<u64> {
+    let verdict = limit.judge(arrival.load(Ordering::Relaxed), now.monotonic_ns, 1);
+    // A lost race loses one count of hundreds: good enough for a throttle.
+    arrival.fetch_max(verdict.next, Ordering::Relaxed);
+    (!verdict.allowed).then(|| verdict.wait_ns.div_ceil(1_000_000_000).max(1))
+}
