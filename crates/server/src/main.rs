@@ -1,1 +1,84 @@
-fn main() {}
+//! Keyward: issue, govern, verify and end access keys. One binary: server and command line.
+
+mod cli;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use cli::Global;
+
+/// Issue, govern, verify and end access keys
+#[derive(Parser)]
+#[command(
+    name = "keyward",
+    version,
+    propagate_version = true,
+    disable_help_subcommand = true,
+    arg_required_else_help = true
+)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Serve(cli::serve::ServeArgs),
+    Quickstart(cli::serve::QuickstartArgs),
+    Bootstrap(cli::bootstrap::BootstrapArgs),
+    Config(cli::config::ConfigArgs),
+    Pepper(cli::pepper::PepperArgs),
+    #[command(visible_alias = "key")]
+    Keys(cli::keys::KeysArgs),
+    Users(cli::users::UsersArgs),
+    Groups(cli::groups::GroupsArgs),
+    Roles(cli::roles::RolesArgs),
+    Tenants(cli::tenants::TenantsArgs),
+    Policies(cli::policies::PoliciesArgs),
+    Verify(cli::verify::VerifyArgs),
+    Identify(cli::identify::IdentifyArgs),
+    Audit(cli::audit::AuditArgs),
+    Whoami(cli::whoami::WhoamiArgs),
+    LogLevels(cli::log_levels::LogLevelsArgs),
+    Doctor(cli::doctor::DoctorArgs),
+    Bench(cli::bench::BenchArgs),
+    Api(cli::api::ApiArgs),
+    Openapi(cli::openapi::OpenapiArgs),
+    Completion(cli::completion::CompletionArgs),
+    Version(cli::version::VersionArgs),
+    Help(cli::help::HelpArgs),
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let Cli { global, command } = cli::parse();
+    let global = &global;
+    cli::finish(match command {
+        Command::Serve(args) => cli::serve::run(args, global).await,
+        Command::Quickstart(args) => cli::serve::quickstart(args, global).await,
+        Command::Bootstrap(args) => cli::bootstrap::run(args, global).await,
+        Command::Config(args) => cli::config::run(args, global).await,
+        Command::Pepper(args) => cli::pepper::run(args, global).await,
+        Command::Keys(args) => cli::keys::run(args, global).await,
+        Command::Users(args) => cli::users::run(args, global).await,
+        Command::Groups(args) => cli::groups::run(args, global).await,
+        Command::Roles(args) => cli::roles::run(args, global).await,
+        Command::Tenants(args) => cli::tenants::run(args, global).await,
+        Command::Policies(args) => cli::policies::run(args, global).await,
+        Command::Verify(args) => cli::verify::run(args, global).await,
+        Command::Identify(args) => cli::identify::run(&args, global),
+        Command::Audit(args) => cli::audit::run(args, global).await,
+        Command::Whoami(args) => cli::whoami::run(args, global).await,
+        Command::LogLevels(args) => cli::log_levels::run(args, global).await,
+        Command::Doctor(args) => cli::doctor::run(args, global).await,
+        Command::Bench(args) => cli::bench::run(args, global).await,
+        Command::Api(args) => cli::api::run(args, global).await,
+        Command::Openapi(args) => cli::openapi::run(args, global).await,
+        Command::Completion(args) => cli::completion::run(&args),
+        Command::Version(args) => cli::version::run(args, global),
+        Command::Help(args) => cli::help::run(&args),
+    })
+}

@@ -1,0 +1,126 @@
+//! `keyward audit`
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use jiff::Timestamp;
+
+use super::client::Request;
+use super::expiry::parse_moment;
+use super::noun::{self, ListArgs, Noun};
+use super::{Exit, Global, Outcome, Session, audit_local, cell, output};
+
+/// Audit events as the API lists them.
+const EVENTS: Noun = Noun {
+    one: "event",
+    path: "/v1/audit-events",
+    columns: &["at", "actor.label", "action", "target.kind", "target.label", "outcome", "address", "id"],
+    filters: &["actor_id", "target_id", "action", "outcome", "since", "until", "sort"],
+    name: None,
+};
+
+/// The audit trail: who did what, and whether the chain is whole
+#[derive(Args, Debug)]
+pub(crate) struct AuditArgs {
+    #[command(subcommand)]
+    command: AuditCommand,
+}
+
+#[derive(Subcommand, Debug)]
+enum AuditCommand {
+    /// List events, newest first
+    #[command(visible_alias = "ls")]
+    List(AuditListArgs),
+    /// Show one event with what it changed
+    Show(EventArgs),
+    /// Write all events as JSON lines
+    Export(RangeArgs),
+    /// Check the hash chain; exit code 12 if it is broken
+    Verify(AuditVerifyArgs),
+}
+
+#[derive(Args, Debug)]
+struct AuditListArgs {
+    #[command(flatten)]
+    range: RangeArgs,
+    #[command(flatten)]
+    list: ListArgs,
+}
+
+#[derive(Args, Debug)]
+struct EventArgs {
+    /// event_…
+    event: String,
+}
+
+#[derive(Args, Debug)]
+struct RangeArgs {
+    /// Not before: RFC 3339 or YYYY-MM-DD
+    #[arg(long, value_name = "TIME", value_parser = parse_moment)]
+    since: Option<Timestamp>,
+    /// Before: RFC 3339 or YYYY-MM-DD
+    #[arg(long, value_name = "TIME", value_parser = parse_moment)]
+    until: Option<Timestamp>,
+}
+
+#[derive(Args, Debug)]
+struct AuditVerifyArgs {
+    /// Check the database in this folder instead of asking a server
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+}
+
+/// Runs `keyward audit`.
+pub(crate) async fn run(args: AuditArgs, global: &Global) -> Outcome {
+    if let AuditCommand::Verify(AuditVerifyArgs { data_dir: Some(folder) }) = &args.command {
+        return audit_local::verify(folder, global).await;
+    }
+    let session = &Session::open(global)?;
+    match args.command {
+        AuditCommand::List(args) => {
+            let request = args.list.request(EVENTS.path, EVENTS.filters)?;
+            noun::print_list(session, args.range.narrow(request), EVENTS.columns, &args.list).await
+        }
+        AuditCommand::Show(args) => EVENTS.show(session, &args.event).await,
+        AuditCommand::Export(args) => export(session, &args).await,
+        AuditCommand::Verify(_) => verify(session).await,
+    }
+}
+
+impl RangeArgs {
+    fn narrow(&self, mut request: Request) -> Request {
+        for (name, moment) in [("since", self.since), ("until", self.until)] {
+            if let Some(moment) = moment {
+                request = request.query(name, moment.to_string());
+            }
+        }
+        request
+    }
+}
+
+/// Passes the stream on as it comes; nothing is held in memory.
+async fn export(session: &Session, args: &RangeArgs) -> Outcome {
+    let request = args.narrow(Request::get("/v1/audit-events/export"));
+    let mut response = session.client.stream(request).await?;
+    let mut last = b'\n';
+    while let Some(part) = response.chunk().await? {
+        output::write_bytes(&part)?;
+        last = part.last().copied().unwrap_or(last);
+    }
+    if last != b'\n' {
+        session.output.note("warning: the export ends in the middle of a line");
+        return Ok(Exit::Failure);
+    }
+    Ok(Exit::Ok)
+}
+
+async fn verify(session: &Session) -> Outcome {
+    let answer = session.client.send(Request::get("/v1/audit-events/verification")).await?;
+    session.output.object(&["ok", "checked", "first_bad_seq", "reason"], &answer)?;
+    if answer["ok"] == true {
+        return Ok(Exit::Ok);
+    }
+    let place = cell::plain(&answer["first_bad_seq"]);
+    session.output.note(&format!("the audit chain is broken at {place}: {}", cell::plain(&answer["reason"])));
+    Ok(Exit::Integrity)
+}

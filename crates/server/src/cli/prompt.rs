@@ -1,0 +1,119 @@
+//! Asking people: confirmations, and secrets that are typed or piped in.
+
+use std::io::{self, IsTerminal, Read};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::Context;
+use keyward_core::secret::Secret;
+use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
+use tokio::signal::unix::{SignalKind, signal};
+use zeroize::Zeroizing;
+
+use super::{Exit, Failure, Session};
+
+/// More than any credential; a whole disk piped in by mistake is not read.
+const MOST_BYTES: u64 = 64 * 1024;
+static ECHO_IS_OFF: AtomicBool = AtomicBool::new(false);
+
+/// Goes on only with `--yes` or a person's yes.
+pub(crate) fn confirm(session: &Session, question: &str) -> anyhow::Result<()> {
+    let global = &session.global;
+    if global.yes || global.dry_run || global.print_curl {
+        return Ok(());
+    }
+    if !session.can_ask() {
+        return Err(Failure::usage(format!("{question} Nobody can be asked here")).hint("add --yes").into());
+    }
+    match ask(&format!("{question} [y/N] "))?.to_lowercase().as_str() {
+        "y" | "yes" => Ok(()),
+        _ => Err(unchanged().into()),
+    }
+}
+
+/// Goes on only with the phrase itself, given by the option or typed.
+pub(crate) fn confirm_phrase(
+    session: &Session,
+    question: &str,
+    phrase: &str,
+    option: &str,
+) -> anyhow::Result<()> {
+    if !session.can_ask() {
+        let hint = format!("add {option} \"{phrase}\"");
+        return Err(Failure::usage(format!("{question} Nobody can be asked here")).hint(hint).into());
+    }
+    let typed = ask(&format!("{question} Type `{phrase}` to go on: "))?;
+    if typed == phrase { Ok(()) } else { Err(unchanged().into()) }
+}
+
+fn unchanged() -> Failure {
+    Failure::new(Exit::Failure, "stopped; nothing was changed")
+}
+
+fn ask(question: &str) -> io::Result<String> {
+    eprint!("{}", super::cell::clean(question));
+    let mut line = String::new();
+    io::stdin().read_line(&mut line)?;
+    Ok(line.trim().to_owned())
+}
+
+/// A credential from a file or stdin. Blanks and quotes around it are not part of it (VA4).
+pub(crate) fn read_secret(source: Option<&str>, file: Option<&Path>) -> anyhow::Result<Secret> {
+    // A secret on the command line stands in the shell's history and the process list.
+    if source.is_some_and(|source| source != "-") {
+        return Err(Failure::usage("a secret is never an argument")
+            .hint("pipe it in, or name a file with --file; then end the key that stood here")
+            .into());
+    }
+    let text = match file {
+        Some(path) => {
+            let file =
+                std::fs::File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
+            read_text(file)
+        }
+        None if io::stdin().is_terminal() => read_hidden(),
+        None => read_text(io::stdin()),
+    };
+    let text = text.context("cannot read the secret")?;
+    let trimmed = text.trim_matches(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '`'));
+    Ok(Secret::new(trimmed.to_owned()))
+}
+
+fn read_text(source: impl Read) -> io::Result<Zeroizing<String>> {
+    let mut text = Zeroizing::new(String::new());
+    source.take(MOST_BYTES).read_to_string(&mut text)?;
+    Ok(text)
+}
+
+fn read_hidden() -> io::Result<Zeroizing<String>> {
+    eprint!("Secret (not shown): ");
+    set_echo(false)?;
+    let mut text = Zeroizing::new(String::new());
+    let outcome = io::stdin().read_line(&mut text);
+    set_echo(true)?;
+    eprintln!();
+    outcome.map(|_| text)
+}
+
+fn set_echo(on: bool) -> io::Result<()> {
+    let stdin = io::stdin();
+    let mut modes = tcgetattr(&stdin)?;
+    modes.local_modes.set(LocalModes::ECHO, on);
+    tcsetattr(&stdin, OptionalActions::Flush, &modes)?;
+    ECHO_IS_OFF.store(!on, Ordering::Relaxed);
+    Ok(())
+}
+
+/// From here on Ctrl-C ends the process with 130, also while stdin is being read.
+pub(crate) fn exit_when_interrupted() -> io::Result<()> {
+    let mut interrupts = signal(SignalKind::interrupt())?;
+    tokio::spawn(async move {
+        interrupts.recv().await;
+        if ECHO_IS_OFF.load(Ordering::Relaxed) {
+            let _ = set_echo(true);
+        }
+        eprintln!("\ninterrupted");
+        std::process::exit(Exit::Interrupted as i32);
+    });
+    Ok(())
+}

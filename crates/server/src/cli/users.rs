@@ -1,0 +1,187 @@
+//! `keyward users`
+
+use clap::{Args, Subcommand};
+use jiff::Timestamp;
+use serde_json::{Map, json};
+
+use super::client::Request;
+use super::expiry::parse_moment;
+use super::keys::reason;
+use super::noun::{ListArgs, Noun, VersionArgs, put, put_list};
+use super::{Exit, Global, Outcome, Session, groups, prompt, roles};
+
+/// Users as the API lists them.
+pub(crate) const USERS: Noun = Noun {
+    one: "user",
+    path: "/v1/users",
+    columns: &["username", "state", "email", "key_count", "last_login_at", "origin", "created_at", "id"],
+    filters: &["state", "q", "username", "group_id", "role_id", "sort"],
+    name: Some("username"),
+};
+
+/// Users: the people and services that own keys
+#[derive(Args, Debug)]
+pub(crate) struct UsersArgs {
+    #[command(subcommand)]
+    command: UsersCommand,
+}
+
+#[derive(Subcommand, Debug)]
+enum UsersCommand {
+    /// Make a user
+    Create(CreateArgs),
+    /// List users
+    #[command(visible_alias = "ls")]
+    List(ListArgs),
+    /// Show one user with its rights
+    Show(UserArgs),
+    /// Change name, mail, groups, roles or login window
+    Edit(EditArgs),
+    /// Stop a user and with it all its keys
+    Suspend(SuspendArgs),
+    /// Let a suspended user work again
+    Resume(UserArgs),
+    /// Delete a user and end its keys
+    #[command(visible_alias = "rm")]
+    Delete(UserArgs),
+    /// End all keys of a user
+    RevokeKeys(RevokeKeysArgs),
+    /// Note that the user has logged in elsewhere
+    RecordLogin(RecordLoginArgs),
+}
+
+#[derive(Args, Debug)]
+struct UserArgs {
+    /// user_… or user name
+    user: String,
+}
+
+#[derive(Args, Debug)]
+struct CreateArgs {
+    /// Name, unique in the tenant
+    username: String,
+    #[command(flatten)]
+    profile: ProfileArgs,
+}
+
+#[derive(Args, Debug)]
+struct EditArgs {
+    /// user_… or user name
+    user: String,
+    /// New user name
+    #[arg(long, value_name = "NAME")]
+    username: Option<String>,
+    #[command(flatten)]
+    profile: ProfileArgs,
+    #[command(flatten)]
+    version: VersionArgs,
+}
+
+#[derive(Args, Debug)]
+struct ProfileArgs {
+    /// Mail address
+    #[arg(long)]
+    email: Option<String>,
+    /// Name as people write it
+    #[arg(long, value_name = "NAME")]
+    display_name: Option<String>,
+    /// Role (repeatable; replaces all)
+    #[arg(long = "role", value_name = "ROLE")]
+    roles: Vec<String>,
+    /// Group (repeatable; replaces all)
+    #[arg(long = "group", value_name = "GROUP")]
+    groups: Vec<String>,
+    /// Keys work this long after a login; -1: the tenant's setting, 0: not at all
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    owner_login_window_minutes: Option<i64>,
+}
+
+#[derive(Args, Debug)]
+struct SuspendArgs {
+    /// user_… or user name
+    user: String,
+    /// Why, for the audit trail
+    #[arg(long)]
+    reason: Option<String>,
+}
+
+#[derive(Args, Debug)]
+struct RevokeKeysArgs {
+    /// user_… or user name
+    user: String,
+    /// Why, for the audit trail
+    #[arg(long)]
+    reason: String,
+}
+
+#[derive(Args, Debug)]
+struct RecordLoginArgs {
+    /// user_… or user name
+    user: String,
+    /// When: RFC 3339 or YYYY-MM-DD (default: now)
+    #[arg(long, value_name = "TIME", value_parser = parse_moment)]
+    at: Option<Timestamp>,
+}
+
+/// Runs `keyward users`.
+pub(crate) async fn run(args: UsersArgs, global: &Global) -> Outcome {
+    let session = &Session::open(global)?;
+    match args.command {
+        UsersCommand::Create(args) => {
+            let mut body = args.profile.body(session).await?;
+            put(&mut body, "username", Some(args.username));
+            USERS.create(session, body).await
+        }
+        UsersCommand::List(args) => USERS.list(session, &args).await,
+        UsersCommand::Show(args) => USERS.show(session, &args.user).await,
+        UsersCommand::Edit(args) => {
+            let mut patch = args.profile.body(session).await?;
+            put(&mut patch, "username", args.username);
+            USERS.edit(session, &args.user, patch, &args.version).await
+        }
+        UsersCommand::Suspend(args) => {
+            prompt::confirm(session, &format!("Suspend {} and all its keys?", args.user))?;
+            USERS.act(session, &args.user, "suspend", reason(args.reason), "suspended").await
+        }
+        UsersCommand::Resume(args) => USERS.act(session, &args.user, "resume", Map::new(), "resumed").await,
+        UsersCommand::Delete(args) => USERS.delete(session, &args.user).await,
+        UsersCommand::RevokeKeys(args) => revoke_keys(session, args).await,
+        UsersCommand::RecordLogin(args) => {
+            let mut body = Map::new();
+            put(&mut body, "at", args.at.map(|moment| moment.to_string()));
+            USERS.act(session, &args.user, "record-login", body, "login noted").await
+        }
+    }
+}
+
+impl ProfileArgs {
+    async fn body(self, session: &Session) -> anyhow::Result<Map<String, serde_json::Value>> {
+        let mut body = Map::new();
+        put(&mut body, "email", self.email);
+        put(&mut body, "display_name", self.display_name);
+        put_list(&mut body, "role_ids", &roles::ROLES.resolve_all(session, &self.roles).await?);
+        put_list(&mut body, "group_ids", &groups::GROUPS.resolve_all(session, &self.groups).await?);
+        put(&mut body, "owner_login_window_minutes", self.owner_login_window_minutes);
+        Ok(body)
+    }
+}
+
+/// Preview, a yes, then the deed (VA5).
+async fn revoke_keys(session: &Session, args: RevokeKeysArgs) -> Outcome {
+    let id = USERS.resolve(session, &args.user).await?;
+    let path = format!("{}/revoke-keys", USERS.at(&id));
+    if session.global.dry_run || (!session.global.yes && !session.global.print_curl) {
+        let preview = json!({"reason": args.reason, "preview": true});
+        let answer = session.client.send(Request::post(&path, preview)).await?;
+        session.output.note(&format!("{} keys of {} would be revoked", answer["matched"], args.user));
+        if session.global.dry_run {
+            return Ok(Exit::Ok);
+        }
+        prompt::confirm(session, "Revoke them for good?")?;
+    }
+    let body = json!({"reason": args.reason, "confirm": true});
+    let answer = session.client.send(Request::post(&path, body)).await?;
+    session.output.summary(&["matched", "revoked"], &answer)?;
+    session.output.note(&format!("{} keys revoked", answer["revoked"]));
+    Ok(Exit::Ok)
+}

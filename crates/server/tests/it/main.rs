@@ -1,0 +1,3 @@
+//! Black-box tests: one binary, paths mirror what they test.
+
+mod cli;
