@@ -100,7 +100,7 @@ pub struct Key {
 }
 
 /// One of a key's live or retired secrets (X3).
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub struct SecretVersion {
     /// 1 for the first secret, one more with each rotation.
     pub generation: u32,

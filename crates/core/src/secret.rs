@@ -109,6 +109,12 @@ impl SecretHash {
     }
 }
 
+impl fmt::Debug for SecretHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SecretHash")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

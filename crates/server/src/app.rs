@@ -228,16 +228,20 @@ impl App {
             idempotency::mark_committed(tx.conn(), key).await?;
         }
         tx.transaction.commit().await?;
-        let mut own = self.own_changes.lock().expect("never poisoned");
-        for (seq, change) in (first..).zip(&audited.changes) {
-            self.verifier.cache.apply(change);
-            own.insert(seq);
-        }
-        drop(own);
+        self.apply_own(first, &audited.changes);
         if audited.changes.iter().any(|change| change.kind == changes::ChangeKind::Pepper) {
             self.reload_peppers(&mut self.db.read().await?).await?;
         }
         Ok(audited.value)
+    }
+
+    /// Applies changes to the own cache; the feed will show them once more.
+    fn apply_own(&self, first: i64, touched: &[changes::Change]) {
+        let mut own = self.own_changes.lock().expect("no code panics while it holds this lock");
+        for (seq, change) in (first..).zip(touched) {
+            self.verifier.cache.apply(change);
+            own.insert(seq);
+        }
     }
 
     /// Appends audit rows and feed entries. The row of the change clock is locked from here to

@@ -56,7 +56,8 @@ pub(super) async fn find_to_change(tx: &mut Tx<'_>, id: &str, verb: &str) -> Res
     let right = if is_own(actor, &row) && !actor.may(&format!("keys:{verb}")) { "me/keys" } else { "keys" };
     tx.must_hold(&format!("{right}:{verb}"))?;
     actor.check_version(row.version)?;
-    let mut viewer = Viewer::new(tx.conn(), &row.tenant_id, tx.now).await?;
+    let now = tx.now;
+    let mut viewer = Viewer::new(tx.conn(), &row.tenant_id, now).await?;
     let standing = viewer.standing(tx.conn(), &row).await?;
     tx.must_cover(&standing.effective.rights, "above_caller", "the key may do more than you")?;
     Ok((row, viewer))

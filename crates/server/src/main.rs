@@ -1,6 +1,31 @@
 //! Keyward: issue, govern, verify and end access keys. One binary: server and command line.
 
+mod app;
+mod audit;
+mod checkpoints;
 mod cli;
+mod clock;
+mod config;
+mod error;
+mod groups;
+mod http;
+mod jobs;
+mod keys;
+mod logging;
+mod names;
+mod peppers;
+mod policies;
+mod random;
+mod roles;
+mod root_key;
+mod seal;
+mod serve;
+mod setup;
+mod store;
+mod tenants;
+mod users;
+mod verify;
+mod wire;
 
 use std::process::ExitCode;
 
@@ -29,6 +54,7 @@ enum Command {
     Serve(cli::serve::ServeArgs),
     Quickstart(cli::serve::QuickstartArgs),
     Bootstrap(cli::bootstrap::BootstrapArgs),
+    Recover(cli::bootstrap::RecoverArgs),
     Config(cli::config::ConfigArgs),
     Pepper(cli::pepper::PepperArgs),
     #[command(visible_alias = "key")]
@@ -60,6 +86,7 @@ async fn main() -> ExitCode {
         Command::Serve(args) => cli::serve::run(args, global).await,
         Command::Quickstart(args) => cli::serve::quickstart(args, global).await,
         Command::Bootstrap(args) => cli::bootstrap::run(args, global).await,
+        Command::Recover(args) => cli::bootstrap::recover(args, global).await,
         Command::Config(args) => cli::config::run(args, global).await,
         Command::Pepper(args) => cli::pepper::run(args, global).await,
         Command::Keys(args) => cli::keys::run(args, global).await,

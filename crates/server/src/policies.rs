@@ -60,7 +60,7 @@ fn parse(document: Value) -> Result<Policy> {
     if problems.is_empty() {
         return Ok(policy);
     }
-    let fault = |(pointer, detail)| Fault::new::<String>(pointer, "bad_value", detail);
+    let fault = |(pointer, detail): (String, String)| Fault::new(pointer, "bad_value", detail);
     Err(Error::Invalid(problems.into_iter().map(fault).collect()))
 }
 

@@ -125,7 +125,7 @@ fn render(directory: &TenantRecord, row: UserRow) -> Result<UserOut> {
         email: row.email,
         display_name: row.display_name,
         origin: row.origin,
-        owner_login_window_minutes: row.owner_login_window_minutes,
+        owner_login_window_minutes: row.login_window_minutes,
         key_count: row.key_count,
         created_by: row.created_by,
         suspended_reason: row.suspended_reason,

@@ -4,7 +4,10 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{Global, Outcome};
+use super::output::Output;
+use super::{Exit, Global, Outcome, local};
+use crate::app::App;
+use crate::setup::{self, Bootstrapped};
 
 /// Make the first administrator and key in a data folder
 #[derive(Args, Debug)]
@@ -23,7 +26,36 @@ pub(crate) struct BootstrapArgs {
     pub(crate) config: Option<PathBuf>,
 }
 
+/// Make another operator key, when every other one is lost
+#[derive(Args, Debug)]
+pub(crate) struct RecoverArgs {
+    /// Folder of the database and the root key
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: PathBuf,
+    /// Configuration file (default: conf/config.yml, if there is one)
+    #[arg(long, value_name = "FILE", env = "KEYWARD_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+}
+
 /// Runs `keyward bootstrap`.
-pub(crate) async fn run(_args: BootstrapArgs, _global: &Global) -> Outcome {
-    anyhow::bail!("not part of this build")
+pub(crate) async fn run(args: BootstrapArgs, global: &Global) -> Outcome {
+    let app = local::open(args.config.as_deref(), Some(&args.data_dir)).await?;
+    let done = setup::bootstrap(&app, &args.username, args.email.as_deref(), "bootstrap").await;
+    let done = done.map_err(local::failure)?;
+    crate::serve::forget_token(&app.settings.data_dir);
+    finish(&app, &done, global).await
+}
+
+/// Runs `keyward recover`.
+pub(crate) async fn recover(args: RecoverArgs, global: &Global) -> Outcome {
+    let app = local::open(args.config.as_deref(), Some(&args.data_dir)).await?;
+    let done = setup::recover(&app).await.map_err(local::failure)?;
+    finish(&app, &done, global).await
+}
+
+async fn finish(app: &App, done: &Bootstrapped, global: &Global) -> Outcome {
+    app.db.close().await;
+    let value = serde_json::to_value(done)?;
+    Output::new(global).object(&["tenant_id", "user_id", "access_key", "secret"], &value)?;
+    Ok(Exit::Ok)
 }

@@ -4,7 +4,11 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::{Global, Outcome};
+use serde_json::json;
+
+use super::output::Output;
+use super::{Exit, Failure, Global, Outcome, local};
+use crate::config::{self, Loaded};
 
 /// Look at the server's configuration
 #[derive(Args, Debug)]
@@ -42,6 +46,41 @@ pub(crate) struct ConfigExplainArgs {
 }
 
 /// Runs `keyward config`.
-pub(crate) async fn run(_args: ConfigArgs, _global: &Global) -> Outcome {
-    anyhow::bail!("not part of this build")
+pub(crate) async fn run(args: ConfigArgs, global: &Global) -> Outcome {
+    match args.command {
+        ConfigCommand::Show(file) => show(&local::load(&local::sources(file.config.as_deref(), None))?, global),
+        ConfigCommand::Check(file) => {
+            local::load(&local::sources(file.config.as_deref(), None))?;
+            Output::new(global).note("the configuration is good");
+            Ok(Exit::Ok)
+        }
+        ConfigCommand::Explain(args) => explain(&args, global),
+    }
+}
+
+fn show(loaded: &Loaded, global: &Global) -> Outcome {
+    let rows = config::rows(loaded).into_iter().map(|row| {
+        json!({ "setting": row.path, "value": row.text(), "origin": row.origin.to_string() })
+    });
+    Output::new(global).rows(&["setting", "value", "origin"]).all(rows.collect())?;
+    Ok(Exit::Ok)
+}
+
+fn explain(args: &ConfigExplainArgs, global: &Global) -> Outcome {
+    let Some(text) = config::explain(&args.setting) else {
+        let title = format!("there is no setting {}", args.setting);
+        return Err(Failure::new(Exit::NotFound, title).hint("keyward config show lists all").into());
+    };
+    let loaded = local::load(&local::sources(args.file.config.as_deref(), None))?;
+    let row = config::rows(&loaded).into_iter().find(|row| row.path == args.setting);
+    let variable = format!("KEYWARD_{}", args.setting.to_uppercase().replace('.', "__"));
+    let value = json!({
+        "setting": args.setting,
+        "meaning": text,
+        "variable": variable,
+        "value": row.as_ref().map(config::Row::text),
+        "origin": row.map(|row| row.origin.to_string()),
+    });
+    Output::new(global).object(&["setting", "meaning", "variable", "value", "origin"], &value)?;
+    Ok(Exit::Ok)
 }

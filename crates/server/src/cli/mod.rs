@@ -20,6 +20,7 @@ mod filter;
 pub(crate) mod groups;
 pub(crate) mod help;
 pub(crate) mod identify;
+pub(crate) mod local;
 pub(crate) mod keys;
 pub(crate) mod log_levels;
 mod noun;

@@ -6,18 +6,18 @@ use super::source::Origin;
 
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fault {
+pub(crate) struct Fault {
     /// Full dotted path of the key, or the name of the environment variable if it has none;
     /// empty if the file as a whole is meant.
-    pub key: String,
+    pub(crate) key: String,
     /// The source of the value.
-    pub origin: Origin,
+    pub(crate) origin: Origin,
     /// Line in the file, if known.
-    pub line: Option<u64>,
+    pub(crate) line: Option<u64>,
     /// What is wrong and what is expected. Never holds a secret.
-    pub problem: String,
+    pub(crate) problem: String,
     /// What was probably meant, if the key is unknown.
-    pub suggestion: Option<String>,
+    pub(crate) suggestion: Option<String>,
 }
 
 impl Fault {
@@ -56,9 +56,9 @@ impl fmt::Display for Fault {
 
 /// Everything that is wrong; never empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ConfigError {
+pub(crate) struct ConfigError {
     /// The faults, in the order in which they were found.
-    pub faults: Vec<Fault>,
+    pub(crate) faults: Vec<Fault>,
 }
 
 impl fmt::Display for ConfigError {

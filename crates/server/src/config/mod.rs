@@ -22,39 +22,39 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-pub use self::fault::{ConfigError, Fault};
-pub use self::settings::*;
-pub use self::source::{Origin, Sources};
+pub(crate) use self::fault::ConfigError;
+pub(crate) use self::settings::*;
+pub(crate) use self::source::{Origin, Sources};
 
 use self::draft::Draft;
 use self::manual::manual;
 
 /// A complete configuration and where each value comes from.
 #[derive(Debug, Clone)]
-pub struct Loaded {
+pub(crate) struct Loaded {
     /// The typed settings.
-    pub settings: Settings,
+    pub(crate) settings: Settings,
     /// Where each value comes from, by dotted path.
-    pub origins: BTreeMap<String, Origin>,
+    pub(crate) origins: BTreeMap<String, Origin>,
     /// The values as they were written, secrets already masked.
     shown: BTreeMap<String, Value>,
 }
 
 /// One line of `keyward config show`.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Row {
+pub(crate) struct Row {
     /// Dotted path of the key.
-    pub path: String,
+    pub(crate) path: String,
     /// Its value, with secrets masked.
-    pub value: Value,
+    pub(crate) value: Value,
     /// Where the value comes from.
-    pub origin: Origin,
+    pub(crate) origin: Origin,
 }
 
 impl Row {
     /// The value for people: a text without quotes unless it is empty, anything else as JSON.
     #[must_use]
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         match &self.value {
             Value::String(text) if !text.is_empty() => text.clone(),
             other => other.to_string(),
@@ -67,7 +67,7 @@ impl Row {
 /// # Errors
 /// All faults found, if there is any: unknown or repeated keys, values of the wrong type or out of
 /// range, combinations that are unsafe, files that cannot be read.
-pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
+pub(crate) fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
     let environment = environment::read(sources);
     let file = file::read(sources, &environment);
     let mut draft = Draft::default();
@@ -82,7 +82,7 @@ pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
 
 /// Every key with its value and origin, in the order of the documentation.
 #[must_use]
-pub fn rows(loaded: &Loaded) -> Vec<Row> {
+pub(crate) fn rows(loaded: &Loaded) -> Vec<Row> {
     let row = |(path, _): &(String, Value)| {
         let value = loaded.shown.get(path)?.clone();
         let origin = loaded.origins.get(path)?.clone();
@@ -93,7 +93,7 @@ pub fn rows(loaded: &Loaded) -> Vec<Row> {
 
 /// The comment above a key or section in `config.default.yml`.
 #[must_use]
-pub fn explain(path: &str) -> Option<&'static str> {
+pub(crate) fn explain(path: &str) -> Option<&'static str> {
     manual().comments.get(path).map(String::as_str)
 }
 

@@ -14,77 +14,77 @@ use super::field;
 /// Everything the server can be told. No field has a default here: `config.default.yml` has it.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Settings {
+pub(crate) struct Settings {
     /// Directory of the SQLite database and the root key.
     #[serde(deserialize_with = "field::path")]
-    pub data_dir: PathBuf,
+    pub(crate) data_dir: PathBuf,
     /// The HTTP listener.
-    pub server: ServerSettings,
+    pub(crate) server: ServerSettings,
     /// The metrics listener.
-    pub metrics: MetricsSettings,
+    pub(crate) metrics: MetricsSettings,
     /// The database.
-    pub database: DatabaseSettings,
+    pub(crate) database: DatabaseSettings,
     /// Where the root key comes from.
-    pub root_key: RootKeySettings,
+    pub(crate) root_key: RootKeySettings,
     /// The log.
-    pub log: LogSettings,
+    pub(crate) log: LogSettings,
     /// The verification of keys.
-    pub verify: VerifySettings,
+    pub(crate) verify: VerifySettings,
     /// The form of issued keys.
-    pub keys: KeySettings,
+    pub(crate) keys: KeySettings,
     /// The audit log.
-    pub audit: AuditSettings,
+    pub(crate) audit: AuditSettings,
     /// Bounds of one request.
-    pub limits: LimitSettings,
+    pub(crate) limits: LimitSettings,
 }
 
 /// The section `server`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct ServerSettings {
+pub(crate) struct ServerSettings {
     /// Address of the HTTP listener.
     #[serde(deserialize_with = "field::address")]
-    pub listen: SocketAddr,
+    pub(crate) listen: SocketAddr,
     /// Worker threads; 0 = one per processor.
-    pub threads: usize,
+    pub(crate) threads: usize,
     /// Public base address without a slash at its end, if set.
     #[serde(deserialize_with = "field::public_url")]
-    pub public_url: Option<String>,
+    pub(crate) public_url: Option<String>,
     /// Networks whose forwarding headers are believed.
     #[serde(deserialize_with = "field::networks")]
-    pub trusted_proxies: Vec<IpNet>,
+    pub(crate) trusted_proxies: Vec<IpNet>,
     /// Built-in TLS.
-    pub tls: TlsSettings,
+    pub(crate) tls: TlsSettings,
     /// Open connections in all.
-    pub max_connections: usize,
+    pub(crate) max_connections: usize,
     /// Open connections from one address.
-    pub max_connections_per_address: usize,
+    pub(crate) max_connections_per_address: usize,
     /// Bounds for slow clients.
-    pub timeouts: TimeoutSettings,
+    pub(crate) timeouts: TimeoutSettings,
     /// Time for running requests after a stop signal.
     #[serde(deserialize_with = "field::duration")]
-    pub drain: Duration,
+    pub(crate) drain: Duration,
     /// Header that may carry a key.
     #[serde(deserialize_with = "field::api_key_header")]
-    pub api_key_header: HeaderName,
+    pub(crate) api_key_header: HeaderName,
 }
 
 /// The section `server.tls`. A loaded configuration has both files or none.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct TlsSettings {
+pub(crate) struct TlsSettings {
     /// PEM file with the certificate chain.
     #[serde(deserialize_with = "field::optional_path")]
-    pub cert_file: Option<PathBuf>,
+    pub(crate) cert_file: Option<PathBuf>,
     /// PEM file with the private key.
     #[serde(deserialize_with = "field::optional_path")]
-    pub key_file: Option<PathBuf>,
+    pub(crate) key_file: Option<PathBuf>,
 }
 
 impl TlsSettings {
     /// Certificate and key file, if TLS is on.
     #[must_use]
-    pub fn pair(&self) -> Option<(&Path, &Path)> {
+    pub(crate) fn pair(&self) -> Option<(&Path, &Path)> {
         self.cert_file.as_deref().zip(self.key_file.as_deref())
     }
 }
@@ -92,70 +92,70 @@ impl TlsSettings {
 /// The section `server.timeouts`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct TimeoutSettings {
+pub(crate) struct TimeoutSettings {
     /// Until the first byte on a new connection.
     #[serde(deserialize_with = "field::duration")]
-    pub first_byte: Duration,
+    pub(crate) first_byte: Duration,
     /// Until the request header is complete.
     #[serde(deserialize_with = "field::duration")]
-    pub header: Duration,
+    pub(crate) header: Duration,
     /// Between two requests.
     #[serde(deserialize_with = "field::duration")]
-    pub idle: Duration,
+    pub(crate) idle: Duration,
     /// Slowest accepted body.
-    pub body_bytes_per_second: u64,
+    pub(crate) body_bytes_per_second: u64,
 }
 
 /// The section `metrics`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct MetricsSettings {
+pub(crate) struct MetricsSettings {
     /// Address of the metrics listener; none = off.
     #[serde(deserialize_with = "field::optional_address")]
-    pub listen: Option<SocketAddr>,
+    pub(crate) listen: Option<SocketAddr>,
 }
 
 /// The section `database`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct DatabaseSettings {
+pub(crate) struct DatabaseSettings {
     /// Address of the database; none = SQLite in the data directory.
     #[serde(deserialize_with = "field::database_url")]
-    pub url: Option<SecretUrl>,
+    pub(crate) url: Option<SecretUrl>,
     /// Connections in the pool.
-    pub max_connections: u32,
+    pub(crate) max_connections: u32,
     /// Wait for a free connection.
     #[serde(deserialize_with = "field::duration")]
-    pub timeout: Duration,
+    pub(crate) timeout: Duration,
 }
 
 /// The section `root_key`. A loaded configuration has at most one of the two.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct RootKeySettings {
+pub(crate) struct RootKeySettings {
     /// File that holds the root key.
     #[serde(deserialize_with = "field::optional_path")]
-    pub file: Option<PathBuf>,
+    pub(crate) file: Option<PathBuf>,
     /// Command that prints the root key.
     #[serde(deserialize_with = "field::optional_text")]
-    pub command: Option<String>,
+    pub(crate) command: Option<String>,
 }
 
 /// The section `log`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct LogSettings {
+pub(crate) struct LogSettings {
     /// A filter that `tracing_subscriber::EnvFilter` accepts.
     #[serde(deserialize_with = "field::log_filter")]
-    pub filter: String,
+    pub(crate) filter: String,
     /// Form of a log line.
     #[serde(deserialize_with = "field::log_format")]
-    pub format: LogFormat,
+    pub(crate) format: LogFormat,
 }
 
 /// Form of a log line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogFormat {
+pub(crate) enum LogFormat {
     /// One JSON object per line.
     Json,
     /// Text for people.
@@ -165,26 +165,26 @@ pub enum LogFormat {
 /// The section `verify`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct VerifySettings {
+pub(crate) struct VerifySettings {
     /// How long facts are believed without a sign of life of the change feed.
     #[serde(deserialize_with = "field::duration")]
-    pub max_staleness: Duration,
+    pub(crate) max_staleness: Duration,
     /// What to answer when the database cannot be reached.
     #[serde(deserialize_with = "field::on_database_loss")]
-    pub on_database_loss: OnDatabaseLoss,
+    pub(crate) on_database_loss: OnDatabaseLoss,
     /// How often usage is written.
     #[serde(deserialize_with = "field::duration")]
-    pub usage_flush: Duration,
+    pub(crate) usage_flush: Duration,
     /// How long an unknown key is remembered.
     #[serde(deserialize_with = "field::duration")]
-    pub unknown_key_ttl: Duration,
+    pub(crate) unknown_key_ttl: Duration,
     /// How many unknown keys are remembered.
-    pub max_cached_unknown: usize,
+    pub(crate) max_cached_unknown: usize,
 }
 
 /// What verification does when the database cannot be reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OnDatabaseLoss {
+pub(crate) enum OnDatabaseLoss {
     /// Answer nothing from the cache.
     Deny,
     /// Answer from the cache for this long after `verify.max_staleness` has passed.
@@ -194,48 +194,48 @@ pub enum OnDatabaseLoss {
 /// The section `keys`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct KeySettings {
+pub(crate) struct KeySettings {
     /// Prefixes of new secrets.
-    pub prefixes: PrefixSettings,
+    pub(crate) prefixes: PrefixSettings,
     /// Earlier prefixes that are still accepted.
     #[serde(deserialize_with = "field::prefixes")]
-    pub accepted_prefixes: Vec<String>,
+    pub(crate) accepted_prefixes: Vec<String>,
 }
 
 /// The section `keys.prefixes`. In a loaded configuration all are different.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct PrefixSettings {
+pub(crate) struct PrefixSettings {
     /// Of keys of users.
     #[serde(deserialize_with = "field::prefix")]
-    pub member: String,
+    pub(crate) member: String,
     /// Of keys of the workspace.
     #[serde(deserialize_with = "field::prefix")]
-    pub workspace: String,
+    pub(crate) workspace: String,
     /// Of keys that may only deliver data.
     #[serde(deserialize_with = "field::prefix")]
-    pub ingest: String,
+    pub(crate) ingest: String,
 }
 
 /// The section `audit`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct AuditSettings {
+pub(crate) struct AuditSettings {
     /// Entries for refusals per tenant and minute.
-    pub max_refusals_per_minute: u32,
+    pub(crate) max_refusals_per_minute: u32,
 }
 
 /// The section `limits`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct LimitSettings {
+pub(crate) struct LimitSettings {
     /// Largest request body in bytes.
-    pub max_body_bytes: usize,
+    pub(crate) max_body_bytes: usize,
 }
 
 /// A database address, which may hold a password. Printing it shows the masked form.
 #[derive(Clone, PartialEq, Eq)]
-pub struct SecretUrl(String);
+pub(crate) struct SecretUrl(String);
 
 impl SecretUrl {
     pub(super) fn new(url: impl Into<String>) -> Self {
@@ -244,13 +244,13 @@ impl SecretUrl {
 
     /// The address with its password, for the database driver only.
     #[must_use]
-    pub fn expose(&self) -> &str {
+    pub(crate) fn expose(&self) -> &str {
         &self.0
     }
 
     /// The address with `***` in the place of passwords.
     #[must_use]
-    pub fn masked(&self) -> String {
+    pub(crate) fn masked(&self) -> String {
         mask_url(&self.0)
     }
 }

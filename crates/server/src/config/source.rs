@@ -10,25 +10,25 @@ use super::fault::Fault;
 /// Everything a configuration is made of. Nothing else is read, so a test can state it all.
 /// It has no `Debug`: the environment holds secrets.
 #[derive(Clone, Default)]
-pub struct Sources {
+pub(crate) struct Sources {
     /// `--config` (or `KEYWARD_CONFIG`, which the caller reads).
-    pub config: Option<PathBuf>,
+    pub(crate) config: Option<PathBuf>,
     /// `--data-dir`.
-    pub data_dir: Option<PathBuf>,
+    pub(crate) data_dir: Option<PathBuf>,
     /// `--listen`.
-    pub listen: Option<String>,
+    pub(crate) listen: Option<String>,
     /// `--insecure-listen`.
-    pub insecure_listen: bool,
+    pub(crate) insecure_listen: bool,
     /// What relative paths of configuration and secret files start from; empty = the working
     /// directory of the process.
-    pub working_dir: PathBuf,
+    pub(crate) working_dir: PathBuf,
     /// The environment.
-    pub env: Vec<(String, String)>,
+    pub(crate) env: Vec<(String, String)>,
 }
 
 /// Where a value comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Origin {
+pub(crate) enum Origin {
     /// `config.default.yml`.
     Default,
     /// A configuration file.

@@ -7,7 +7,6 @@ use std::collections::HashSet;
 use std::fmt;
 
 use axum::extract::{FromRequest, FromRequestParts, Request};
-use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
 use serde::de::{DeserializeOwned, DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
@@ -35,7 +34,7 @@ impl<T: DeserializeOwned> FromRequest<std::sync::Arc<App>> for Json<T> {
         if let Some(kind) = kind.or_else(|| (!body.is_empty()).then(Vec::new)) {
             check_type(&kind, is_patch)?;
         }
-        parse(if body.is_empty() { &Bytes::from_static(b"{}") } else { &body }).map(Json).map_err(Problem)
+        parse(if body.is_empty() { b"{}" } else { &body }).map(Json).map_err(Problem)
     }
 }
 

@@ -29,7 +29,8 @@ pub(crate) async fn edit(app: &App, actor: &Actor, id: &str, patch: KeyPatch) ->
         row.version += 1;
         keys::update(tx.conn(), &row).await?;
         if let Some(credits) = patch.credits {
-            keys::set_credits(tx.conn(), &row.tenant_id, &row.id, credits, tx.now).await?;
+            let now = tx.now;
+            keys::set_credits(tx.conn(), &row.tenant_id, &row.id, credits, now).await?;
         }
         let row = keys::find(tx.conn(), &row.tenant_id, &row.id).await?.ok_or(Error::NotFound)?;
         let access_key = row.access_key.clone();

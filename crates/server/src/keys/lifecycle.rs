@@ -75,9 +75,10 @@ pub(crate) async fn extend(app: &App, actor: &Actor, id: &str, input: &ExtendIn)
 /// Retires the older secrets of a rotation now.
 pub(crate) async fn finish_rotation(app: &App, actor: &Actor, id: &str) -> Result<KeyOut> {
     change(app, actor, id, "rotate", "key.rotate_finish", None, async |tx, row| {
-        let live = rotating(row, tx.now)?;
+        let now = tx.now;
+        let live = rotating(row, now)?;
         let newest = live[live.len() - 1].generation;
-        keys::retire_secrets(tx.conn(), &row.tenant_id, &row.id, newest, tx.now).await
+        keys::retire_secrets(tx.conn(), &row.tenant_id, &row.id, newest, now).await
     })
     .await
 }
@@ -85,9 +86,10 @@ pub(crate) async fn finish_rotation(app: &App, actor: &Actor, id: &str) -> Resul
 /// Drops the newest secret; the one before it stays, without an end.
 pub(crate) async fn abort_rotation(app: &App, actor: &Actor, id: &str) -> Result<KeyOut> {
     change(app, actor, id, "rotate", "key.rotate_abort", None, async |tx, row| {
-        let live = rotating(row, tx.now)?;
+        let now = tx.now;
+        let live = rotating(row, now)?;
         let (newest, older) = (live[live.len() - 1].generation, live[live.len() - 2].generation);
-        keys::set_retirement(tx.conn(), &row.tenant_id, &row.id, newest, Some(tx.now)).await?;
+        keys::set_retirement(tx.conn(), &row.tenant_id, &row.id, newest, Some(now)).await?;
         keys::set_retirement(tx.conn(), &row.tenant_id, &row.id, older, None).await
     })
     .await

@@ -335,7 +335,7 @@ impl Cache {
 
     fn shard(&self, need: Need) -> std::sync::MutexGuard<'_, u64> {
         let number = match need {
-            Need::Key(id) | Need::Credits(id, _) => id.digits().bytes().fold(0, |sum: usize, b| sum * 31 + usize::from(b)),
+            Need::Key(id) | Need::Credits(id, _) => id.digits().bytes().map(usize::from).sum(),
             Need::User(_, id) => (id.as_u128() % SHARDS as u128) as usize,
             Need::Tenant(id) => (id.as_u128() % SHARDS as u128) as usize,
         };
@@ -353,7 +353,10 @@ impl Cache {
             tx.commit().await?;
             match taken {
                 Some(0) => return Ok(credits.dry.store(true, Ordering::Release)),
-                Some(taken) => return Ok(drop(credits.leased.fetch_add(taken, Ordering::AcqRel))),
+                Some(taken) => {
+                    credits.leased.fetch_add(taken, Ordering::AcqRel);
+                    return Ok(());
+                }
                 None => {}
             }
         }

@@ -1,0 +1,97 @@
+//! Work behind the answers: writing what was gathered, signing, forgetting.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::app::{App, REFUSAL_FLUSH};
+use crate::checkpoints;
+use crate::error::Result;
+use crate::store::{changes, idempotency, keys};
+
+/// Answers for replays are kept for a day (`api.md` 7).
+const IDEMPOTENCY_MS: i64 = 24 * 3_600_000;
+/// Feed entries are kept long enough for a node that was paused to catch up.
+const FEED_MS: i64 = 10 * 60_000;
+/// Keys written in one flush, at least; a larger backlog is spread over the flushes of half a
+/// minute, so that nothing waits longer than that (KEY-14: 60 s at most).
+const FLUSH_AT_LEAST: usize = 2_000;
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// Starts every job; each goes on for as long as the server runs.
+pub(crate) fn start(app: &Arc<App>) {
+    every(app, app.settings.verify.usage_flush, "usage", |app| async move { flush(&app).await });
+    every(app, REFUSAL_FLUSH, "refusals", |app| async move { app.flush_refusals().await });
+    every(app, MINUTE, "checkpoints", |app| async move { checkpoints::sign_heads(&app).await });
+    every(app, MINUTE, "purge", |app| async move { purge(&app).await });
+}
+
+fn every<F>(app: &Arc<App>, pause: Duration, name: &'static str, job: impl Fn(Arc<App>) -> F + Send + 'static)
+where
+    F: Future<Output = Result<()>> + Send,
+{
+    let app = app.clone();
+    tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(pause).await;
+            if let Err(error) = job(app.clone()).await {
+                let cause = std::error::Error::source(&error).map(ToString::to_string);
+                tracing::warn!(job = name, %error, cause, "a job failed and will be tried again");
+            }
+        }
+    });
+}
+
+async fn flush(app: &App) -> Result<()> {
+    rehash(app).await?;
+    let pause = app.settings.verify.usage_flush.as_secs().max(1);
+    let rounds = usize::try_from(30 / pause).unwrap_or(1).max(1);
+    let most = FLUSH_AT_LEAST.max(app.verifier.usage.waiting() / rounds);
+    flush_usage(app, most).await
+}
+
+async fn flush_usage(app: &App, most: usize) -> Result<()> {
+    let written = app.verifier.usage.flush(&app.db, most, app.clock.unix_ms()).await.inspect_err(|_| {
+        app.metrics.usage_failures.inc();
+    })?;
+    app.metrics.usage_flushed.inc_by(written as u64);
+    Ok(())
+}
+
+/// Moves secrets that were used to the newest pepper (STO-3).
+async fn rehash(app: &App) -> Result<()> {
+    let waiting = app.verifier.cache.take_rehash();
+    if waiting.is_empty() {
+        return Ok(());
+    }
+    let mut tx = app.db.begin().await?;
+    for item in &waiting {
+        let (tenant, id) = (item.key.tenant_id.to_string(), item.key.id.to_string());
+        let (generation, pepper) = (i64::from(item.generation), i64::from(item.pepper));
+        keys::rehash(tx.conn(), &tenant, &id, generation, pepper, &item.hash.to_hex()).await?;
+    }
+    tx.commit().await?;
+    // The old hash stays true until its pepper is retired, so other nodes need not hear of it.
+    for item in &waiting {
+        item.key.age.expire();
+    }
+    Ok(())
+}
+
+async fn purge(app: &App) -> Result<()> {
+    let now = app.clock.unix_ms();
+    let mut tx = app.db.begin().await?;
+    changes::prune(tx.conn(), now - FEED_MS).await?;
+    idempotency::prune(tx.conn(), now - IDEMPOTENCY_MS).await?;
+    tx.commit().await
+}
+
+/// Writes everything that is gathered in memory: at shutdown.
+pub(crate) async fn finish(app: &App) -> Result<()> {
+    while app.verifier.usage.waiting() > 0 {
+        flush_usage(app, usize::MAX).await?;
+    }
+    app.verifier.cache.return_credits().await?;
+    app.flush_refusals().await?;
+    checkpoints::sign_heads(app).await
+}
