@@ -27,6 +27,18 @@ impl Username {
     /// # Errors
     /// `Error::Invalid` for what PRECIS does not allow, for reserved and for overlong names.
     pub(crate) fn parse(text: &str) -> Result<Self> {
+        let name = Self::parse_any(text)?;
+        if RESERVED.contains(&name.key.as_str()) || RESERVED.contains(&name.skeleton.as_str()) {
+            return Err(Error::invalid("/username", "reserved_name", "this name is reserved"));
+        }
+        Ok(name)
+    }
+
+    /// The same, reserved names included: for the first administrator, whom nobody can mistake.
+    ///
+    /// # Errors
+    /// `Error::Invalid` for what PRECIS does not allow and for overlong names.
+    pub(crate) fn parse_any(text: &str) -> Result<Self> {
         let refuse = |code, detail: &str| Err(Error::invalid("/username", code, detail));
         if text.is_empty() || text.len() > MAX_USERNAME {
             return refuse("bad_length", "a user name has 1 to 128 bytes");
@@ -40,9 +52,6 @@ impl Username {
         };
         let key = key.into_owned();
         let skeleton: String = unicode_security::skeleton(&key).collect();
-        if RESERVED.contains(&key.as_str()) || RESERVED.contains(&skeleton.as_str()) {
-            return refuse("reserved_name", "this name is reserved");
-        }
         Ok(Self { shown: text.trim().to_owned(), key, skeleton })
     }
 }

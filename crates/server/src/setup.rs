@@ -67,7 +67,7 @@ impl Bootstrapped {
 pub(crate) async fn bootstrap(
     app: &App, username: &str, email: Option<&str>, command: &str,
 ) -> Result<Bootstrapped> {
-    let name = Username::parse(username)?;
+    let name = Username::parse_any(username)?;
     if let Some(email) = email {
         crate::names::check_email(email)?;
     }

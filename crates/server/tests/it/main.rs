@@ -1,3 +1,5 @@
 //! Black-box tests: one binary, paths mirror what they test.
 
 mod cli;
+mod keys;
+mod support;

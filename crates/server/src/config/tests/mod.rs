@@ -5,6 +5,7 @@ mod order;
 mod refusal;
 mod safety;
 
+use crate::config::fault::Fault;
 use std::fs;
 use std::path::Path;
 

@@ -46,7 +46,7 @@ fn ops_9_an_unknown_variable_is_named() {
 #[test]
 fn ops_9_a_repeated_key_is_refused_with_both_lines() {
     let text = "server:\n  drain: 1s\n  listen: 127.0.0.1:1\n  drain: 2s\nserver: {}\n";
-    let told: Vec<String> = Case::with_file(text).faults().iter().map(Fault::to_string).collect();
+    let told: Vec<String> = Case::with_file(text).faults().iter().map(ToString::to_string).collect();
     assert_eq!(
         told,
         [
