@@ -175,7 +175,8 @@ impl Client {
     }
 }
 
-fn builder(idle: Duration) -> auto::Builder<TokioExecutor> {
+/// HTTP/1 and HTTP/2 with our limits.
+pub(crate) fn builder(idle: Duration) -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder
         .http1()

@@ -1,0 +1,96 @@
+//! The hot routes against the constant answer, in turn, in one run.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::BenchLoadArgs;
+use super::load::{self, Figures, Requests};
+use super::stage::{self, Stage};
+
+/// Which route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Verify,
+    Authz,
+    Batch,
+}
+
+/// Keys in one batch.
+const BATCH: usize = 100;
+
+/// Measures a route; the figures carry their ratio to the constant answer.
+pub(super) async fn run(kind: Kind, args: &BenchLoadArgs) -> anyhow::Result<Value> {
+    let stage = Stage::build(args.keys).await?;
+    let (address, server) = stage.serve().await?;
+    let (constant_address, constant) = stage::constant().await?;
+    let requests = requests(kind, &stage);
+    let bare: Requests = Arc::new(vec![post("/", "", &"x".repeat(100))]);
+    let expect: &[u8] = match kind {
+        Kind::Verify | Kind::Batch => b"\"valid\":true",
+        Kind::Authz => b"x-auth-code: ok",
+    };
+    let idle = load::rss(server.pid())?;
+    // Warm-up: every key is met about once.
+    let warm = Duration::from_secs(2).max(args.duration);
+    load::run(address, server.pid(), &requests, args.connections, warm, expect).await?;
+    let (mut own, mut limit) = (Vec::new(), Vec::new());
+    for _ in 0..args.runs.max(1) {
+        let pid = constant.pid();
+        limit.push(load::run(constant_address, pid, &bare, args.connections, args.duration, b"valid").await?);
+        own.push(load::run(address, server.pid(), &requests, args.connections, args.duration, expect).await?);
+    }
+    Ok(report(kind, args, &load::median(own), &load::median(limit), idle))
+}
+
+fn report(kind: Kind, args: &BenchLoadArgs, own: &Figures, limit: &Figures, idle: u64) -> Value {
+    let mut report = json!({
+        "what": format!("{kind:?}").to_lowercase(),
+        "keys": args.keys,
+        "connections": args.connections,
+        "requests_per_second": own.per_second.round(),
+        "constant_per_second": limit.per_second.round(),
+        "ratio": round(own.per_second / limit.per_second),
+        "cpu_us_per_request": round(own.cpu_us),
+        "constant_cpu_us_per_request": round(limit.cpu_us),
+        "cpu_ratio": round(limit.cpu_us / own.cpu_us),
+        "p50_us": own.p50_us,
+        "p99_us": own.p99_us,
+        "unexpected": own.unexpected,
+        "rss_bytes": own.rss,
+        "bytes_per_key": (own.rss.saturating_sub(idle)) / u64::from(args.keys.max(1)),
+    });
+    if kind == Kind::Batch {
+        report["keys_per_second"] = (own.per_second * BATCH as f64).round().into();
+    }
+    report
+}
+
+fn round(value: f64) -> f64 {
+    (value * 1000.0).round() / 1000.0
+}
+
+fn requests(kind: Kind, stage: &Stage) -> Requests {
+    let bearer = format!("authorization: Bearer {}\r\n", stage.root.secret);
+    let one = |secret: &String| match kind {
+        Kind::Authz => format!("GET /authz HTTP/1.1\r\nhost: bench\r\nauthorization: Bearer {secret}\r\n\r\n").into_bytes(),
+        _ => post("/v1/verify", &bearer, &format!(r#"{{"credential":"{secret}"}}"#)),
+    };
+    let all = match kind {
+        Kind::Verify | Kind::Authz => stage.secrets.iter().map(one).collect(),
+        Kind::Batch => stage.secrets.chunks(BATCH).map(|secrets| {
+            let items: Vec<_> = secrets.iter().map(|secret| format!(r#"{{"credential":"{secret}"}}"#)).collect();
+            post("/v1/verify/batch", &bearer, &format!(r#"{{"requests":[{}]}}"#, items.join(",")))
+        }).collect(),
+    };
+    Arc::new(all)
+}
+
+fn post(path: &str, headers: &str, body: &str) -> Vec<u8> {
+    let length = body.len();
+    format!(
+        "POST {path} HTTP/1.1\r\nhost: bench\r\n{headers}content-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
+    )
+    .into_bytes()
+}
