@@ -19,13 +19,15 @@ use crate::http::metrics::Metrics;
 use crate::logging::LogLevels;
 use crate::seal::{self, RootKey};
 use crate::store::idempotency::{self, IdempotencyKey};
-use crate::store::{Conn, Db, Transaction, changes};
+use crate::store::group::{Turn, Writers};
+use crate::store::{Conn, Db, changes};
 use crate::verify::facts::{self, Grant, TenantRecord};
 use crate::verify::Verifier;
 
 /// What every handler and job shares.
 pub(crate) struct App {
     pub(crate) db: Db,
+    pub(crate) writers: Writers,
     pub(crate) clock: Clock,
     pub(crate) settings: Settings,
     /// Where management, jobs and the database live.
@@ -146,7 +148,9 @@ impl Actor {
 
 /// An open transaction of one actor in one tenant.
 pub(crate) struct Tx<'a> {
-    transaction: Transaction,
+    turn: Turn<'a>,
+    /// The tenant's facts in memory, if they are those of this transaction too.
+    known: Option<Arc<TenantRecord>>,
     pub(crate) actor: &'a Actor,
     /// The actor's rights as they are inside this transaction.
     pub(crate) rights: Arc<RightSet>,
@@ -156,7 +160,7 @@ pub(crate) struct Tx<'a> {
 impl Tx<'_> {
     /// The connection, for store functions.
     pub(crate) fn conn(&mut self) -> &mut Conn {
-        self.transaction.conn()
+        self.turn.transaction().conn()
     }
 
     /// The tenant that is acted on.
@@ -165,9 +169,18 @@ impl Tx<'_> {
     }
 
     /// The tenant's facts as they are inside this transaction.
-    pub(crate) async fn directory(&mut self) -> Result<TenantRecord> {
+    pub(crate) async fn directory(&mut self) -> Result<Arc<TenantRecord>> {
+        if let Some(known) = &self.known {
+            return Ok(known.clone());
+        }
         let id = self.tenant().parse().map_err(Error::internal)?;
-        facts::load_tenant(self.conn(), id, 0).await?.ok_or(Error::NotFound)
+        let read = facts::load_tenant(self.conn(), id, 0).await?.ok_or(Error::NotFound)?;
+        Ok(Arc::new(read))
+    }
+
+    /// Roles, groups or policy were changed in this transaction: from now on they are read anew.
+    pub(crate) fn directory_changed(&mut self) {
+        self.known = None;
     }
 
     /// Nobody gives what they do not hold (AZ-5), nobody edits their betters (AZ-6).
@@ -207,27 +220,27 @@ impl App {
     async fn write_unbounded<T>(
         &self, actor: &Actor, work: impl AsyncFnOnce(&mut Tx<'_>) -> Result<Audited<T>>,
     ) -> Result<T> {
-        let mut transaction = self.db.begin().await?;
-        transaction.lock_tenant(&actor.tenant_id).await?;
-        let rights = self.live_rights(transaction.conn(), actor).await?;
+        let mut turn = self.writers.enter().await?;
+        turn.transaction().lock_tenant(&actor.tenant_id).await?;
+        let (rights, known) = self.live_rights(turn.transaction().conn(), actor).await?;
         let now = self.clock.unix_ms();
-        let mut tx = Tx { transaction, actor, rights, now };
+        let mut tx = Tx { turn, known, actor, rights, now };
         let audited = match work(&mut tx).await {
             Ok(audited) => audited,
             Err(error) => {
-                tx.transaction.rollback().await?;
+                tx.turn.undo().await?;
                 return Err(error);
             }
         };
         if actor.validate_only {
-            tx.transaction.rollback().await?;
+            tx.turn.undo().await?;
             return Ok(audited.value);
         }
         let first = self.record(&mut tx, audited.events, &audited.changes).await?;
         if let Some(key) = &actor.idempotency {
             idempotency::mark_committed(tx.conn(), key).await?;
         }
-        tx.transaction.commit().await?;
+        tx.turn.keep().await?;
         self.apply_own(first, &audited.changes);
         if audited.changes.iter().any(|change| change.kind == changes::ChangeKind::Pepper) {
             self.reload_peppers(&mut self.db.read().await?).await?;
@@ -257,20 +270,26 @@ impl App {
             audit::append(tx.conn(), actor, event, now).await?;
         }
         if count > 0 {
-            tx.transaction.notify().await?;
+            tx.turn.transaction().notify().await?;
         }
         Ok(first)
     }
 
-    /// The actor's rights, looked up again if anything about it changed since.
-    async fn live_rights(&self, conn: &mut Conn, actor: &Actor) -> Result<Arc<RightSet>> {
-        let Some(access_key) = actor.access_key else { return Ok(actor.rights.clone()) };
+    /// The actor's rights, looked up again if anything about it changed since; and the tenant's
+    /// facts in memory if they did not.
+    async fn live_rights(
+        &self, conn: &mut Conn, actor: &Actor,
+    ) -> Result<(Arc<RightSet>, Option<Arc<TenantRecord>>)> {
+        let Some(access_key) = actor.access_key else { return Ok((actor.rights.clone(), None)) };
         if actor.visiting {
-            return Ok(actor.rights.clone());
+            return Ok((actor.rights.clone(), None));
         }
         let subjects = [access_key.digits(), actor.principal.id.as_str()];
         if !changes::touched(conn, &actor.tenant_id, subjects, actor.as_of).await? {
-            return Ok(actor.rights.clone());
+            // Nothing changed behind the facts that the caller was authenticated by.
+            let id = actor.tenant_id.parse().map_err(Error::internal)?;
+            let known = self.verifier.cache.tenant(id, self.clock.now()).ok().flatten();
+            return Ok((actor.rights.clone(), known));
         }
         let gone = || Error::Unauthenticated("invalid_key");
         let key = facts::load_key(conn, access_key, 0).await?.ok_or_else(gone)?;
@@ -288,7 +307,7 @@ impl App {
         }
         let grant = owner.as_ref().map_or(&key.grant, |owner| &owner.grant);
         let effective = tenant.effective(key.key.class, key.scopes.as_ref(), grant);
-        Ok(Arc::new(effective.rights.clone()))
+        Ok((Arc::new(effective.rights.clone()), None))
     }
 
     /// A connection for reading.

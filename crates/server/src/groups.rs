@@ -1,5 +1,7 @@
 //! Groups: they hold users and keys, and carry roles.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -230,7 +232,7 @@ async fn must_exist(tx: &mut Tx<'_>, member: &str) -> Result<()> {
 }
 
 /// A group whose roles give nothing that the actor lacks (AZ-6).
-async fn find_to_change(tx: &mut Tx<'_>, id: &str) -> Result<(GroupRow, TenantRecord)> {
+async fn find_to_change(tx: &mut Tx<'_>, id: &str) -> Result<(GroupRow, Arc<TenantRecord>)> {
     let tenant = tx.tenant().to_owned();
     let row = groups::find(tx.conn(), &tenant, id).await?.ok_or(Error::NotFound)?;
     tx.must_hold("groups:write")?;

@@ -155,6 +155,7 @@ pub(crate) async fn edit(app: &App, actor: &Actor, id: &str, patch: RolePatch) -
         row.updated_at = tx.now;
         row.version += 1;
         roles::update(tx.conn(), &row).await?;
+        tx.directory_changed();
         keep_an_admin(tx, &before).await?;
         let after = render(row)?;
         let event = Event::new("role.edit", "role", id, &after.name).before(&before).after(&after);
@@ -171,6 +172,7 @@ pub(crate) async fn delete(app: &App, actor: &Actor, id: &str) -> Result<()> {
         let tenant = tx.tenant().to_owned();
         let holders = roles::holders(tx.conn(), &tenant, id).await?;
         roles::delete(tx.conn(), &tenant, id).await?;
+        tx.directory_changed();
         keep_an_admin(tx, &before).await?;
         let event = Event::new("role.delete", "role", id, &before.name).before(&before);
         Ok(touch_holders(tx, Audited::new((), event), &holders).await?.touches_tenant(&tenant))

@@ -20,6 +20,7 @@ use crate::http::server::Server;
 use crate::http::tls::Tls;
 use crate::logging::LogLevels;
 use crate::seal::{self, RootKey};
+use crate::store::group::Writers;
 use crate::store::{Db, changes, instance};
 use crate::verify::cache::{Cache, CacheSettings};
 use crate::verify::limits::FailureThrottle;
@@ -53,6 +54,7 @@ pub(crate) async fn open(settings: Settings, log_levels: LogLevels) -> Result<Ar
     cache.health.confirmed_ms.store(clock.monotonic_ms(), Ordering::Release);
     let verifier = Verifier::new(Arc::new(cache), prefixes(&settings), peppers, clock);
     Ok(Arc::new(App {
+        writers: Writers::new(db.clone()),
         db,
         clock,
         settings,

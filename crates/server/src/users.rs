@@ -1,5 +1,7 @@
 //! Users: making, editing, suspending, deleting (SQ2, SQ4, SQ7, DIR-3, AZ-6, AZ-11).
 
+use std::sync::Arc;
+
 use keyward_core::right::RightSet;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -363,7 +365,7 @@ fn rights(directory: &TenantRecord, row: &UserRow) -> Result<RightSet> {
 }
 
 /// A living user whose rights are within the actor's own (AZ-6).
-async fn find_to_change(tx: &mut Tx<'_>, id: &str) -> Result<(UserRow, TenantRecord)> {
+async fn find_to_change(tx: &mut Tx<'_>, id: &str) -> Result<(UserRow, Arc<TenantRecord>)> {
     let tenant = tx.tenant().to_owned();
     let row = users::find(tx.conn(), &tenant, id).await?.ok_or(Error::NotFound)?;
     tx.actor.check_version(row.version)?;

@@ -153,7 +153,7 @@ impl Client {
             let (dispatch, state) = (dispatch.clone(), answering.clone());
             async move { dispatch.answer(&state, request).await }
         });
-        let builder = builder(timeouts.idle);
+        let builder = builder();
         let io = TokioIo::new(Inspected::new(stream, state.clone()));
         let mut connection = std::pin::pin!(builder.serve_connection(io, service));
         let mut lapse = std::pin::pin!(state.lapse(&timeouts));
@@ -176,12 +176,13 @@ impl Client {
 }
 
 /// HTTP/1 and HTTP/2 with our limits.
-pub(crate) fn builder(idle: Duration) -> auto::Builder<TokioExecutor> {
+pub(crate) fn builder() -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(idle)
+        // `ConnectionState::lapse` watches silence and slow heads, without a timer per request.
+        .header_read_timeout(None)
         .max_buf_size(32 * 1024)
         .pipeline_flush(true);
     builder

@@ -18,7 +18,7 @@ use crate::verify::facts::{self, Effective, KeyRecord, TenantRecord, UserRecord}
 
 /// A tenant and the owners met so far, to render many keys with few queries.
 pub(crate) struct Viewer {
-    pub(crate) tenant: TenantRecord,
+    pub(crate) tenant: Arc<TenantRecord>,
     owners: HashMap<UserId, Option<Arc<UserRecord>>>,
     now: i64,
 }
@@ -36,11 +36,11 @@ impl Viewer {
     pub(crate) async fn new(conn: &mut Conn, tenant: &str, now: i64) -> Result<Self> {
         let id = tenant.parse().map_err(Error::internal)?;
         let tenant = facts::load_tenant(conn, id, 0).await?.ok_or(Error::NotFound)?;
-        Ok(Self::with(tenant, now))
+        Ok(Self::with(Arc::new(tenant), now))
     }
 
     /// Takes a tenant that was read already.
-    pub(crate) fn with(tenant: TenantRecord, now: i64) -> Self {
+    pub(crate) fn with(tenant: Arc<TenantRecord>, now: i64) -> Self {
         Self { tenant, owners: HashMap::new(), now }
     }
 

@@ -1,6 +1,6 @@
 //! Keys and their secrets.
 
-use super::page::{Listed, Page, Position};
+use super::page::Position;
 use super::{Conn, on};
 use crate::error::Result;
 
@@ -221,14 +221,6 @@ pub(crate) async fn list(
         .bind(filter.last_used_before).bind(filter.never_expires).bind(filter.unused)
         .bind(number).bind(text).bind(id).bind(limit)
         .fetch_all(c).await)?)
-}
-
-/// A page of a list.
-pub(crate) async fn page(
-    conn: &mut Conn, tenant: &str, filter: &KeyFilter, sort: KeySort, page: &Page,
-) -> Result<Listed<KeyRow>> {
-    let rows = list(conn, tenant, filter, sort, page.after.as_ref(), page.limit + 1).await?;
-    Ok(page.finish(rows, |row| row.position(sort)))
 }
 
 /// Living keys that a user owns, for the quota (BM2).

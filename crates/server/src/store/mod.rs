@@ -3,6 +3,7 @@
 
 pub(crate) mod audit;
 pub(crate) mod changes;
+pub(crate) mod group;
 pub(crate) mod groups;
 pub(crate) mod idempotency;
 pub(crate) mod instance;

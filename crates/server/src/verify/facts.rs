@@ -82,9 +82,7 @@ pub(crate) struct TenantRecord {
     pub(crate) id: TenantId,
     pub(crate) number: i64,
     pub(crate) slug: Box<str>,
-    pub(crate) name: Box<str>,
     pub(crate) tenant: Tenant,
-    pub(crate) policy_version: i64,
     roles: HashMap<RoleId, RightSet>,
     groups: HashMap<GroupId, Vec<RoleId>>,
     /// Effective rights by (class, scopes, grant), each computed once.
@@ -319,13 +317,11 @@ pub(crate) async fn load_tenant(
         id,
         number: row.number,
         slug: row.slug.into(),
-        name: row.name.into(),
         tenant: Tenant {
             suspended: row.suspended_at.is_some(),
             features: serde_json::from_str(&row.features).map_err(Error::internal)?,
             policy: serde_json::from_str(&row.policy).map_err(Error::internal)?,
         },
-        policy_version: row.policy_version,
         roles: rights,
         groups: carried,
         effective: papaya::HashMap::new(),

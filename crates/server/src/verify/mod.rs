@@ -240,10 +240,6 @@ impl Verifier {
         self.cache.rehash_later(key.clone(), secret.generation, newest.id(), hash);
     }
 
-    /// The clock that decisions are taken by.
-    pub(crate) fn clock(&self) -> Clock {
-        self.clock
-    }
 }
 
 fn names_tenant(tenant: &TenantRecord, name: &str) -> bool {

@@ -125,7 +125,7 @@ pub(super) fn serve_constant(listen: SocketAddr) -> anyhow::Result<()> {
                     let service = service_fn(|request: http::Request<hyper::body::Incoming>| async {
                         request.into_body().collect().await.map(|_| answer())
                     });
-                    let builder = crate::http::server::builder(Duration::from_secs(75));
+                    let builder = crate::http::server::builder();
                     let _ = builder.serve_connection(TokioIo::new(stream), service).await;
                 });
             }
