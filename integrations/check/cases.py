@@ -66,7 +66,7 @@ def values(request, name):
 
 
 def good_key(stage):
-    """a good key passes, with the identity headers"""
+    """a good key passes, with the identity headers (X1)"""
     key = stage.keys.clerk
     seen = stage.passed(stage.ask(key))
     expect(values(seen, "x-auth-key-id") == [key["id"]], seen)
@@ -122,7 +122,7 @@ def bad_key(stage):
 
 
 def two_credentials(stage):
-    """two credentials in one request are refused, whatever their order"""
+    """two credentials in one request are refused, whatever their order (KEY-12)"""
     good, other = stage.keys.clerk["secret"], stage.keys.outsider["secret"]
     for first, second in ((good, other), (other, good), (good, "nonsense"), ("nonsense", good)):
         for name in ("Authorization", "X-API-Key"):
@@ -132,7 +132,7 @@ def two_credentials(stage):
 
 
 def missing_right(stage):
-    """the right that the route and method need is asked for: 403 without it"""
+    """the right that the route and method need is asked for: 403 without it (X4)"""
     keys = stage.keys
     stage.refused(stage.ask(keys.outsider), 403)
     stage.passed(stage.ask(keys.alice, "HEAD"))
@@ -142,7 +142,7 @@ def missing_right(stage):
 
 
 def used_up_limit(stage):
-    """a used-up limit: 429 with Retry-After"""
+    """a used-up limit: 429 with Retry-After (X6)"""
     key = stage.keys.limited()
     forged = [("X-Keyward-Deny-Status", "200")]
     answers = [stage.ask(key, headers=forged) for _ in range(3)]
@@ -160,14 +160,14 @@ def revoked_key(stage):
 
 
 def quiet_refusal(stage):
-    """a refusal tells the client no identity"""
+    """a refusal tells the client no identity (VER-10)"""
     for answer in (stage.ask(None), stage.ask(stage.keys.outsider)):
         told = [name for name in answer.headers if name.lower().startswith("x-auth")]
         expect(not told, answer)
 
 
 def forged_identity(stage):
-    """identity headers of the client never reach the application, in any spelling"""
+    """identity headers of the client never reach the application, in any spelling (HTTP-9)"""
     names = [*IDENTITY, "x-auth-status", "x-auth-code"]
     spellings = [*names, *(name.title() for name in names), *(name.upper() for name in names),
                  *(name.replace("-", "_") for name in names), "X-Auth_Subject", "X_Auth-User"]
@@ -212,7 +212,7 @@ def forged_request(stage):
 
 
 def client_address(stage):
-    """the client's address decides, and no header can claim another"""
+    """the client's address decides, and no header can claim another (KEY-13)"""
     keys, claim = stage.keys, "203.0.113.5"
     forged = [("X-Forwarded-For", claim), ("X-Forwarded-For", f"{claim}, 127.0.0.1"),
               ("X-Real-IP", claim), ("Forwarded", f"for={claim}"), ("X-Client-IP", claim), ("X-Envoy-External-Address", claim)]
@@ -240,7 +240,7 @@ def dropped_headers(stage):
 
 
 def path_spellings(stage):
-    """no spelling of a path gets round the right that it needs"""
+    """no spelling of a path gets round the right that it needs (HTTP-6)"""
     paths = ("//orders/1", "/./orders/1", "/x/../orders/1", "/x/..//orders/1", "/%6frders/1",
              "/x%2f..%2forders/1", "/%2e/orders/1", "/x/%2e%2e/orders/1", "/%2forders/1",
              "/orders%2f1", "/x/.%2e/orders/1", "/\\orders/1", "/x\\..\\orders/1", "/x%5c..%5corders",
@@ -288,7 +288,7 @@ def in_parallel(stage):
 
 
 def two_lengths(stage):
-    """Content-Length beside Transfer-Encoding: one request at most, or none"""
+    """Content-Length beside Transfer-Encoding: one request at most, or none (HTTP-5)"""
     secret = stage.keys.clerk["secret"]
     inner = "GET /orders/smuggled HTTP/1.1\r\nHost: a\r\nX-Pad: "
     framings = (
@@ -328,7 +328,7 @@ def frozen_keyward(stage):
 
 
 def absent_keyward(stage):
-    """Keyward down: refused with 503; up again: passes"""
+    """Keyward down: refused with 503; up again: passes (VER-8)"""
     stage.keyward.stop()
     try:
         for key in (stage.keys.clerk, None):
