@@ -41,6 +41,12 @@ impl Clock {
     }
 }
 
+/// The present, for what the command line shows relative to it.
+#[expect(clippy::disallowed_methods, reason = "this is the clock")]
+pub(crate) fn timestamp() -> jiff::Timestamp {
+    jiff::Timestamp::now()
+}
+
 /// RFC 3339 in UTC with milliseconds, as the API writes every `*_at`.
 pub(crate) fn rfc3339(unix_ms: i64) -> String {
     jiff::Timestamp::from_millisecond(unix_ms)

@@ -82,7 +82,7 @@ fn make_data_dir(folder: &Path) -> Result<()> {
 
 async fn open_database(settings: &Settings) -> Result<Db> {
     let timeout = settings.database.timeout;
-    let opened = match settings.database.url.as_ref().map(|url| url.expose()) {
+    let opened = match settings.database.url.as_ref().map(crate::config::SecretUrl::expose) {
         Some(url) if !url.starts_with("sqlite:") => {
             Db::open_postgres(url, settings.database.max_connections, timeout).await
         }

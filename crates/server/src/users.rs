@@ -137,7 +137,8 @@ fn render(directory: &TenantRecord, row: UserRow) -> Result<UserOut> {
 
 /// One user: oneself with `me:read`, anybody with `users:read`.
 pub(crate) async fn show(app: &App, actor: &Actor, id: &str) -> Result<UserOut> {
-    if !actor.may("users:read") && !(actor.user_id() == Some(id) && actor.may("me:read")) {
+    let own = actor.user_id() == Some(id) && actor.may("me:read");
+    if !own && !actor.may("users:read") {
         return Err(Error::NotFound);
     }
     let mut conn = app.read().await?;

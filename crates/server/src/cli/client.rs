@@ -205,7 +205,7 @@ pub(crate) fn plain_headers(global: &Global, request: &Request) -> Vec<(&'static
         headers.push(("if-match", version.clone()));
     }
     if request.method == Method::POST {
-        headers.push(("idempotency-key", uuid::Uuid::new_v4().to_string()));
+        headers.push(("idempotency-key", crate::random::hex::<16>()));
     }
     headers
 }

@@ -62,7 +62,7 @@ async fn examine(session: &Session) -> Vec<Check> {
         Err(error) => checks.push(Check::bad("reachable", first_lines(&error))),
         Ok(answer) => {
             checks.push(Check::ok("reachable", session.global.url.as_str()));
-            checks.push(clock(answer.headers(), Timestamp::now()));
+            checks.push(clock(answer.headers(), crate::clock::timestamp()));
             checks.push(ready(session).await);
             checks.push(version(session).await);
             checks.push(token(session).await);

@@ -45,6 +45,7 @@ pub(crate) async fn open(config: Option<&Path>, data_dir: Option<&Path>) -> anyh
 }
 
 /// An error of the server, told on the terminal.
+#[expect(clippy::needless_pass_by_value, reason = "the shape that map_err wants")]
 pub(crate) fn failure(error: Error) -> anyhow::Error {
     let exit = match &error {
         Error::Conflict { .. } | Error::StaleVersion => Exit::Conflict,

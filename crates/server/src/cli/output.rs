@@ -58,7 +58,7 @@ impl Output {
             headers: !global.no_headers,
             quiet: global.quiet,
             terminal,
-            now: Timestamp::now(),
+            now: crate::clock::timestamp(),
         }
     }
 

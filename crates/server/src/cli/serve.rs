@@ -63,10 +63,19 @@ pub(crate) async fn quickstart(args: QuickstartArgs, _global: &Global) -> Outcom
     let app = local::open_server(&args.server).await?;
     let made = first_keys(&app).await.map_err(local::failure)?;
     let running = serve::start(app).await.map_err(local::failure)?;
-    let url = format!("http://{}", running.address);
+    let url = public_url(&running);
     println!("{}", text(&running.app.settings.data_dir.display().to_string(), &url, made.as_ref()));
     running.until_stopped().await.map_err(local::failure)?;
     Ok(Exit::Ok)
+}
+
+/// How users reach the server: as configured, else where it listens.
+fn public_url(running: &serve::Running) -> String {
+    let server = &running.app.settings.server;
+    server.public_url.clone().unwrap_or_else(|| {
+        let scheme = if server.tls.pair().is_some() { "https" } else { "http" };
+        format!("{scheme}://{}", running.address)
+    })
 }
 
 /// What a first quickstart makes: the operator's key, and a key to try things with.

@@ -136,7 +136,7 @@ fn inspect(head: &[u8]) -> Head {
     let mut chunked = false;
     let mut lines = head[..head.len() - 4].split(|&byte| byte == b'\n');
     // Empty lines before the request line are tolerated by RFC 9112 §2.2.
-    let _request_line = lines.find(|line| line.trim_ascii().len() > 0);
+    let _request_line = lines.find(|line| !line.trim_ascii().is_empty());
     for line in lines {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         match line.first() {

@@ -11,10 +11,13 @@ use utoipa::{PartialSchema, ToSchema};
 use super::problems::CATALOGUE;
 use super::router::{Need, Route, routes};
 
+/// Named schemas, gathered while the document is built.
+type Schemas = Vec<(String, RefOr<Schema>)>;
+
 /// A named schema and how to collect it with all that it refers to.
 #[derive(Clone, Copy)]
 pub(crate) struct Shape {
-    collect: fn(&mut Vec<(String, RefOr<Schema>)>) -> String,
+    collect: fn(&mut Schemas) -> String,
 }
 
 /// The shape of a type.
@@ -22,7 +25,7 @@ pub(crate) const fn shape<T: ToSchema>() -> Shape {
     Shape { collect: collect::<T> }
 }
 
-fn collect<T: ToSchema>(schemas: &mut Vec<(String, RefOr<Schema>)>) -> String {
+fn collect<T: ToSchema>(schemas: &mut Schemas) -> String {
     schemas.push((T::name().into_owned(), <T as PartialSchema>::schema()));
     T::schemas(schemas);
     T::name().into_owned()
@@ -127,7 +130,7 @@ pub(crate) fn build(routes: &[Route]) -> Value {
 }
 
 fn add(
-    paths: &mut Map<String, Value>, schemas: &mut Vec<(String, RefOr<Schema>)>, path: &str, method: &str,
+    paths: &mut Map<String, Value>, schemas: &mut Schemas, path: &str, method: &str,
     operation: &Operation, need: Need,
 ) {
     let mut entry = json!({
@@ -183,7 +186,7 @@ fn parameters(path: &str, method: &str, operation: &Operation) -> Vec<Value> {
     all
 }
 
-fn responses(operation: &Operation, schemas: &mut Vec<(String, RefOr<Schema>)>, need: Need) -> Value {
+fn responses(operation: &Operation, schemas: &mut Schemas, need: Need) -> Value {
     let mut responses = Map::new();
     let mut success = json!({ "description": "Done" });
     let content = match operation.answer {

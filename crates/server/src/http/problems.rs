@@ -10,6 +10,7 @@ use crate::error::Error;
 type Entry = (&'static str, u16, &'static str, &'static str);
 
 /// Every code that the server tells.
+#[rustfmt::skip]
 pub(crate) const CATALOGUE: &[Entry] = &[
     ("malformed_request", 400, "The request cannot be understood", "The body or a parameter is not what this operation takes. Each entry of errors names the place by a JSON pointer or a parameter name."),
     ("ambiguous_request", 400, "The request can be read in two ways", "Framing, path or headers could mean different things to different servers. Send one Content-Length or one Transfer-Encoding, and a path without dot segments, empty segments, encoded slashes and semicolons."),

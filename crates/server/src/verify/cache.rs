@@ -200,7 +200,7 @@ impl Cache {
                 // must not cut a query short.
                 let task = self.control.spawn(async move { cache.read(need).await });
                 task.await.is_ok_and(|read| {
-                    read.inspect_err(|error| log_failure(error)).is_ok()
+                    read.inspect_err(log_failure).is_ok()
                 })
             })
             .await;
@@ -352,7 +352,10 @@ impl Cache {
             let taken = keys::lease_credits(tx.conn(), &tenant, &key_id, credits.granted_at, wish).await?;
             tx.commit().await?;
             match taken {
-                Some(0) => return Ok(credits.dry.store(true, Ordering::Release)),
+                Some(0) => {
+                    credits.dry.store(true, Ordering::Release);
+                    return Ok(());
+                }
                 Some(taken) => {
                     credits.leased.fetch_add(taken, Ordering::AcqRel);
                     return Ok(());
