@@ -211,7 +211,10 @@ impl Verdicts {
 }
 
 /// The answer.
-#[expect(clippy::large_enum_variant, reason = "lives on the stack of one request; a box would be an allocation")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "lives on the stack of one request; a box would be an allocation"
+)]
 #[derive(Clone, Copy, Debug)]
 pub enum Decision {
     /// Yes.

@@ -18,11 +18,11 @@ use crate::error::{Error, Result};
 use crate::http::metrics::Metrics;
 use crate::logging::LogLevels;
 use crate::seal::{self, RootKey};
-use crate::store::idempotency::{self, IdempotencyKey};
 use crate::store::group::{Turn, Writers};
+use crate::store::idempotency::{self, IdempotencyKey};
 use crate::store::{Conn, Db, changes};
-use crate::verify::facts::{self, Grant, TenantRecord};
 use crate::verify::Verifier;
+use crate::verify::facts::{self, Grant, TenantRecord};
 
 /// What every handler and job shares.
 pub(crate) struct App {
@@ -211,14 +211,18 @@ impl App {
     /// Whatever `work` refuses with, and `Error::Outage` when the database cannot be used. Either
     /// way nothing has changed.
     pub(crate) async fn write<T>(
-        &self, actor: &Actor, work: impl AsyncFnOnce(&mut Tx<'_>) -> Result<Audited<T>>,
+        &self,
+        actor: &Actor,
+        work: impl AsyncFnOnce(&mut Tx<'_>) -> Result<Audited<T>>,
     ) -> Result<T> {
         let deadline = self.settings.database.timeout * 2;
         tokio::time::timeout(deadline, self.write_unbounded(actor, work)).await.map_err(Error::outage)?
     }
 
     async fn write_unbounded<T>(
-        &self, actor: &Actor, work: impl AsyncFnOnce(&mut Tx<'_>) -> Result<Audited<T>>,
+        &self,
+        actor: &Actor,
+        work: impl AsyncFnOnce(&mut Tx<'_>) -> Result<Audited<T>>,
     ) -> Result<T> {
         let mut turn = self.writers.enter().await?;
         turn.transaction().lock_tenant(&actor.tenant_id).await?;
@@ -278,7 +282,9 @@ impl App {
     /// The actor's rights, looked up again if anything about it changed since; and the tenant's
     /// facts in memory if they did not.
     async fn live_rights(
-        &self, conn: &mut Conn, actor: &Actor,
+        &self,
+        conn: &mut Conn,
+        actor: &Actor,
     ) -> Result<(Arc<RightSet>, Option<Arc<TenantRecord>>)> {
         let Some(access_key) = actor.access_key else { return Ok((actor.rights.clone(), None)) };
         if actor.visiting {
@@ -335,7 +341,11 @@ impl App {
     }
 
     /// The rights that a grant gives in the tenant of the transaction.
-    pub(crate) fn rights_of(directory: &TenantRecord, roles: &[String], groups: &[String]) -> Result<RightSet> {
+    pub(crate) fn rights_of(
+        directory: &TenantRecord,
+        roles: &[String],
+        groups: &[String],
+    ) -> Result<RightSet> {
         let parse = |list: &[String]| list.join(",");
         let grant = Grant {
             roles: facts::split_ids(Some(&parse(roles)))?,

@@ -74,7 +74,9 @@ pub(crate) async fn verification(app: &App, tenant: &str) -> Result<Verification
 
 /// The first checkpoint that the chain does not bear out.
 async fn contradiction(
-    conn: &mut Conn, key: &Ed25519KeyPair, checkpoints: &[CheckpointRow],
+    conn: &mut Conn,
+    key: &Ed25519KeyPair,
+    checkpoints: &[CheckpointRow],
 ) -> Result<Option<(i64, &'static str)>> {
     let public = UnparsedPublicKey::new(&ED25519, key.public_key().as_ref());
     for row in checkpoints {

@@ -17,9 +17,9 @@ use self::view::Viewer;
 use self::wire::KeyOut;
 use crate::app::{Actor, App, Tx};
 use crate::error::{Error, Result};
+use crate::store::Conn;
 use crate::store::keys::{self, KeyFilter, KeyRow, KeySort};
 use crate::store::page::{Listed, Page};
-use crate::store::Conn;
 
 /// Rows looked through at most for one page, when the status filter drops most of them.
 const SCAN_STEP: i64 = 500;
@@ -31,9 +31,9 @@ const SCAN_STEP: i64 = 500;
 /// somebody else and may not be seen (AZ-2, AZ-12).
 pub(crate) async fn find(conn: &mut Conn, actor: &Actor, id: &str) -> Result<KeyRow> {
     let row = match AccessKey::parse(id) {
-        Some(access_key) => keys::load(conn, access_key.digits())
-            .await?
-            .filter(|row| row.tenant_id == actor.tenant_id),
+        Some(access_key) => {
+            keys::load(conn, access_key.digits()).await?.filter(|row| row.tenant_id == actor.tenant_id)
+        }
         None => keys::find(conn, &actor.tenant_id, id).await?,
     };
     row.filter(|row| may(actor, row, "read")).ok_or(Error::NotFound)
@@ -73,7 +73,12 @@ pub(crate) async fn show(app: &App, actor: &Actor, id: &str) -> Result<KeyOut> {
 
 /// A page of the keys that the actor may see, narrowed by status after derivation.
 pub(crate) async fn list(
-    app: &App, actor: &Actor, mut filter: KeyFilter, statuses: &[Status], sort: KeySort, page: &Page,
+    app: &App,
+    actor: &Actor,
+    mut filter: KeyFilter,
+    statuses: &[Status],
+    sort: KeySort,
+    page: &Page,
 ) -> Result<Listed<KeyOut>> {
     if !actor.may("keys:read") {
         filter.owner_id = Some(actor.user_id().ok_or(Error::NotFound)?.to_owned());
@@ -92,8 +97,13 @@ pub(crate) async fn list(
 
 /// Reads rows until a page is full: the status follows from facts and time, not from a column.
 pub(super) async fn scan(
-    conn: &mut Conn, viewer: &mut Viewer, tenant: &str, filter: &KeyFilter, statuses: &[Status],
-    sort: KeySort, page: &Page,
+    conn: &mut Conn,
+    viewer: &mut Viewer,
+    tenant: &str,
+    filter: &KeyFilter,
+    statuses: &[Status],
+    sort: KeySort,
+    page: &Page,
 ) -> Result<Vec<KeyRow>> {
     let wanted = page.limit + 1;
     let step = if statuses.is_empty() { wanted } else { wanted.max(SCAN_STEP) };

@@ -44,15 +44,14 @@ impl LogLevels {
 
 /// Starts logging to stderr; stdout belongs to data.
 pub(crate) fn start(filter: &str, format: LogFormat) -> Result<LogLevels> {
-    let parsed = EnvFilter::builder()
-        .parse(filter)
-        .map_err(|why| Error::Startup(format!("log.filter: {why}")))?;
+    let parsed =
+        EnvFilter::builder().parse(filter).map_err(|why| Error::Startup(format!("log.filter: {why}")))?;
     let (layer, handle) = reload::Layer::new(parsed);
     let registry = tracing_subscriber::registry().with(layer);
     let started = match format {
-        LogFormat::Json => registry
-            .with(fmt::layer().json().flatten_event(true).with_writer(std::io::stderr))
-            .try_init(),
+        LogFormat::Json => {
+            registry.with(fmt::layer().json().flatten_event(true).with_writer(std::io::stderr)).try_init()
+        }
         LogFormat::Text => registry.with(fmt::layer().with_writer(std::io::stderr)).try_init(),
     };
     started.map_err(|why| Error::Startup(why.to_string()))?;

@@ -79,7 +79,8 @@ pub(crate) fn check_label(pointer: &str, text: &str, most: usize) -> Result<()> 
 }
 
 fn is_unprintable(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+    c.is_control()
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
 /// A name of a role or group: ASCII letters, digits, blanks and `._-`, so that no look-alike of a
@@ -108,9 +109,9 @@ pub(crate) fn check_slug(text: &str) -> Result<()> {
 /// An e-mail address that can stand in a header: one `@`, no blanks, no control characters.
 pub(crate) fn check_email(text: &str) -> Result<()> {
     let good = text.len() <= 254
-        && text.split_once('@').is_some_and(|(local, domain)| {
-            !local.is_empty() && !domain.is_empty() && !domain.contains('@')
-        })
+        && text
+            .split_once('@')
+            .is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty() && !domain.contains('@'))
         && !text.chars().any(|c| c.is_whitespace() || is_unprintable(c) || "<>,;:\"".contains(c));
     if good {
         return Ok(());

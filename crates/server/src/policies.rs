@@ -43,8 +43,7 @@ pub(crate) async fn edit(app: &App, actor: &Actor, patch: Value) -> Result<Polic
         row.policy_version += 1;
         row.updated_at = tx.now;
         tenants::update(tx.conn(), &row).await?;
-        let event =
-            Event::new("policy.edit", "policy", &row.id, &row.slug).before(&before).after(&after);
+        let event = Event::new("policy.edit", "policy", &row.id, &row.slug).before(&before).after(&after);
         let answer = PolicyOut { policy: after, version: row.policy_version };
         Ok(Audited::new(answer, event).touches_tenant(&row.id))
     })

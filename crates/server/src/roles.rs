@@ -182,7 +182,9 @@ pub(crate) async fn delete(app: &App, actor: &Actor, id: &str) -> Result<()> {
 
 /// Notes users and keys whose grant changed; names of keys in the feed are their access keys.
 pub(crate) async fn touch_holders<T>(
-    tx: &mut Tx<'_>, mut audited: Audited<T>, holders: &[String],
+    tx: &mut Tx<'_>,
+    mut audited: Audited<T>,
+    holders: &[String],
 ) -> Result<Audited<T>> {
     let tenant = tx.tenant().to_owned();
     for holder in holders {

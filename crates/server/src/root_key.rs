@@ -20,7 +20,9 @@ pub(crate) async fn read(settings: &Settings, may_make: bool) -> Result<RootKey>
         return from_file(&file);
     }
     if let Ok(text) = std::env::var("KEYWARD_ROOT_KEY") {
-        tracing::warn!("the root key comes from the environment, where other processes may see it; use a file");
+        tracing::warn!(
+            "the root key comes from the environment, where other processes may see it; use a file"
+        );
         return parse(&Zeroizing::new(text), "KEYWARD_ROOT_KEY");
     }
     let file = settings.data_dir.join("root.key");
@@ -44,7 +46,8 @@ fn systemd_credential() -> Option<PathBuf> {
 
 fn make(file: &Path) -> Result<()> {
     let fail = |why| Error::Startup(format!("{}: {why}", file.display()));
-    let mut out = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(file).map_err(fail)?;
+    let mut out =
+        std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(file).map_err(fail)?;
     out.write_all(RootKey::generate().as_bytes()).and_then(|()| out.write_all(b"\n")).map_err(fail)?;
     out.sync_all().map_err(fail)
 }

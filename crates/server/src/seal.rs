@@ -96,7 +96,11 @@ impl Place<'_> {
 
 /// Seals a value under the newest data key of its scope, making one if needed.
 pub(crate) async fn seal(
-    root: &RootKey, conn: &mut Conn, place: Place<'_>, plain: &[u8], now: i64,
+    root: &RootKey,
+    conn: &mut Conn,
+    place: Place<'_>,
+    plain: &[u8],
+    now: i64,
 ) -> Result<String> {
     let (generation, key) = match instance::data_keys(conn, place.scope).await?.into_iter().next() {
         Some(row) if row.uses < MAX_USES => (row.generation, unwrap_key(root, place.scope, &row)?),
@@ -112,7 +116,10 @@ pub(crate) async fn seal(
 
 /// Opens a sealed value; fails when it stands elsewhere than it was sealed for.
 pub(crate) async fn open(
-    root: &RootKey, conn: &mut Conn, place: Place<'_>, sealed: &str,
+    root: &RootKey,
+    conn: &mut Conn,
+    place: Place<'_>,
+    sealed: &str,
 ) -> Result<Zeroizing<Vec<u8>>> {
     let broken = || Error::internal(format!("{} of {} cannot be opened", place.column, place.row));
     let (generation, text) = sealed.split_once('.').ok_or_else(broken)?;
@@ -123,7 +130,11 @@ pub(crate) async fn open(
 }
 
 async fn new_data_key(
-    root: &RootKey, conn: &mut Conn, scope: &str, generation: i64, now: i64,
+    root: &RootKey,
+    conn: &mut Conn,
+    scope: &str,
+    generation: i64,
+    now: i64,
 ) -> Result<Zeroizing<[u8; 32]>> {
     let mut key = Zeroizing::new([0; 32]);
     random::fill(&mut *key);
@@ -134,7 +145,8 @@ async fn new_data_key(
 
 fn unwrap_key(root: &RootKey, scope: &str, row: &instance::DataKeyRow) -> Result<Zeroizing<[u8; 32]>> {
     let broken = || Error::internal(format!("data key {} of {scope} cannot be opened", row.generation));
-    let bytes = decrypt(&root.cipher(), &row.wrapped, &wrap_data(scope, row.generation)).ok_or_else(broken)?;
+    let bytes =
+        decrypt(&root.cipher(), &row.wrapped, &wrap_data(scope, row.generation)).ok_or_else(broken)?;
     Ok(Zeroizing::new(bytes.as_slice().try_into().map_err(|_| broken())?))
 }
 
@@ -146,9 +158,8 @@ fn encrypt(cipher: &Aes256GcmSiv, plain: &[u8], associated: &[u8]) -> Result<Str
     let mut nonce = [0; 12];
     random::fill(&mut nonce);
     let payload = Payload { msg: plain, aad: associated };
-    let sealed = cipher
-        .encrypt(&Nonce::from(nonce), payload)
-        .map_err(|_| Error::internal("sealing failed"))?;
+    let sealed =
+        cipher.encrypt(&Nonce::from(nonce), payload).map_err(|_| Error::internal("sealing failed"))?;
     Ok(STANDARD_NO_PAD.encode([nonce.as_slice(), &sealed].concat()))
 }
 

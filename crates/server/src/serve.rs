@@ -226,7 +226,8 @@ pub(crate) async fn offer_setup(app: &App) -> Result<Option<PathBuf>> {
     let file = app.settings.data_dir.join(SETUP_TOKEN);
     let fail = |why| Error::Startup(format!("{}: {why}", file.display()));
     let _ = fs::remove_file(&file);
-    let mut out = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&file).map_err(fail)?;
+    let mut out =
+        fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&file).map_err(fail)?;
     std::io::Write::write_all(&mut out, format!("{}\n", token.expose()).as_bytes()).map_err(fail)?;
     Ok(Some(file))
 }

@@ -65,7 +65,10 @@ impl Bootstrapped {
 /// # Errors
 /// `Error::Conflict` when there is a primary tenant already: of many claims at once one wins.
 pub(crate) async fn bootstrap(
-    app: &App, username: &str, email: Option<&str>, command: &str,
+    app: &App,
+    username: &str,
+    email: Option<&str>,
+    command: &str,
 ) -> Result<Bootstrapped> {
     let name = Username::parse_any(username)?;
     if let Some(email) = email {

@@ -11,11 +11,11 @@ use crate::clock::rfc3339;
 use crate::error::{Error, Result};
 use crate::names::{check_label, check_slug};
 use crate::random;
+use crate::store::Conn;
 use crate::store::groups::{self, GroupRow};
 use crate::store::page::{Listed, Page};
 use crate::store::roles::{self, RoleRow};
 use crate::store::tenants::{self, TenantRow};
-use crate::store::Conn;
 
 /// A tenant to be made.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -131,7 +131,10 @@ pub(crate) struct NewTenant<'a> {
 /// Adds a tenant, the roles `admin` and `member` (in the primary tenant `operator`) and the group
 /// Administrators.
 pub(crate) async fn insert(
-    conn: &mut Conn, new: NewTenant<'_>, features: Features, now: i64,
+    conn: &mut Conn,
+    new: NewTenant<'_>,
+    features: Features,
+    now: i64,
 ) -> Result<TenantRow> {
     let row = TenantRow {
         id: new.id.into(),
@@ -148,7 +151,8 @@ pub(crate) async fn insert(
         version: 1,
     };
     tenants::insert(conn, &row).await?;
-    let admin = built_in_role(conn, &row.id, "admin", "May do everything in the tenant", &["**:*"], now).await?;
+    let admin =
+        built_in_role(conn, &row.id, "admin", "May do everything in the tenant", &["**:*"], now).await?;
     let own_keys = ["me:read", "me/keys:*"];
     built_in_role(conn, &row.id, "member", "May see and manage own keys", &own_keys, now).await?;
     if row.number == 0 {
@@ -160,7 +164,12 @@ pub(crate) async fn insert(
 }
 
 async fn built_in_role(
-    conn: &mut Conn, tenant: &str, name: &str, description: &str, rights: &[&str], now: i64,
+    conn: &mut Conn,
+    tenant: &str,
+    name: &str,
+    description: &str,
+    rights: &[&str],
+    now: i64,
 ) -> Result<String> {
     let row = RoleRow {
         tenant_id: tenant.into(),
@@ -256,7 +265,11 @@ pub(crate) async fn resume(app: &App, actor: &Actor, id: &str) -> Result<TenantO
 }
 
 async fn change(
-    app: &App, actor: &Actor, id: &str, action: &'static str, reason: Option<&str>,
+    app: &App,
+    actor: &Actor,
+    id: &str,
+    action: &'static str,
+    reason: Option<&str>,
     apply: impl AsyncFnOnce(&mut Tx<'_>, &mut TenantRow) -> Result<()>,
 ) -> Result<TenantOut> {
     app.write(actor, async |tx| {

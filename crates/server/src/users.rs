@@ -153,7 +153,12 @@ async fn directory(conn: &mut crate::store::Conn, actor: &Actor) -> Result<Tenan
 }
 
 /// A page of users.
-pub(crate) async fn list(app: &App, actor: &Actor, filter: &UserFilter, page: &Page) -> Result<Listed<UserOut>> {
+pub(crate) async fn list(
+    app: &App,
+    actor: &Actor,
+    filter: &UserFilter,
+    page: &Page,
+) -> Result<Listed<UserOut>> {
     let mut conn = app.read().await?;
     let directory = directory(&mut conn, actor).await?;
     let listed = users::list(&mut conn, &actor.tenant_id, filter, page).await?;
@@ -376,7 +381,11 @@ async fn find_to_change(tx: &mut Tx<'_>, id: &str) -> Result<(UserRow, Arc<Tenan
 }
 
 async fn change(
-    app: &App, actor: &Actor, id: &str, action: &'static str, reason: Option<&str>,
+    app: &App,
+    actor: &Actor,
+    id: &str,
+    action: &'static str,
+    reason: Option<&str>,
     apply: impl AsyncFnOnce(&mut Tx<'_>, &mut UserRow, &TenantRecord) -> Result<()>,
 ) -> Result<UserOut> {
     app.write(actor, async |tx| {
@@ -408,7 +417,10 @@ async fn must_keep_an_admin(tx: &mut Tx<'_>, directory: &TenantRecord, before: &
 pub(crate) async fn must_have_admin(tx: &mut Tx<'_>, admin_roles: &[String]) -> Result<()> {
     let tenant = tx.tenant().to_owned();
     if users::active_holders(tx.conn(), &tenant, admin_roles).await?.is_empty() {
-        return Err(Error::conflict("last_administrator", "this would leave the tenant without an administrator"));
+        return Err(Error::conflict(
+            "last_administrator",
+            "this would leave the tenant without an administrator",
+        ));
     }
     Ok(())
 }

@@ -16,9 +16,8 @@ where
 
 /// Reads an RFC 3339 time of a field.
 pub(crate) fn time(pointer: &str, text: &str) -> Result<i64> {
-    parse_rfc3339(text).ok_or_else(|| {
-        Error::invalid(pointer, "bad_time", "expected RFC 3339, as in 2027-01-31T12:00:00Z")
-    })
+    parse_rfc3339(text)
+        .ok_or_else(|| Error::invalid(pointer, "bad_time", "expected RFC 3339, as in 2027-01-31T12:00:00Z"))
 }
 
 /// A body of an action that takes nothing.

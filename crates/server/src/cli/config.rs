@@ -48,7 +48,9 @@ pub(crate) struct ConfigExplainArgs {
 /// Runs `keyward config`.
 pub(crate) async fn run(args: ConfigArgs, global: &Global) -> Outcome {
     match args.command {
-        ConfigCommand::Show(file) => show(&local::load(&local::sources(file.config.as_deref(), None))?, global),
+        ConfigCommand::Show(file) => {
+            show(&local::load(&local::sources(file.config.as_deref(), None))?, global)
+        }
         ConfigCommand::Check(file) => {
             local::load(&local::sources(file.config.as_deref(), None))?;
             Output::new(global).note("the configuration is good");
@@ -59,9 +61,9 @@ pub(crate) async fn run(args: ConfigArgs, global: &Global) -> Outcome {
 }
 
 fn show(loaded: &Loaded, global: &Global) -> Outcome {
-    let rows = config::rows(loaded).into_iter().map(|row| {
-        json!({ "setting": row.path, "value": row.text(), "origin": row.origin.to_string() })
-    });
+    let rows = config::rows(loaded)
+        .into_iter()
+        .map(|row| json!({ "setting": row.path, "value": row.text(), "origin": row.origin.to_string() }));
     Output::new(global).rows(&["setting", "value", "origin"]).all(rows.collect())?;
     Ok(Exit::Ok)
 }

@@ -59,7 +59,8 @@ pub(crate) fn failure(error: Error) -> anyhow::Error {
     let title = match &error {
         Error::Outage(cause) | Error::Internal(cause) => format!("{error}: {cause}"),
         Error::Invalid(faults) | Error::Malformed(faults) => {
-            let told: Vec<_> = faults.iter().map(|fault| format!("{} {}", fault.pointer, fault.detail)).collect();
+            let told: Vec<_> =
+                faults.iter().map(|fault| format!("{} {}", fault.pointer, fault.detail)).collect();
             told.join("; ")
         }
         other => other.to_string(),

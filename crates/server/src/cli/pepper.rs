@@ -70,8 +70,11 @@ pub(crate) async fn run(args: PepperArgs, global: &Global) -> Outcome {
         PepperCommand::Retire(args) => {
             let app = args.place.open().await?;
             let actor = actor(&app).await?;
-            let left = peppers::retire(&app, &actor, i64::from(args.id), args.force).await.map_err(local::failure)?;
-            Output::new(global).note(&format!("pepper {} is retired; {left} secrets fail from now on", args.id));
+            let left = peppers::retire(&app, &actor, i64::from(args.id), args.force)
+                .await
+                .map_err(local::failure)?;
+            Output::new(global)
+                .note(&format!("pepper {} is retired; {left} secrets fail from now on", args.id));
         }
     }
     Ok(Exit::Ok)

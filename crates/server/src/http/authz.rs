@@ -61,7 +61,9 @@ pub(crate) async fn answer(app: &Arc<App>, origin: &Origin<'_>, request: &Reques
 }
 
 async fn judge(
-    app: &Arc<App>, origin: &Origin<'_>, request: &Request<Incoming>,
+    app: &Arc<App>,
+    origin: &Origin<'_>,
+    request: &Request<Incoming>,
 ) -> Result<(Found, Decision), Refusal> {
     if !app.set_up.load(std::sync::atomic::Ordering::Relaxed) && !app.is_set_up().await? {
         return Err(Error::NotSetUp.into());
@@ -75,8 +77,8 @@ async fn judge(
         exposure::mark(app, query);
         return Err(Error::Unauthenticated("credential_in_url").into());
     }
-    let credential = caller::credential(headers, &app.settings.server.api_key_header)
-        .map_err(|error| match error {
+    let credential =
+        caller::credential(headers, &app.settings.server.api_key_header).map_err(|error| match error {
             // A gateway knows 401 and 403; 400 would become its own 500.
             Error::Http { code, .. } => Error::Unauthenticated(code),
             other => other,
@@ -106,7 +108,13 @@ async fn judge(
     }
 }
 
-fn denied(app: &App, code: Code, retry_after: u64, known: bool, address: Option<std::net::IpAddr>) -> Refusal {
+fn denied(
+    app: &App,
+    code: Code,
+    retry_after: u64,
+    known: bool,
+    address: Option<std::net::IpAddr>,
+) -> Refusal {
     if !known && let Some(seconds) = app.failures.note(address, app.clock.now()) {
         app.metrics.throttled.inc();
         return Refusal { error: Error::RateLimited(seconds), retry_after: Some(seconds) };

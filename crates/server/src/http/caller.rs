@@ -184,11 +184,9 @@ async fn enter(app: &App, own: Actor, found: &Found, wanted: &str) -> Result<Act
 
 fn actor_of(found: &Found, call: Call, as_of: i64) -> Actor {
     let principal = match (&found.owner, found.key.key.class) {
-        (Some(owner), KeyClass::Member) => Principal {
-            kind: "user".into(),
-            id: owner.id.to_string(),
-            label: owner.username.to_string(),
-        },
+        (Some(owner), KeyClass::Member) => {
+            Principal { kind: "user".into(), id: owner.id.to_string(), label: owner.username.to_string() }
+        }
         _ => Principal {
             kind: "workspace".into(),
             id: found.key.id.to_string(),

@@ -148,7 +148,8 @@ impl Connections {
 
 /// Tells the connection that was idle longest to close.
 fn evict<'c>(candidates: impl Iterator<Item = &'c Arc<ConnectionState>>) -> Option<()> {
-    let (_, victim) = candidates.filter_map(|state| Some((state.idle_since()?, state))).min_by_key(|(idle, _)| *idle)?;
+    let (_, victim) =
+        candidates.filter_map(|state| Some((state.idle_since()?, state))).min_by_key(|(idle, _)| *idle)?;
     victim.evict.notify_one();
     Some(())
 }

@@ -56,7 +56,9 @@ impl Dispatch {
 
     /// Answers one request. Never fails: what goes wrong becomes a problem document.
     pub(crate) async fn answer(
-        &self, connection: &Arc<ConnectionState>, request: Request<Incoming>,
+        &self,
+        connection: &Arc<ConnectionState>,
+        request: Request<Incoming>,
     ) -> Result<Reply, Infallible> {
         let _in_flight = connection.begin();
         let request_id = self.request_ids.of(&request);
@@ -96,7 +98,11 @@ impl Dispatch {
             && exposure::holds_secret(&self.app, query)
         {
             exposure::mark(&self.app, query);
-            return Err(Error::Http { status: 400, code: "credential_in_url", detail: super::problems::detail("credential_in_url").into() });
+            return Err(Error::Http {
+                status: 400,
+                code: "credential_in_url",
+                detail: super::problems::detail("credential_in_url").into(),
+            });
         }
         self.manage(origin, request).await
     }
@@ -221,5 +227,6 @@ impl RequestIds {
 }
 
 fn is_request_id(text: &str) -> bool {
-    (8..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
+    (8..=64).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
 }

@@ -96,7 +96,11 @@ fn take_validate_only(request: &mut Request, actor: &mut Actor) -> Result<()> {
         return Ok(());
     }
     if !matches!(*request.method(), Method::POST | Method::PATCH) {
-        return Err(Error::malformed("validate_only", "unknown_field", "only POST and PATCH can be tried out"));
+        return Err(Error::malformed(
+            "validate_only",
+            "unknown_field",
+            "only POST and PATCH can be tried out",
+        ));
     }
     let mut kept = Vec::new();
     for part in query.split('&') {

@@ -114,18 +114,34 @@ impl Collector for Scrape {
             }
         }
         let reads = ConstCounter::new(app.verifier.cache.reads.load(Ordering::Relaxed));
-        let metric = encoder.encode_descriptor("keyward_store_reads", "Queries that cache misses have cost", None, MetricType::Counter)?;
+        let metric = encoder.encode_descriptor(
+            "keyward_store_reads",
+            "Queries that cache misses have cost",
+            None,
+            MetricType::Counter,
+        )?;
         reads.encode(metric)?;
-        let mut metric = encoder.encode_descriptor("keyward_cache_entries", "Facts in memory", None, MetricType::Gauge)?;
+        let mut metric =
+            encoder.encode_descriptor("keyward_cache_entries", "Facts in memory", None, MetricType::Gauge)?;
         for (kind, size) in ["key", "user", "tenant", "unknown"].into_iter().zip(app.verifier.cache.sizes()) {
             let size = i64::try_from(size).unwrap_or(i64::MAX);
             ConstGauge::new(size).encode(metric.encode_family(&KindLabel { kind })?)?;
         }
         let waiting = i64::try_from(app.verifier.usage.waiting()).unwrap_or(i64::MAX);
-        let metric = encoder.encode_descriptor("keyward_usage_waiting", "Keys whose use is not written yet", None, MetricType::Gauge)?;
+        let metric = encoder.encode_descriptor(
+            "keyward_usage_waiting",
+            "Keys whose use is not written yet",
+            None,
+            MetricType::Gauge,
+        )?;
         ConstGauge::new(waiting).encode(metric)?;
         let lag = app.verifier.cache.lag_ms() as f64 / 1000.0;
-        let metric = encoder.encode_descriptor("keyward_feed_lag", "Age of the last confirmation that facts are current", Some(&Unit::Seconds), MetricType::Gauge)?;
+        let metric = encoder.encode_descriptor(
+            "keyward_feed_lag",
+            "Age of the last confirmation that facts are current",
+            Some(&Unit::Seconds),
+            MetricType::Gauge,
+        )?;
         ConstGauge::new(lag).encode(metric)
     }
 }
@@ -135,12 +151,29 @@ pub(crate) fn router(app: Arc<App>) -> Router {
     let mut registry = Registry::default();
     let metrics = &app.metrics;
     registry.register("keyward_panics", "Handlers that panicked", metrics.panics.clone());
-    registry.register("keyward_callers_refused", "Management calls that failed to authenticate", metrics.refused_callers.clone());
+    registry.register(
+        "keyward_callers_refused",
+        "Management calls that failed to authenticate",
+        metrics.refused_callers.clone(),
+    );
     registry.register("keyward_failures_throttled", "Failures answered with 429", metrics.throttled.clone());
-    registry.register("keyward_management_requests", "Answers of the management API", metrics.managed.clone());
-    registry.register_with_unit("keyward_management_duration", "Time to answer management calls", Unit::Seconds, metrics.managed_seconds.clone());
+    registry.register(
+        "keyward_management_requests",
+        "Answers of the management API",
+        metrics.managed.clone(),
+    );
+    registry.register_with_unit(
+        "keyward_management_duration",
+        "Time to answer management calls",
+        Unit::Seconds,
+        metrics.managed_seconds.clone(),
+    );
     registry.register("keyward_usage_flushed", "Keys whose use was written", metrics.usage_flushed.clone());
-    registry.register("keyward_usage_flush_failures", "Flushes that failed and will be tried again", metrics.usage_failures.clone());
+    registry.register(
+        "keyward_usage_flush_failures",
+        "Flushes that failed and will be tried again",
+        metrics.usage_failures.clone(),
+    );
     let build = Family::<VersionLabel, prometheus_client::metrics::gauge::Gauge<i64, AtomicI64>>::default();
     build.get_or_create(&VersionLabel { version: env!("CARGO_PKG_VERSION"), engine: app.db.engine() }).set(1);
     registry.register("keyward_build_info", "Version and storage engine", build);
@@ -154,7 +187,9 @@ struct VersionLabel {
     engine: &'static str,
 }
 
-async fn scrape(State(registry): State<Arc<Registry>>) -> Result<([(http::HeaderName, &'static str); 1], String), StatusCode> {
+async fn scrape(
+    State(registry): State<Arc<Registry>>,
+) -> Result<([(http::HeaderName, &'static str); 1], String), StatusCode> {
     let mut text = String::new();
     encode(&mut text, &registry).map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
     Ok(([(CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text))

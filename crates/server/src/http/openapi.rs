@@ -57,27 +57,44 @@ pub(crate) enum Returns {
 
 impl Operation {
     /// A read of one thing.
-    pub(crate) const fn show(id: &'static str, tag: &'static str, summary: &'static str, answer: Shape) -> Self {
+    pub(crate) const fn show(
+        id: &'static str,
+        tag: &'static str,
+        summary: &'static str,
+        answer: Shape,
+    ) -> Self {
         Self { id, summary, tag, query: &[], body: None, status: 200, answer: Returns::One(answer) }
     }
 
     /// A page of many; `query` holds the filters, `limit` and `cursor` come by themselves.
     pub(crate) const fn list(
-        id: &'static str, tag: &'static str, summary: &'static str, query: &'static [&'static str], item: Shape,
+        id: &'static str,
+        tag: &'static str,
+        summary: &'static str,
+        query: &'static [&'static str],
+        item: Shape,
     ) -> Self {
         Self { id, summary, tag, query, body: None, status: 200, answer: Returns::List(item) }
     }
 
     /// An action or edit with a body.
     pub(crate) const fn act(
-        id: &'static str, tag: &'static str, summary: &'static str, body: (Shape, &'static str), answer: Shape,
+        id: &'static str,
+        tag: &'static str,
+        summary: &'static str,
+        body: (Shape, &'static str),
+        answer: Shape,
     ) -> Self {
         Self { id, summary, tag, query: &[], body: Some(body), status: 200, answer: Returns::One(answer) }
     }
 
     /// The making of something.
     pub(crate) const fn create(
-        id: &'static str, tag: &'static str, summary: &'static str, body: (Shape, &'static str), answer: Shape,
+        id: &'static str,
+        tag: &'static str,
+        summary: &'static str,
+        body: (Shape, &'static str),
+        answer: Shape,
     ) -> Self {
         Self { id, summary, tag, query: &[], body: Some(body), status: 201, answer: Returns::One(answer) }
     }
@@ -130,8 +147,12 @@ pub(crate) fn build(routes: &[Route]) -> Value {
 }
 
 fn add(
-    paths: &mut Map<String, Value>, schemas: &mut Schemas, path: &str, method: &str,
-    operation: &Operation, need: Need,
+    paths: &mut Map<String, Value>,
+    schemas: &mut Schemas,
+    path: &str,
+    method: &str,
+    operation: &Operation,
+    need: Need,
 ) {
     let mut entry = json!({
         "operationId": operation.id,
@@ -167,15 +188,14 @@ fn security(need: Need) -> Value {
 }
 
 fn parameters(path: &str, method: &str, operation: &Operation) -> Vec<Value> {
-    let one = |name: &str, place: &str, required: bool| {
-        json!({ "name": name, "in": place, "required": required, "schema": { "type": "string" } })
-    };
+    let one = |name: &str, place: &str, required: bool| json!({ "name": name, "in": place, "required": required, "schema": { "type": "string" } });
     let mut all: Vec<Value> = path
         .split('/')
         .filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'))
         .map(|name| one(name, "path", true))
         .collect();
-    let paging: &[&str] = if matches!(operation.answer, Returns::List(_)) { &["limit", "cursor"] } else { &[] };
+    let paging: &[&str] =
+        if matches!(operation.answer, Returns::List(_)) { &["limit", "cursor"] } else { &[] };
     all.extend(operation.query.iter().chain(paging).map(|name| one(name, "query", false)));
     if method == "POST" {
         all.push(one("Idempotency-Key", "header", false));
@@ -192,7 +212,9 @@ fn responses(operation: &Operation, schemas: &mut Schemas, need: Need) -> Value 
     let content = match operation.answer {
         Returns::Nothing => None,
         Returns::Lines => Some(json!({ "application/jsonl": { "schema": { "type": "string" } } })),
-        Returns::One(shape) => Some(json!({ "application/json": { "schema": reference(&(shape.collect)(schemas)) } })),
+        Returns::One(shape) => {
+            Some(json!({ "application/json": { "schema": reference(&(shape.collect)(schemas)) } }))
+        }
         Returns::List(shape) => {
             let items = reference(&(shape.collect)(schemas));
             Some(json!({ "application/json": { "schema": {

@@ -1,8 +1,8 @@
 //! How an error is told over HTTP: RFC 9457 problem details with stable codes (`api.md` 5).
 
 use axum::response::{IntoResponse, Response};
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::StatusCode;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use serde::Serialize;
 
 use super::problems;
@@ -90,7 +90,9 @@ pub(crate) fn document(error: &Error, request_id: &str) -> Vec<u8> {
     let detail = match error {
         Error::Unauthenticated(_) => problems::detail(code).to_owned(),
         Error::NotFound => "there is no such thing, or you may not know of it".to_owned(),
-        Error::Internal(_) | Error::Startup(_) => "something went wrong on our side; it was logged".to_owned(),
+        Error::Internal(_) | Error::Startup(_) => {
+            "something went wrong on our side; it was logged".to_owned()
+        }
         Error::Outage(_) => "the database cannot be used now; try again soon".to_owned(),
         other => other.to_string(),
     };
@@ -119,7 +121,10 @@ pub(crate) fn respond(error: &Error, request_id: &str) -> http::Response<Vec<u8>
     match error {
         Error::Unauthenticated(code) => {
             headers.append(WWW_AUTHENTICATE, challenge(code));
-            headers.append(WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"keyward\", charset=\"UTF-8\""));
+            headers.append(
+                WWW_AUTHENTICATE,
+                HeaderValue::from_static("Basic realm=\"keyward\", charset=\"UTF-8\""),
+            );
         }
         Error::Outage(_) | Error::NotSetUp => {
             headers.insert(RETRY_AFTER, HeaderValue::from_static("2"));

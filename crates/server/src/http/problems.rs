@@ -108,7 +108,9 @@ pub(crate) async fn index() -> Html<String> {
 pub(crate) async fn show(Path(code): Path<String>) -> Response {
     match find(&code) {
         Some((code, status, title, detail)) => {
-            let body = format!("<p>Code <code>{code}</code>, HTTP status {status}.</p>\n<p>{detail}</p>\n<p><a href=\"/problems\">All codes</a></p>");
+            let body = format!(
+                "<p>Code <code>{code}</code>, HTTP status {status}.</p>\n<p>{detail}</p>\n<p><a href=\"/problems\">All codes</a></p>"
+            );
             Html(page(title, &body)).into_response()
         }
         None => Problem(Error::NotFound).into_response(),

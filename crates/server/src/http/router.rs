@@ -40,9 +40,7 @@ pub(crate) struct Route {
     handler: MethodRouter<Arc<App>>,
 }
 
-fn route<H, T>(
-    method: Method, path: &'static str, need: Need, operation: Operation, handler: H,
-) -> Route
+fn route<H, T>(method: Method, path: &'static str, need: Need, operation: Operation, handler: H) -> Route
 where
     H: Handler<T, Arc<App>>,
     T: 'static,
@@ -146,8 +144,5 @@ pub(crate) fn router(app: Arc<App>) -> Router {
     }
     #[cfg(debug_assertions)]
     let router = router.route("/v1/fault", any(health::fault));
-    router
-        .fallback(guard::not_found)
-        .method_not_allowed_fallback(guard::method_not_allowed)
-        .with_state(app)
+    router.fallback(guard::not_found).method_not_allowed_fallback(guard::method_not_allowed).with_state(app)
 }

@@ -71,7 +71,9 @@ impl Server {
 
 /// Hands new connections to the workers in turn.
 async fn accept(
-    listener: TcpListener, workers: Vec<mpsc::UnboundedSender<Accepted>>, mut stopping: watch::Receiver<bool>,
+    listener: TcpListener,
+    workers: Vec<mpsc::UnboundedSender<Accepted>>,
+    mut stopping: watch::Receiver<bool>,
 ) {
     let mut turn = workers.iter().cycle();
     loop {
@@ -96,20 +98,21 @@ async fn accept(
 
 /// Starts a thread that serves connections on a runtime of its own.
 fn worker(
-    number: usize, dispatch: &Arc<Dispatch>, tls: Option<Arc<Tls>>, connections: &Arc<Connections>,
+    number: usize,
+    dispatch: &Arc<Dispatch>,
+    tls: Option<Arc<Tls>>,
+    connections: &Arc<Connections>,
     stopping: &watch::Receiver<bool>,
 ) -> Result<mpsc::UnboundedSender<Accepted>> {
     let (sender, mut receiver) = mpsc::unbounded_channel::<Accepted>();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::internal)?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::internal)?;
     let (dispatch, connections, stopping) = (dispatch.clone(), connections.clone(), stopping.clone());
     let serve = move || {
         runtime.block_on(async move {
             while let Some(accepted) = receiver.recv().await {
-                let client = Client {
-                    dispatch: dispatch.clone(),
-                    tls: tls.clone(),
-                    stopping: stopping.clone(),
-                };
+                let client =
+                    Client { dispatch: dispatch.clone(), tls: tls.clone(), stopping: stopping.clone() };
                 tokio::spawn(client.serve(accepted, connections.clone()));
             }
         });

@@ -53,7 +53,9 @@ impl Tls {
                     tracing::info!("the certificate was read anew");
                     seen = now;
                 }
-                Err(error) => tracing::error!(%error, "the new certificate cannot be used; the old one stays"),
+                Err(error) => {
+                    tracing::error!(%error, "the new certificate cannot be used; the old one stays")
+                }
             }
         }
     }
@@ -64,7 +66,8 @@ impl Tls {
 }
 
 fn read(cert_file: &Path, key_file: &Path) -> Result<ServerConfig> {
-    let fail = |path: &Path, why: &dyn std::fmt::Display| Error::Startup(format!("{}: {why}", path.display()));
+    let fail =
+        |path: &Path, why: &dyn std::fmt::Display| Error::Startup(format!("{}: {why}", path.display()));
     let chain = CertificateDer::pem_file_iter(cert_file)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
         .map_err(|why| fail(cert_file, &why))?;

@@ -168,7 +168,10 @@ async fn reach(app: &App, origin: &Origin<'_>, request: &Request<Incoming>) -> R
 }
 
 fn reach_of<'a>(
-    covers: impl Fn(&Right) -> bool, tenant: TenantId, app: &App, actor: impl Fn() -> Option<&'a Actor>,
+    covers: impl Fn(&Right) -> bool,
+    tenant: TenantId,
+    app: &App,
+    actor: impl Fn() -> Option<&'a Actor>,
 ) -> Result<Reach> {
     let rights = &app.rights;
     if !covers(&rights.verify_call) {
@@ -187,7 +190,11 @@ pub(crate) async fn verify_into(app: &App, input: &VerifyIn, reach: Reach, out: 
         (Some(credential), None, None) => Presented::Secret(credential),
         (None, Some(access_key), Some(secret)) => Presented::Pair(access_key, secret),
         _ => {
-            return Err(Error::malformed("/credential", "required", "give credential, or access_key and secret"));
+            return Err(Error::malformed(
+                "/credential",
+                "required",
+                "give credential, or access_key and secret",
+            ));
         }
     };
     if input.explain && !reach.may_explain {
@@ -270,7 +277,9 @@ fn key_ref(found: &Found) -> KeyRef<'_> {
 /// User or workspace.
 pub(crate) fn principal(found: &Found) -> PrincipalRef<'_> {
     match &found.owner {
-        Some(owner) => PrincipalRef { kind: "user", id: owner.id.to_string(), username: Some(&owner.username) },
+        Some(owner) => {
+            PrincipalRef { kind: "user", id: owner.id.to_string(), username: Some(&owner.username) }
+        }
         None => PrincipalRef { kind: "workspace", id: found.key.id.to_string(), username: None },
     }
 }

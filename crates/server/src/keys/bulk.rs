@@ -57,7 +57,11 @@ pub(crate) async fn revoke(app: &App, actor: &Actor, input: BulkRevokeIn) -> Res
 }
 
 /// Revokes rows one by one, each with its audit event.
-pub(crate) async fn revoke_rows(tx: &mut Tx<'_>, rows: Vec<KeyRow>, reason: Option<&str>) -> Result<Audited<()>> {
+pub(crate) async fn revoke_rows(
+    tx: &mut Tx<'_>,
+    rows: Vec<KeyRow>,
+    reason: Option<&str>,
+) -> Result<Audited<()>> {
     let mut audited = Audited::many((), Vec::new());
     for mut row in rows {
         lifecycle::mark_revoked(&mut row, &tx.actor.principal.id, reason, tx.now);
@@ -91,11 +95,8 @@ async fn matching(tx: &mut Tx<'_>, filter: &KeyFilter, statuses: &[Status]) -> R
 
 /// All keys of a user that are not revoked.
 pub(crate) async fn owned_by(tx: &mut Tx<'_>, owner: &str) -> Result<Vec<KeyRow>> {
-    let filter = KeyFilter {
-        owner_id: Some(owner.into()),
-        switches: switches(&LIVING),
-        ..KeyFilter::default()
-    };
+    let filter =
+        KeyFilter { owner_id: Some(owner.into()), switches: switches(&LIVING), ..KeyFilter::default() };
     let tenant = tx.tenant().to_owned();
     keys::list(tx.conn(), &tenant, &filter, KeySort::CreatedAt(false), None, i64::MAX).await
 }

@@ -5,9 +5,9 @@ use keyward_core::right::RightSet;
 use keyward_core::secret::Secret;
 use keyward_core::token::{self, AccessKey};
 
+use super::rules;
 use super::view::Viewer;
 use super::wire::{KeyCreated, KeyIn};
-use super::rules;
 use crate::app::{Actor, App, Tx};
 use crate::audit::{Audited, Event};
 use crate::error::{Error, Result};
@@ -124,7 +124,10 @@ struct Holder {
 }
 
 async fn holder(
-    tx: &mut Tx<'_>, directory: &TenantRecord, input: &KeyIn, scopes: Option<&RightSet>,
+    tx: &mut Tx<'_>,
+    directory: &TenantRecord,
+    input: &KeyIn,
+    scopes: Option<&RightSet>,
 ) -> Result<Holder> {
     match input.class {
         KeyClass::Member => owner(tx, directory, input, scopes).await,
@@ -135,7 +138,10 @@ async fn holder(
 
 /// The owner of a member key: the caller, or somebody the caller may issue for (KEY-10).
 async fn owner(
-    tx: &mut Tx<'_>, directory: &TenantRecord, input: &KeyIn, scopes: Option<&RightSet>,
+    tx: &mut Tx<'_>,
+    directory: &TenantRecord,
+    input: &KeyIn,
+    scopes: Option<&RightSet>,
 ) -> Result<Holder> {
     refuse_assignments(input, "a member key acts with its owner's roles and groups")?;
     let own = tx.actor.user_id();
@@ -161,21 +167,33 @@ async fn owner(
             detail: format!("a user may own {quota} keys; revoke one first"),
         });
     }
-    let held = directory.rights_of(&*crate::verify::facts::grant(user.role_ids.as_deref(), user.group_ids.as_deref())?);
+    let held = directory
+        .rights_of(&*crate::verify::facts::grant(user.role_ids.as_deref(), user.group_ids.as_deref())?);
     let given = match scopes {
         Some(scopes) if !held.covers_all(scopes) => {
-            return Err(Error::forbidden("scope_exceeds_owner", "the scopes hold a right that the owner lacks"));
+            return Err(Error::forbidden(
+                "scope_exceeds_owner",
+                "the scopes hold a right that the owner lacks",
+            ));
         }
         Some(scopes) => scopes.clone(),
         None => held,
     };
     tx.must_cover(&given, "rights_exceed_caller", "the key could do more than you; narrow its scopes")?;
-    Ok(Holder { owner_id: Some(owner_id), username: Some(user.username), role_ids: Vec::new(), group_ids: Vec::new() })
+    Ok(Holder {
+        owner_id: Some(owner_id),
+        username: Some(user.username),
+        role_ids: Vec::new(),
+        group_ids: Vec::new(),
+    })
 }
 
 /// A workspace key acts with its own roles and groups, as admin unless told otherwise (MO1, BM6).
 async fn workspace(
-    tx: &mut Tx<'_>, directory: &TenantRecord, input: &KeyIn, scopes: Option<&RightSet>,
+    tx: &mut Tx<'_>,
+    directory: &TenantRecord,
+    input: &KeyIn,
+    scopes: Option<&RightSet>,
 ) -> Result<Holder> {
     tx.must_hold("keys:create")?;
     refuse_owner(input)?;
@@ -225,12 +243,12 @@ fn refuse_assignments(input: &KeyIn, why: &str) -> Result<()> {
 
 /// What roles and groups give; each must exist in the tenant.
 pub(crate) async fn assignment_rights(
-    tx: &mut Tx<'_>, directory: &TenantRecord, role_ids: &[String], group_ids: &[String],
+    tx: &mut Tx<'_>,
+    directory: &TenantRecord,
+    role_ids: &[String],
+    group_ids: &[String],
 ) -> Result<RightSet> {
-    for (pointer, ids, exists) in [
-        ("/role_ids", role_ids, true),
-        ("/group_ids", group_ids, false),
-    ] {
+    for (pointer, ids, exists) in [("/role_ids", role_ids, true), ("/group_ids", group_ids, false)] {
         for (place, id) in ids.iter().enumerate() {
             let known = if exists {
                 id.parse().is_ok_and(|id| directory.role(id).is_some())
@@ -238,7 +256,11 @@ pub(crate) async fn assignment_rights(
                 id.parse().is_ok_and(|id| directory.group(id).is_some())
             };
             if !known {
-                return Err(Error::invalid(&format!("{pointer}/{place}"), "not_found", "there is no such id"));
+                return Err(Error::invalid(
+                    &format!("{pointer}/{place}"),
+                    "not_found",
+                    "there is no such id",
+                ));
             }
         }
     }
@@ -249,7 +271,11 @@ pub(crate) async fn assignment_rights(
 
 /// A new secret and the row that the store keeps of it.
 pub(super) fn make_secret(
-    app: &App, class: KeyClass, access_key: AccessKey, generation: i64, now: i64,
+    app: &App,
+    class: KeyClass,
+    access_key: AccessKey,
+    generation: i64,
+    now: i64,
 ) -> (Secret, SecretRow) {
     let secret = token::generate(app.verifier.prefixes.of(class), access_key, &mut random::fill);
     let peppers = app.verifier.peppers.load();
@@ -282,4 +308,3 @@ pub(super) fn to_json<T: serde::Serialize>(value: &T) -> Result<String> {
 pub(super) fn conditions_json(conditions: Option<&Conditions>) -> Result<Option<String>> {
     conditions.map(to_json).transpose()
 }
-

@@ -79,7 +79,10 @@ async fn apply(tx: &mut Tx<'_>, directory: &TenantRecord, row: &mut KeyRow, patc
 
 /// Moves the end of a key; also of one that is over (BM5).
 pub(super) fn set_end(
-    tx: &Tx<'_>, directory: &TenantRecord, row: &mut KeyRow, class: KeyClass,
+    tx: &Tx<'_>,
+    directory: &TenantRecord,
+    row: &mut KeyRow,
+    class: KeyClass,
     wish: keyward_core::policy::Validity,
 ) -> Result<()> {
     row.expires_at = rules::resolve_end(class, directory.tenant.policy.class(class), wish, tx.now)?;
@@ -91,7 +94,11 @@ pub(super) fn set_end(
 
 /// Gives a workspace key other roles and groups (BM6).
 async fn assign(
-    tx: &mut Tx<'_>, directory: &TenantRecord, row: &KeyRow, class: KeyClass, patch: &KeyPatch,
+    tx: &mut Tx<'_>,
+    directory: &TenantRecord,
+    row: &KeyRow,
+    class: KeyClass,
+    patch: &KeyPatch,
 ) -> Result<()> {
     if patch.role_ids.is_none() && patch.group_ids.is_none() {
         return Ok(());
@@ -113,13 +120,20 @@ async fn assign(
 }
 
 async fn set_scopes(
-    tx: &mut Tx<'_>, directory: &TenantRecord, row: &mut KeyRow, class: KeyClass, scopes: Option<&[String]>,
+    tx: &mut Tx<'_>,
+    directory: &TenantRecord,
+    row: &mut KeyRow,
+    class: KeyClass,
+    scopes: Option<&[String]>,
 ) -> Result<()> {
     let scopes = scopes.map(|texts| rules::rights("/scopes", texts)).transpose()?;
     let held = held_rights(tx, directory, row, class).await?;
     let given = match &scopes {
         Some(scopes) if !held.covers_all(scopes) => {
-            return Err(Error::forbidden("scope_exceeds_owner", "the scopes hold a right that the owner lacks"));
+            return Err(Error::forbidden(
+                "scope_exceeds_owner",
+                "the scopes hold a right that the owner lacks",
+            ));
         }
         Some(scopes) => scopes,
         None => &held,
@@ -131,7 +145,10 @@ async fn set_scopes(
 
 /// What the key could do without scopes, after the assignments of this transaction.
 async fn held_rights(
-    tx: &mut Tx<'_>, directory: &TenantRecord, row: &KeyRow, class: KeyClass,
+    tx: &mut Tx<'_>,
+    directory: &TenantRecord,
+    row: &KeyRow,
+    class: KeyClass,
 ) -> Result<RightSet> {
     if class == KeyClass::Ingest {
         return Ok(["ingest/**:*".parse().map_err(Error::internal)?].into_iter().collect());

@@ -130,7 +130,11 @@ pub(crate) async fn new_secret(app: &App, actor: &Actor, id: &str) -> Result<Key
 }
 
 async fn renew(
-    app: &App, actor: &Actor, id: &str, action: &'static str, overlap_seconds: i64,
+    app: &App,
+    actor: &Actor,
+    id: &str,
+    action: &'static str,
+    overlap_seconds: i64,
 ) -> Result<KeyCreated> {
     app.write(actor, async |tx| {
         let (mut row, mut viewer) = find_to_change(tx, id, "rotate").await?;
@@ -177,7 +181,12 @@ async fn reread(tx: &mut Tx<'_>, viewer: &mut Viewer, row: &KeyRow) -> Result<Ke
 
 /// Finds, changes, writes, audits: what all changes of one key without a new secret share.
 async fn change(
-    app: &App, actor: &Actor, id: &str, verb: &str, action: &'static str, reason: Option<&str>,
+    app: &App,
+    actor: &Actor,
+    id: &str,
+    verb: &str,
+    action: &'static str,
+    reason: Option<&str>,
     apply: impl AsyncFnOnce(&mut Tx<'_>, &mut KeyRow) -> Result<()>,
 ) -> Result<KeyOut> {
     app.write(actor, async |tx| {

@@ -32,7 +32,9 @@ pub(crate) fn rights(pointer: &str, texts: &[String]) -> Result<RightSet> {
 
 /// Reads the three ways to say how long a key lives; at most one may be used.
 pub(crate) fn validity(
-    expires_at: Option<&str>, ttl_seconds: Option<i64>, expires: Option<&str>,
+    expires_at: Option<&str>,
+    ttl_seconds: Option<i64>,
+    expires: Option<&str>,
 ) -> Result<Validity> {
     match (expires_at, ttl_seconds, expires) {
         (None, None, None) => Ok(Validity::Default),
@@ -40,13 +42,18 @@ pub(crate) fn validity(
         (None, Some(seconds), None) => Ok(Validity::Seconds(seconds)),
         (None, None, Some("never")) => Ok(Validity::Never),
         (None, None, Some(_)) => Err(Error::invalid("/expires", "bad_value", "the only word here is never")),
-        _ => Err(Error::invalid("/expires_at", "ambiguous", "give one of expires_at, ttl_seconds and expires")),
+        _ => {
+            Err(Error::invalid("/expires_at", "ambiguous", "give one of expires_at, ttl_seconds and expires"))
+        }
     }
 }
 
 /// The end of a key under its policy (KEY-8, MO5, BM4).
 pub(crate) fn resolve_end(
-    class: KeyClass, rules: &ClassPolicy, wish: Validity, now: i64,
+    class: KeyClass,
+    rules: &ClassPolicy,
+    wish: Validity,
+    now: i64,
 ) -> Result<Option<i64>> {
     let end = rules.resolve(wish, now).map_err(|problem| match problem {
         ValidityProblem::Past => Error::invalid(place(wish), "in_the_past", "the end must lie in the future"),
@@ -102,7 +109,11 @@ pub(crate) fn conditions(value: Value) -> Result<Option<Conditions>> {
             "resources" => conditions.resources = each(&pointer, &entries, &mut faults, resource),
             _ => {
                 let known = ["cidrs", "methods", "paths", "resources"];
-                faults.push(Fault::new(pointer, "unknown_field", crate::http::json::suggestion(&name, &known)));
+                faults.push(Fault::new(
+                    pointer,
+                    "unknown_field",
+                    crate::http::json::suggestion(&name, &known),
+                ));
             }
         }
     }
@@ -118,7 +129,10 @@ fn strings(value: &Value) -> Option<Vec<&str>> {
 }
 
 fn each<T>(
-    pointer: &str, entries: &[&str], faults: &mut Vec<Fault>, read: impl Fn(&str) -> Result<T, String>,
+    pointer: &str,
+    entries: &[&str],
+    faults: &mut Vec<Fault>,
+    read: impl Fn(&str) -> Result<T, String>,
 ) -> Vec<T> {
     let mut good = Vec::new();
     for (place, entry) in entries.iter().enumerate() {

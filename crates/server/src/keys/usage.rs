@@ -22,7 +22,8 @@ pub(crate) async fn show(app: &App, actor: &Actor, id: &str, hours: Option<i64>)
         counted.push(UsageHour { hour: rfc3339(hour.hour), outcome: hour.outcome, count: hour.uses });
     }
     let last = usage::last_seen(&mut conn, &row.tenant_id, &row.id).await?;
-    let (at, address, agent) = last.map_or((None, None, None), |(at, address, agent)| (Some(at), address, agent));
+    let (at, address, agent) =
+        last.map_or((None, None, None), |(at, address, agent)| (Some(at), address, agent));
     Ok(UsageOut {
         total,
         last_used_at: at.map(rfc3339),

@@ -103,10 +103,9 @@ impl Viewer {
             last_used_at: row.last_used_at.map(rfc3339),
             conditions: record.key.conditions.map(|conditions| *conditions),
             limits: record.limiters.into_iter().map(|limiter| limiter.limit).collect(),
-            credits: row.credits_granted.map(|granted| CreditsOut {
-                granted,
-                remaining: row.credits_left.unwrap_or(0),
-            }),
+            credits: row
+                .credits_granted
+                .map(|granted| CreditsOut { granted, remaining: row.credits_left.unwrap_or(0) }),
             idle_seconds: row.idle_seconds,
             secrets,
             exposed_at: row.exposed_at.map(rfc3339),

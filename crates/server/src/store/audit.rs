@@ -58,7 +58,10 @@ pub(crate) async fn find(conn: &mut Conn, tenant: &str, seq: i64) -> Result<Opti
 
 /// Events from the newest back.
 pub(crate) async fn list(
-    conn: &mut Conn, tenant: &str, filter: &AuditFilter, page: &Page,
+    conn: &mut Conn,
+    tenant: &str,
+    filter: &AuditFilter,
+    page: &Page,
 ) -> Result<Listed<AuditRow>> {
     let before = page.after.as_ref().and_then(|p| p.number);
     let rows: Vec<AuditRow> = on!(conn, c => sqlx::query_as(
@@ -75,9 +78,7 @@ pub(crate) async fn list(
 }
 
 /// Events behind `after` in the order of the chain, for checking and export.
-pub(crate) async fn chain(
-    conn: &mut Conn, tenant: &str, after: i64, limit: i64,
-) -> Result<Vec<AuditRow>> {
+pub(crate) async fn chain(conn: &mut Conn, tenant: &str, after: i64, limit: i64) -> Result<Vec<AuditRow>> {
     Ok(on!(conn, c => sqlx::query_as(
         "SELECT * FROM audit_events WHERE tenant_id = $1 AND seq > $2 ORDER BY seq LIMIT $3"
     ).bind(tenant).bind(after).bind(limit).fetch_all(c).await)?)

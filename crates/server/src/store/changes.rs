@@ -78,23 +78,24 @@ pub(crate) async fn since(conn: &mut Conn, after: i64, limit: i64) -> Result<Vec
     let rows: Vec<Row> = on!(conn, c => sqlx::query_as(
         "SELECT seq, kind, tenant_id, subject FROM changes WHERE seq > $1 ORDER BY seq LIMIT $2"
     ).bind(after).bind(limit).fetch_all(c).await)?;
-    Ok(rows.into_iter().filter_map(|row| {
-        let kind = match row.kind.as_str() {
-            "key" => ChangeKind::Key,
-            "user" => ChangeKind::User,
-            "tenant" => ChangeKind::Tenant,
-            "pepper" => ChangeKind::Pepper,
-            // Written by a newer binary during a rolling upgrade; none of our facts.
-            _ => return None,
-        };
-        Some((row.seq, Change { kind, tenant_id: row.tenant_id, subject: row.subject }))
-    }).collect())
+    Ok(rows
+        .into_iter()
+        .filter_map(|row| {
+            let kind = match row.kind.as_str() {
+                "key" => ChangeKind::Key,
+                "user" => ChangeKind::User,
+                "tenant" => ChangeKind::Tenant,
+                "pepper" => ChangeKind::Pepper,
+                // Written by a newer binary during a rolling upgrade; none of our facts.
+                _ => return None,
+            };
+            Some((row.seq, Change { kind, tenant_id: row.tenant_id, subject: row.subject }))
+        })
+        .collect())
 }
 
 /// Whether one of two subjects or the tenant changed behind `after`.
-pub(crate) async fn touched(
-    conn: &mut Conn, tenant: &str, subjects: [&str; 2], after: i64,
-) -> Result<bool> {
+pub(crate) async fn touched(conn: &mut Conn, tenant: &str, subjects: [&str; 2], after: i64) -> Result<bool> {
     let (touched,): (bool,) = on!(conn, c => sqlx::query_as(
         "SELECT CAST(COUNT(*) AS BIGINT) > 0 FROM changes
          WHERE seq > $1 AND (tenant_id = $2 AND subject IN ($2, $3, $4))"

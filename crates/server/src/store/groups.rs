@@ -50,7 +50,10 @@ pub(crate) async fn all(conn: &mut Conn, tenant: &str) -> Result<Vec<GroupRow>> 
 
 /// Groups in the order of their making.
 pub(crate) async fn list(
-    conn: &mut Conn, tenant: &str, q: Option<&str>, page: &Page,
+    conn: &mut Conn,
+    tenant: &str,
+    q: Option<&str>,
+    page: &Page,
 ) -> Result<Listed<GroupRow>> {
     let after = page.after.as_ref().map(|p| p.id.as_str());
     let rows: Vec<GroupRow> = on!(conn, c => sqlx::query_as(select_groups!(
@@ -114,7 +117,10 @@ pub(crate) async fn joined_by(conn: &mut Conn, tenant: &str, member: &str) -> Re
 
 /// Puts a member into exactly these groups.
 pub(crate) async fn replace_joined(
-    conn: &mut Conn, tenant: &str, member: &str, groups: &[String],
+    conn: &mut Conn,
+    tenant: &str,
+    member: &str,
+    groups: &[String],
 ) -> Result<()> {
     on!(conn, c => sqlx::query("DELETE FROM group_members WHERE tenant_id = $1 AND member_id = $2")
         .bind(tenant).bind(member).execute(c).await.map(drop))?;

@@ -50,7 +50,11 @@ pub(crate) async fn mark_committed(conn: &mut Conn, key: &IdempotencyKey) -> Res
 
 /// Keeps the answer.
 pub(crate) async fn answer(
-    conn: &mut Conn, key: &IdempotencyKey, status: i64, headers: &str, body: &str,
+    conn: &mut Conn,
+    key: &IdempotencyKey,
+    status: i64,
+    headers: &str,
+    body: &str,
 ) -> Result<()> {
     on!(conn, c => sqlx::query(
         "UPDATE idempotency SET status = $4, headers = $5, body = $6

@@ -51,7 +51,11 @@ pub(crate) async fn data_keys(conn: &mut Conn, scope: &str) -> Result<Vec<DataKe
 
 /// Adds a data key.
 pub(crate) async fn insert_data_key(
-    conn: &mut Conn, scope: &str, generation: i64, wrapped: &str, now: i64,
+    conn: &mut Conn,
+    scope: &str,
+    generation: i64,
+    wrapped: &str,
+    now: i64,
 ) -> Result<()> {
     on!(conn, c => sqlx::query(
         "INSERT INTO data_keys (scope, generation, wrapped, uses, created_at) VALUES ($1, $2, $3, 0, $4)"

@@ -172,9 +172,23 @@ macro_rules! list_keys {
                AND ($13 IS NULL OR (k.expires_at IS NULL) = $13)
                AND ($14 IS NULL OR (NOT EXISTS (SELECT 1 FROM key_seen x WHERE x.tenant_id = k.tenant_id
                     AND x.key_id = k.id)) = $14)
-               AND (", $after, " IS NULL OR (", $key, ", k.id) ", $cmp, " (", $after, ", $17))
+               AND (",
+            $after,
+            " IS NULL OR (",
+            $key,
+            ", k.id) ",
+            $cmp,
+            " (",
+            $after,
+            ", $17))
                AND (CAST($15 AS BIGINT) IS NULL OR CAST($16 AS TEXT) IS NULL)
-             ORDER BY ", $key, " ", $order, ", k.id ", $order, " LIMIT $18"
+             ORDER BY ",
+            $key,
+            " ",
+            $order,
+            ", k.id ",
+            $order,
+            " LIMIT $18"
         )
     };
 }
@@ -191,11 +205,17 @@ fn list_statement(sort: KeySort) -> &'static str {
         }
         KeySort::LastUsedAt(false) => list_keys!(
             "COALESCE((SELECT MAX(y.seen_at) FROM key_seen y WHERE y.tenant_id = k.tenant_id
-              AND y.key_id = k.id), 0)", "$15", "ASC", ">"
+              AND y.key_id = k.id), 0)",
+            "$15",
+            "ASC",
+            ">"
         ),
         KeySort::LastUsedAt(true) => list_keys!(
             "COALESCE((SELECT MAX(y.seen_at) FROM key_seen y WHERE y.tenant_id = k.tenant_id
-              AND y.key_id = k.id), 0)", "$15", "DESC", "<"
+              AND y.key_id = k.id), 0)",
+            "$15",
+            "DESC",
+            "<"
         ),
         KeySort::Label(false) => list_keys!("k.label", "$16", "ASC", ">"),
         KeySort::Label(true) => list_keys!("k.label", "$16", "DESC", "<"),
@@ -268,7 +288,11 @@ pub(crate) async fn update(conn: &mut Conn, row: &KeyRow) -> Result<()> {
 
 /// Grants credits anew at `at`: what is left becomes what was granted, and earlier leases are void.
 pub(crate) async fn set_credits(
-    conn: &mut Conn, tenant: &str, id: &str, credits: Option<i64>, at: i64,
+    conn: &mut Conn,
+    tenant: &str,
+    id: &str,
+    credits: Option<i64>,
+    at: i64,
 ) -> Result<()> {
     on!(conn, c => sqlx::query(
         "UPDATE keys SET credits_granted = $3, credits_left = $3, credits_granted_at = $4
@@ -280,7 +304,11 @@ pub(crate) async fn set_credits(
 /// Takes up to `wish` credits of a grant out of the store, never more than there are; returns how
 /// many. Another node that was faster makes the condition fail: then the caller asks again.
 pub(crate) async fn lease_credits(
-    conn: &mut Conn, tenant: &str, id: &str, granted_at: i64, wish: i64,
+    conn: &mut Conn,
+    tenant: &str,
+    id: &str,
+    granted_at: i64,
+    wish: i64,
 ) -> Result<Option<i64>> {
     let row: Option<(i64,)> = on!(conn, c => sqlx::query_as(
         "SELECT credits_left FROM keys WHERE tenant_id = $1 AND id = $2 AND credits_granted_at = $3"
@@ -297,7 +325,11 @@ pub(crate) async fn lease_credits(
 
 /// Gives unspent credits back to the grant they came from.
 pub(crate) async fn return_credits(
-    conn: &mut Conn, tenant: &str, id: &str, granted_at: i64, count: i64,
+    conn: &mut Conn,
+    tenant: &str,
+    id: &str,
+    granted_at: i64,
+    count: i64,
 ) -> Result<()> {
     on!(conn, c => sqlx::query(
         "UPDATE keys SET credits_left = credits_left + $4
@@ -308,7 +340,11 @@ pub(crate) async fn return_credits(
 
 /// Adds a secret version.
 pub(crate) async fn insert_secret(
-    conn: &mut Conn, tenant: &str, key: &str, secret: &SecretRow, created_by: &str,
+    conn: &mut Conn,
+    tenant: &str,
+    key: &str,
+    secret: &SecretRow,
+    created_by: &str,
 ) -> Result<()> {
     on!(conn, c => sqlx::query(
         "INSERT INTO key_secrets (tenant_id, key_id, generation, pepper_id, hash, hint, created_at,
@@ -322,7 +358,11 @@ pub(crate) async fn insert_secret(
 
 /// Ends every live secret but `keep` at `at`, unless it ends sooner anyway.
 pub(crate) async fn retire_secrets(
-    conn: &mut Conn, tenant: &str, key: &str, keep: i64, at: i64,
+    conn: &mut Conn,
+    tenant: &str,
+    key: &str,
+    keep: i64,
+    at: i64,
 ) -> Result<()> {
     on!(conn, c => sqlx::query(
         "UPDATE key_secrets SET retires_at = $4 WHERE tenant_id = $1 AND key_id = $2
@@ -333,7 +373,11 @@ pub(crate) async fn retire_secrets(
 
 /// Sets or lifts the end of one secret.
 pub(crate) async fn set_retirement(
-    conn: &mut Conn, tenant: &str, key: &str, generation: i64, at: Option<i64>,
+    conn: &mut Conn,
+    tenant: &str,
+    key: &str,
+    generation: i64,
+    at: Option<i64>,
 ) -> Result<()> {
     on!(conn, c => sqlx::query(
         "UPDATE key_secrets SET retires_at = $4 WHERE tenant_id = $1 AND key_id = $2 AND generation = $3"
@@ -343,7 +387,12 @@ pub(crate) async fn set_retirement(
 
 /// Re-hashes a secret under a newer pepper (STO-3).
 pub(crate) async fn rehash(
-    conn: &mut Conn, tenant: &str, key: &str, generation: i64, pepper: i64, hash: &str,
+    conn: &mut Conn,
+    tenant: &str,
+    key: &str,
+    generation: i64,
+    pepper: i64,
+    hash: &str,
 ) -> Result<()> {
     on!(conn, c => sqlx::query(
         "UPDATE key_secrets SET pepper_id = $4, hash = $5

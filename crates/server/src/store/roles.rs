@@ -40,7 +40,10 @@ pub(crate) async fn all(conn: &mut Conn, tenant: &str) -> Result<Vec<RoleRow>> {
 
 /// Roles in the order of their making.
 pub(crate) async fn list(
-    conn: &mut Conn, tenant: &str, q: Option<&str>, page: &Page,
+    conn: &mut Conn,
+    tenant: &str,
+    q: Option<&str>,
+    page: &Page,
 ) -> Result<Listed<RoleRow>> {
     let after = page.after.as_ref().map(|p| p.id.as_str());
     let rows: Vec<RoleRow> = on!(conn, c => sqlx::query_as(
@@ -108,7 +111,10 @@ pub(crate) async fn holders(conn: &mut Conn, tenant: &str, role: &str) -> Result
 
 /// Gives exactly these roles to a holder.
 pub(crate) async fn replace_held(
-    conn: &mut Conn, tenant: &str, holder: &str, roles: &[String],
+    conn: &mut Conn,
+    tenant: &str,
+    holder: &str,
+    roles: &[String],
 ) -> Result<()> {
     on!(conn, c => sqlx::query("DELETE FROM role_holders WHERE tenant_id = $1 AND holder_id = $2")
         .bind(tenant).bind(holder).execute(c).await.map(drop))?;

@@ -59,7 +59,9 @@ pub(crate) async fn hours(conn: &mut Conn, tenant: &str, key: &str, since: i64) 
 
 /// Time, address and agent of the last use.
 pub(crate) async fn last_seen(
-    conn: &mut Conn, tenant: &str, key: &str,
+    conn: &mut Conn,
+    tenant: &str,
+    key: &str,
 ) -> Result<Option<(i64, Option<String>, Option<String>)>> {
     Ok(on!(conn, c => sqlx::query_as(
         "SELECT seen_at, address, agent FROM key_seen WHERE tenant_id = $1 AND key_id = $2

@@ -79,7 +79,10 @@ pub(crate) async fn load(conn: &mut Conn, tenant: &str, id: &str) -> Result<Opti
 
 /// Living users in the order of their making.
 pub(crate) async fn list(
-    conn: &mut Conn, tenant: &str, filter: &UserFilter, page: &Page,
+    conn: &mut Conn,
+    tenant: &str,
+    filter: &UserFilter,
+    page: &Page,
 ) -> Result<Listed<UserRow>> {
     let after = page.after.as_ref().map(|p| p.id.as_str());
     let rows: Vec<UserRow> = on!(conn, c => sqlx::query_as(select_users!(

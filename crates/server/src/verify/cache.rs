@@ -126,7 +126,12 @@ impl Cache {
     }
 
     /// The user, `None` if there is none.
-    pub(crate) fn user(&self, tenant: TenantId, id: UserId, now: Now) -> Result<Option<Arc<UserRecord>>, Need> {
+    pub(crate) fn user(
+        &self,
+        tenant: TenantId,
+        id: UserId,
+        now: Now,
+    ) -> Result<Option<Arc<UserRecord>>, Need> {
         let map = self.users.pin();
         self.usable(map.get(&id), |record| &record.age, Need::User(tenant, id), now)
     }
@@ -138,7 +143,11 @@ impl Cache {
     }
 
     fn usable<T>(
-        &self, known: Option<&Arc<T>>, age: impl Fn(&T) -> &Age, need: Need, now: Now,
+        &self,
+        known: Option<&Arc<T>>,
+        age: impl Fn(&T) -> &Age,
+        need: Need,
+        now: Now,
     ) -> Result<Option<Arc<T>>, Need> {
         let now_ms = now.monotonic_ns / 1_000_000;
         match known {
@@ -199,9 +208,7 @@ impl Cache {
                 // On the control runtime: connections belong there, and a caller who goes away
                 // must not cut a query short.
                 let task = self.control.spawn(async move { cache.read(need).await });
-                task.await.is_ok_and(|read| {
-                    read.inspect_err(log_failure).is_ok()
-                })
+                task.await.is_ok_and(|read| read.inspect_err(log_failure).is_ok())
             })
             .await;
         let mut loading = self.loading();
@@ -294,7 +301,9 @@ impl Cache {
         match change.kind {
             ChangeKind::Key => {
                 if let Some(id) = AccessKey::from_digits(&change.subject) {
-                    self.invalidate(Need::Key(id), || self.keys.pin().get(&id).map(|record| record.age.expire()));
+                    self.invalidate(Need::Key(id), || {
+                        self.keys.pin().get(&id).map(|record| record.age.expire())
+                    });
                 }
             }
             ChangeKind::User => {
@@ -324,7 +333,8 @@ impl Cache {
 
     /// Everything known may be old: after a gap in the feed.
     pub(crate) fn expire_all(&self) {
-        let mut shards: Vec<_> = self.shards.iter().map(|shard| shard.lock().expect("never poisoned")).collect();
+        let mut shards: Vec<_> =
+            self.shards.iter().map(|shard| shard.lock().expect("never poisoned")).collect();
         for shard in &mut shards {
             **shard += 1;
         }

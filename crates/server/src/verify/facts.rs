@@ -162,18 +162,22 @@ impl TenantRecord {
     /// Roles that alone make an administrator: they cover `**:*`.
     pub(crate) fn admin_roles(&self) -> Vec<String> {
         let everything = RightSet::everything();
-        self.roles.iter().filter(|(_, rights)| rights.covers_all(&everything)).map(|(id, _)| id.to_string()).collect()
+        self.roles
+            .iter()
+            .filter(|(_, rights)| rights.covers_all(&everything))
+            .map(|(id, _)| id.to_string())
+            .collect()
     }
 
     /// Scopes ∩ what the class and the grant give (X4), computed once per combination.
     pub(crate) fn effective(
-        &self, class: KeyClass, scopes: Option<&Arc<RightSet>>, grant: &Arc<Grant>,
+        &self,
+        class: KeyClass,
+        scopes: Option<&Arc<RightSet>>,
+        grant: &Arc<Grant>,
     ) -> Arc<Effective> {
-        let place = (
-            class,
-            scopes.map_or(0, |scopes| Arc::as_ptr(scopes) as usize),
-            Arc::as_ptr(grant) as usize,
-        );
+        let place =
+            (class, scopes.map_or(0, |scopes| Arc::as_ptr(scopes) as usize), Arc::as_ptr(grant) as usize);
         let memo = self.effective.pin();
         if let Some(known) = memo.get(&place) {
             return known.clone();
@@ -197,7 +201,9 @@ impl TenantRecord {
 
 /// Reads the facts of a key; `None` when there is no such key.
 pub(crate) async fn load_key(
-    conn: &mut Conn, access_key: AccessKey, now_ms: u64,
+    conn: &mut Conn,
+    access_key: AccessKey,
+    now_ms: u64,
 ) -> Result<Option<KeyRecord>> {
     let Some(row) = keys::load(conn, access_key.digits()).await? else { return Ok(None) };
     key_record(&row, now_ms).map(Some)
@@ -224,10 +230,7 @@ pub(crate) fn key_record(row: &KeyRow, now_ms: u64) -> Result<KeyRecord> {
         scopes: parse_json::<RightSet>(row.scopes.as_deref())?.map(intern_rights),
         grant: grant(row.role_ids.as_deref(), row.group_ids.as_deref())?,
         secrets: secret_versions(row)?.into(),
-        limiters: limits
-            .into_iter()
-            .map(|limit| Limiter { limit, arrival: AtomicU64::new(0) })
-            .collect(),
+        limiters: limits.into_iter().map(|limit| Limiter { limit, arrival: AtomicU64::new(0) }).collect(),
         credits,
         last_used_at: AtomicI64::new(row.last_used_at.unwrap_or(0)),
         tally: Tally::default(),
@@ -271,7 +274,10 @@ pub(crate) fn secret_versions(row: &KeyRow) -> Result<Vec<SecretVersion>> {
 
 /// Reads the facts of a user, living or deleted.
 pub(crate) async fn load_user(
-    conn: &mut Conn, tenant: TenantId, id: UserId, now_ms: u64,
+    conn: &mut Conn,
+    tenant: TenantId,
+    id: UserId,
+    now_ms: u64,
 ) -> Result<Option<UserRecord>> {
     let row = users::load(conn, &tenant.to_string(), &id.to_string()).await?;
     row.map(|row| user_record(&row, now_ms)).transpose()
@@ -298,9 +304,7 @@ pub(crate) fn user_record(row: &UserRow, now_ms: u64) -> Result<UserRecord> {
 }
 
 /// Reads the facts of a tenant with its roles and groups.
-pub(crate) async fn load_tenant(
-    conn: &mut Conn, id: TenantId, now_ms: u64,
-) -> Result<Option<TenantRecord>> {
+pub(crate) async fn load_tenant(conn: &mut Conn, id: TenantId, now_ms: u64) -> Result<Option<TenantRecord>> {
     let text = id.to_string();
     let Some(row) = tenants::find(conn, &text).await? else { return Ok(None) };
     let mut rights = HashMap::new();

@@ -44,7 +44,8 @@ impl<'a> Meter<'a> {
     pub(crate) fn read<'s>(&self, states: &'s mut Vec<LimitState<'a>>) -> &'s [LimitState<'a>] {
         states.clear();
         states.extend(
-            self.rules().map(|(limit, arrival)| LimitState { limit, arrival: arrival.load(Ordering::Relaxed) }),
+            self.rules()
+                .map(|(limit, arrival)| LimitState { limit, arrival: arrival.load(Ordering::Relaxed) }),
         );
         states
     }
@@ -61,7 +62,9 @@ impl<'a> Meter<'a> {
             if swap(arrival, old.arrival, new.next) {
                 continue;
             }
-            for ((_, arrival), (old, new)) in self.rules().zip(before.iter().zip(verdicts.as_slice())).take(at) {
+            for ((_, arrival), (old, new)) in
+                self.rules().zip(before.iter().zip(verdicts.as_slice())).take(at)
+            {
                 swap(arrival, new.next, old.arrival);
             }
             return false;

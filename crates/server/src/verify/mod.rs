@@ -13,7 +13,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use arc_swap::ArcSwap;
-use keyward_core::decide::{Code, Decision, Finding, KeyFacts, LimitState, Now, Request, Step, decide, explain};
+use keyward_core::decide::{
+    Code, Decision, Finding, KeyFacts, LimitState, Now, Request, Step, decide, explain,
+};
 use keyward_core::id::TenantId;
 use keyward_core::key::{KeyClass, SecretVersion};
 use keyward_core::secret::Pepper;
@@ -155,7 +157,11 @@ impl Verifier {
 
     /// The version whose hash matches, compared in constant time. The pepper is that of the
     /// version; each pepper in use hashes at most once.
-    fn matching_secret<'k>(&self, key: &'k KeyRecord, parsed: &ParsedSecret<'_>) -> Option<&'k SecretVersion> {
+    fn matching_secret<'k>(
+        &self,
+        key: &'k KeyRecord,
+        parsed: &ParsedSecret<'_>,
+    ) -> Option<&'k SecretVersion> {
         let peppers = self.peppers.load();
         peppers
             .iter()
@@ -171,7 +177,11 @@ impl Verifier {
 
     /// Decides, and spends limits and credits if the answer is yes.
     fn settle(
-        &self, found: &Found, secret: &SecretVersion, request: &Request<'_>, now: Now,
+        &self,
+        found: &Found,
+        secret: &SecretVersion,
+        request: &Request<'_>,
+        now: Now,
     ) -> Result<Decision, Need> {
         let meter = Meter::of(&found.key, found.owner.as_deref(), &found.tenant);
         let mut states = Vec::new();
@@ -204,7 +214,10 @@ impl Verifier {
     }
 
     fn facts<'a>(
-        &self, found: &'a Found, secret: &'a SecretVersion, limits: &'a [LimitState<'a>],
+        &self,
+        found: &'a Found,
+        secret: &'a SecretVersion,
+        limits: &'a [LimitState<'a>],
     ) -> KeyFacts<'a> {
         let last_used_at = found.key.last_used_at.load(Ordering::Relaxed);
         KeyFacts {
@@ -239,7 +252,6 @@ impl Verifier {
         let hash = newest.hash(parsed.expose());
         self.cache.rehash_later(key.clone(), secret.generation, newest.id(), hash);
     }
-
 }
 
 fn names_tenant(tenant: &TenantRecord, name: &str) -> bool {

@@ -12,8 +12,8 @@ use keyward_core::decide::Code;
 
 use super::facts::KeyRecord;
 use crate::error::Result;
-use crate::store::usage::{HourRow, SeenRow, add_uses, merge_seen};
 use crate::store::Db;
+use crate::store::usage::{HourRow, SeenRow, add_uses, merge_seen};
 
 const HOUR_MS: i64 = 3_600_000;
 /// Records in one transaction, so that management writes never wait long behind a flush.

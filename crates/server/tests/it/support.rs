@@ -106,7 +106,8 @@ impl Place {
     pub(crate) fn dump(&self) -> String {
         match self.database_url() {
             Some(url) => {
-                let output = Command::new("pg_dump").args(["--inserts", &url]).output().expect("pg_dump runs");
+                let output =
+                    Command::new("pg_dump").args(["--inserts", &url]).output().expect("pg_dump runs");
                 assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
                 String::from_utf8_lossy(&output.stdout).into_owned()
             }
@@ -233,7 +234,8 @@ impl Server {
     /// SIGTERM; returns how long the server took and its exit code.
     pub(crate) fn terminate(&mut self) -> (Duration, Option<i32>) {
         let started = Instant::now();
-        let status = Command::new("kill").args(["-TERM", &self.pid().to_string()]).status().expect("kill runs");
+        let status =
+            Command::new("kill").args(["-TERM", &self.pid().to_string()]).status().expect("kill runs");
         assert!(status.success());
         let status = self.child.wait().expect("ended");
         (started.elapsed(), status.code())
@@ -303,7 +305,11 @@ impl Drop for Node {
 fn spawn(place: &Place, port: u16, config: &str) -> Child {
     let file = place.folder.path().join("config.yml");
     fs::write(&file, config).expect("written");
-    let log = fs::OpenOptions::new().create(true).append(true).open(place.folder.path().join("log")).expect("a log");
+    let log = fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(place.folder.path().join("log"))
+        .expect("a log");
     let data = place.data();
     let listen = format!("127.0.0.1:{port}");
     let mut args = vec!["serve", "--data-dir", data.to_str().expect("UTF-8"), "--listen", &listen];
@@ -436,7 +442,8 @@ impl Caller {
         all.extend(rights);
         let role = self.role(&format!("role of {username}"), &all);
         let user = self.user(username, &[&role]);
-        let key = self.key(json!({ "class": "member", "owner_id": user, "label": format!("{username}'s key") }));
+        let key =
+            self.key(json!({ "class": "member", "owner_id": user, "label": format!("{username}'s key") }));
         (user, key)
     }
 

@@ -26,7 +26,8 @@ pub(super) async fn run(args: &BenchLoadArgs) -> anyhow::Result<Value> {
     for _ in 0..args.runs.max(1) {
         limit.push(insert_rate(args).await?);
         own.push(
-            load::run(address, server.pid(), &requests, args.connections, args.duration, b"HTTP/1.1 201").await?,
+            load::run(address, server.pid(), &requests, args.connections, args.duration, b"HTTP/1.1 201")
+                .await?,
         );
     }
     limit.sort_by(f64::total_cmp);
@@ -58,7 +59,9 @@ async fn insert_rate(args: &BenchLoadArgs) -> anyhow::Result<f64> {
     let end = started + u64::try_from(args.duration.as_millis())?;
     while clock.monotonic_ms() < end {
         let mut tx = db.begin().await.map_err(failure)?;
-        instance::set(tx.conn(), &format!("row {count}"), "a value of usual length").await.map_err(failure)?;
+        instance::set(tx.conn(), &format!("row {count}"), "a value of usual length")
+            .await
+            .map_err(failure)?;
         tx.commit().await.map_err(failure)?;
         count += 1;
     }

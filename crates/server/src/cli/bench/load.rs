@@ -32,7 +32,12 @@ pub(super) struct Figures {
 
 /// Sends requests on so many connections for so long; answers must hold `expect`.
 pub(super) async fn run(
-    address: SocketAddr, pid: u32, requests: &Requests, connections: u32, duration: Duration, expect: &'static [u8],
+    address: SocketAddr,
+    pid: u32,
+    requests: &Requests,
+    connections: u32,
+    duration: Duration,
+    expect: &'static [u8],
 ) -> anyhow::Result<Figures> {
     let clock = Clock::start();
     let stop = Arc::new(AtomicBool::new(false));
@@ -63,7 +68,11 @@ pub(super) async fn run(
 }
 
 async fn drive(
-    address: SocketAddr, requests: Requests, stop: Arc<AtomicBool>, clock: Clock, expect: &'static [u8],
+    address: SocketAddr,
+    requests: Requests,
+    stop: Arc<AtomicBool>,
+    clock: Clock,
+    expect: &'static [u8],
 ) -> anyhow::Result<(Vec<u64>, u64)> {
     let mut stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;

@@ -76,7 +76,8 @@ pub(crate) async fn run(args: BenchArgs, global: &Global) -> Outcome {
             return Ok(Exit::Ok);
         }
     };
-    let columns: Vec<&str> = figures.as_object().map(|map| map.keys().map(String::as_str).collect()).unwrap_or_default();
+    let columns: Vec<&str> =
+        figures.as_object().map(|map| map.keys().map(String::as_str).collect()).unwrap_or_default();
     Output::new(global).object(&columns, &figures)?;
     Ok(Exit::Ok)
 }

@@ -58,7 +58,9 @@ impl Stage {
     pub(super) async fn build(count: u32) -> anyhow::Result<Self> {
         let folder = std::env::temp_dir().join(format!("keyward-bench-{}", random::hex::<6>()));
         let sources = Sources { data_dir: Some(folder.clone()), ..Sources::default() };
-        let app = serve::open(local::load(&sources)?.settings, LogLevels::silent()).await.map_err(local::failure)?;
+        let app = serve::open(local::load(&sources)?.settings, LogLevels::silent())
+            .await
+            .map_err(local::failure)?;
         let root = setup::bootstrap(&app, "bench", None, "bench").await.map_err(local::failure)?;
         let secrets = insert_keys(&app, &root, count).await?;
         app.db.close().await;
@@ -70,7 +72,10 @@ impl Stage {
         let listen = free_address()?;
         let mut command = Command::new(std::env::current_exe()?);
         command.args(["serve", "--listen", &listen.to_string(), "--data-dir"]).arg(&self.folder);
-        command.env("KEYWARD_SERVER__THREADS", "1").env("KEYWARD_METRICS__LISTEN", "").env("KEYWARD_LOG__FILTER", "warn");
+        command
+            .env("KEYWARD_SERVER__THREADS", "1")
+            .env("KEYWARD_METRICS__LISTEN", "")
+            .env("KEYWARD_LOG__FILTER", "warn");
         let process = spawn(command)?;
         wait_for(listen).await?;
         Ok((listen, process))
@@ -94,7 +99,8 @@ pub(super) async fn constant() -> anyhow::Result<(SocketAddr, Process)> {
 }
 
 fn spawn(mut command: Command) -> anyhow::Result<Process> {
-    let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().context("the server cannot be started")?;
+    let child =
+        command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().context("the server cannot be started")?;
     Ok(Process(child))
 }
 
@@ -148,7 +154,9 @@ async fn insert_keys(app: &App, root: &Bootstrapped, count: u32) -> anyhow::Resu
         for _ in 0..CHUNK.min(count - secrets.len() as u32) {
             let (row, secret, text) = key(app, root);
             keys::insert(tx.conn(), &row).await.map_err(local::failure)?;
-            keys::insert_secret(tx.conn(), &row.tenant_id, &row.id, &secret, "bench").await.map_err(local::failure)?;
+            keys::insert_secret(tx.conn(), &row.tenant_id, &row.id, &secret, "bench")
+                .await
+                .map_err(local::failure)?;
             secrets.push(text);
         }
         tx.commit().await.map_err(local::failure)?;
@@ -159,7 +167,8 @@ async fn insert_keys(app: &App, root: &Bootstrapped, count: u32) -> anyhow::Resu
 fn key(app: &App, root: &Bootstrapped) -> (KeyRow, SecretRow, String) {
     let now = app.clock.unix_ms();
     let access_key = AccessKey::generate(&mut random::fill);
-    let secret = token::generate(app.verifier.prefixes.of(KeyClass::Workspace), access_key, &mut random::fill);
+    let secret =
+        token::generate(app.verifier.prefixes.of(KeyClass::Workspace), access_key, &mut random::fill);
     let peppers = app.verifier.peppers.load();
     let pepper = &peppers[0];
     let version = SecretRow {

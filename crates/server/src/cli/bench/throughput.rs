@@ -74,15 +74,23 @@ fn round(value: f64) -> f64 {
 fn requests(kind: Kind, stage: &Stage) -> Requests {
     let bearer = format!("authorization: Bearer {}\r\n", stage.root.secret);
     let one = |secret: &String| match kind {
-        Kind::Authz => format!("GET /authz HTTP/1.1\r\nhost: bench\r\nauthorization: Bearer {secret}\r\n\r\n").into_bytes(),
+        Kind::Authz => {
+            format!("GET /authz HTTP/1.1\r\nhost: bench\r\nauthorization: Bearer {secret}\r\n\r\n")
+                .into_bytes()
+        }
         _ => post("/v1/verify", &bearer, &format!(r#"{{"credential":"{secret}"}}"#)),
     };
     let all = match kind {
         Kind::Verify | Kind::Authz => stage.secrets.iter().map(one).collect(),
-        Kind::Batch => stage.secrets.chunks(BATCH).map(|secrets| {
-            let items: Vec<_> = secrets.iter().map(|secret| format!(r#"{{"credential":"{secret}"}}"#)).collect();
-            post("/v1/verify/batch", &bearer, &format!(r#"{{"requests":[{}]}}"#, items.join(",")))
-        }).collect(),
+        Kind::Batch => stage
+            .secrets
+            .chunks(BATCH)
+            .map(|secrets| {
+                let items: Vec<_> =
+                    secrets.iter().map(|secret| format!(r#"{{"credential":"{secret}"}}"#)).collect();
+                post("/v1/verify/batch", &bearer, &format!(r#"{{"requests":[{}]}}"#, items.join(",")))
+            })
+            .collect(),
     };
     Arc::new(all)
 }

@@ -68,7 +68,12 @@ pub(crate) const SHOW: Operation =
     Operation::show("show_audit_event", TAG, "Show an audit event", shape::<EventOut>());
 pub(crate) const EXPORT: Operation = Operation {
     answer: Returns::Lines,
-    ..Operation::show("export_audit_events", TAG, "Export the whole chain, a JSON object a line", shape::<EventOut>())
+    ..Operation::show(
+        "export_audit_events",
+        TAG,
+        "Export the whole chain, a JSON object a line",
+        shape::<EventOut>(),
+    )
 };
 pub(crate) const VERIFICATION: Operation = Operation::show(
     "verify_audit_events",
@@ -113,7 +118,9 @@ impl ListQuery {
 }
 
 pub(crate) async fn list(
-    State(app): State<Arc<App>>, Caller(actor): Caller, Query(query): Query<ListQuery>,
+    State(app): State<Arc<App>>,
+    Caller(actor): Caller,
+    Query(query): Query<ListQuery>,
 ) -> Answered {
     let (filter, page) = (query.filter()?, query.page()?);
     let listed = store::list(&mut app.read().await?, &actor.tenant_id, &filter, &page).await?;
@@ -121,7 +128,9 @@ pub(crate) async fn list(
 }
 
 pub(crate) async fn show(
-    State(app): State<Arc<App>>, Caller(actor): Caller, Path(id): Path<String>,
+    State(app): State<Arc<App>>,
+    Caller(actor): Caller,
+    Path(id): Path<String>,
 ) -> Answered {
     let seq = audit::seq_of(&id).ok_or(Error::NotFound)?;
     let row = store::find(&mut app.read().await?, &actor.tenant_id, seq).await?.ok_or(Error::NotFound)?;
@@ -138,9 +147,7 @@ pub(crate) async fn verification(State(app): State<Arc<App>>, Caller(actor): Cal
 }
 
 /// Streams the chain in the order of its making; the export itself is audited first.
-pub(crate) async fn export(
-    State(app): State<Arc<App>>, Caller(actor): Caller,
-) -> Result<Response, Problem> {
+pub(crate) async fn export(State(app): State<Arc<App>>, Caller(actor): Caller) -> Result<Response, Problem> {
     let event = Event::new("audit.export", "tenant", &actor.tenant_id, "");
     app.write(&actor, async |_| Ok(Audited::new((), event))).await?;
     let (sender, receiver) = mpsc::channel::<Result<Bytes, Infallible>>(4);
@@ -159,7 +166,9 @@ pub(crate) async fn export(
 }
 
 async fn send_chain(
-    app: &App, actor: &Actor, sender: &mpsc::Sender<Result<Bytes, Infallible>>,
+    app: &App,
+    actor: &Actor,
+    sender: &mpsc::Sender<Result<Bytes, Infallible>>,
 ) -> Result<()> {
     let mut after = 0;
     loop {
@@ -175,5 +184,8 @@ async fn send_chain(
 
 /// The event with its hashes, so that the chain can be checked without us.
 fn line(row: &AuditRow) -> String {
-    format!("{{\"previous_hash\":\"{}\",\"hash\":\"{}\",\"event\":{}}}\n", row.previous_hash, row.hash, row.body)
+    format!(
+        "{{\"previous_hash\":\"{}\",\"hash\":\"{}\",\"event\":{}}}\n",
+        row.previous_hash, row.hash, row.body
+    )
 }

@@ -70,53 +70,71 @@ pub(crate) struct PageQuery {
 }
 
 pub(crate) async fn list(
-    State(app): State<Arc<App>>, Caller(actor): Caller, Query(query): Query<ListQuery>,
+    State(app): State<Arc<App>>,
+    Caller(actor): Caller,
+    Query(query): Query<ListQuery>,
 ) -> Answered {
     Answer::ok(&groups::list(&app, &actor, query.pattern().as_deref(), &query.page()?).await?)
 }
 
 pub(crate) async fn create(
-    State(app): State<Arc<App>>, Caller(actor): Caller, Json(input): Json<GroupIn>,
+    State(app): State<Arc<App>>,
+    Caller(actor): Caller,
+    Json(input): Json<GroupIn>,
 ) -> Answered {
     let group = groups::create(&app, &actor, input).await?;
     Answer::created(&group, format!("/v1/groups/{}", group.id))
 }
 
 pub(crate) async fn show(
-    State(app): State<Arc<App>>, Caller(actor): Caller, Path(id): Path<String>,
+    State(app): State<Arc<App>>,
+    Caller(actor): Caller,
+    Path(id): Path<String>,
 ) -> Answered {
     answer(&groups::show(&app, &actor, &id).await?)
 }
 
 pub(crate) async fn edit(
-    State(app): State<Arc<App>>, Caller(actor): Caller, Path(id): Path<String>, Json(patch): Json<GroupPatch>,
+    State(app): State<Arc<App>>,
+    Caller(actor): Caller,
+    Path(id): Path<String>,
+    Json(patch): Json<GroupPatch>,
 ) -> Answered {
     answer(&groups::edit(&app, &actor, &id, patch).await?)
 }
 
 pub(crate) async fn delete(
-    State(app): State<Arc<App>>, Caller(actor): Caller, Path(id): Path<String>,
+    State(app): State<Arc<App>>,
+    Caller(actor): Caller,
+    Path(id): Path<String>,
 ) -> Answered {
     groups::delete(&app, &actor, &id).await?;
     Answer::nothing()
 }
 
 pub(crate) async fn members(
-    State(app): State<Arc<App>>, Caller(actor): Caller, Path(id): Path<String>, Query(query): Query<PageQuery>,
+    State(app): State<Arc<App>>,
+    Caller(actor): Caller,
+    Path(id): Path<String>,
+    Query(query): Query<PageQuery>,
 ) -> Answered {
     let page = Page::read(query.limit, query.cursor.as_deref(), &id)?;
     Answer::ok(&groups::members(&app, &actor, &id, &page).await?)
 }
 
 pub(crate) async fn add_member(
-    State(app): State<Arc<App>>, Caller(actor): Caller, Path((id, member)): Path<(String, String)>,
+    State(app): State<Arc<App>>,
+    Caller(actor): Caller,
+    Path((id, member)): Path<(String, String)>,
 ) -> Answered {
     groups::add_member(&app, &actor, &id, &member).await?;
     Answer::nothing()
 }
 
 pub(crate) async fn remove_member(
-    State(app): State<Arc<App>>, Caller(actor): Caller, Path((id, member)): Path<(String, String)>,
+    State(app): State<Arc<App>>,
+    Caller(actor): Caller,
+    Path((id, member)): Path<(String, String)>,
 ) -> Answered {
     groups::remove_member(&app, &actor, &id, &member).await?;
     Answer::nothing()

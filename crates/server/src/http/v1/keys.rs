@@ -56,7 +56,10 @@ pub(crate) const BULK_REVOKE: Operation = Operation::act(
     "revoke_keys",
     TAG,
     "Revoke many keys by a filter, with a preview and a confirmation",
-    (shape::<BulkRevokeIn>(), r#"{"filter": {"class": "ingest"}, "reason": "collector retired", "preview": true}"#),
+    (
+        shape::<BulkRevokeIn>(),
+        r#"{"filter": {"class": "ingest"}, "reason": "collector retired", "preview": true}"#,
+    ),
     shape::<BulkOut>(),
 );
 pub(crate) const SHOW: Operation =
@@ -158,7 +161,11 @@ pub(crate) struct ListQuery {
 impl ListQuery {
     fn statuses(&self) -> Result<Vec<Status>> {
         let words = self.status.as_deref().unwrap_or_default().split(',').filter(|word| !word.is_empty());
-        words.map(|word| Status::parse(word).ok_or_else(|| unknown("status", word, &Status::ALL.map(Status::as_str)))).collect()
+        words
+            .map(|word| {
+                Status::parse(word).ok_or_else(|| unknown("status", word, &Status::ALL.map(Status::as_str)))
+            })
+            .collect()
     }
 
     fn filter(&self) -> Result<KeyFilter> {
@@ -255,100 +262,143 @@ pub(crate) struct ExplainOut {
 }
 
 pub(crate) async fn list(
-    State(app): State<Arc<App>>, Caller(actor): Caller, Query(query): Query<ListQuery>,
+    State(app): State<Arc<App>>,
+    Caller(actor): Caller,
+    Query(query): Query<ListQuery>,
 ) -> Answered {
     let (filter, statuses, sort, page) = (query.filter()?, query.statuses()?, query.sort()?, query.page()?);
     Answer::ok(&keys::list(&app, &actor, filter, &statuses, sort, &page).await?)
 }
 
 pub(crate) async fn create(
-    State(app): State<Arc<App>>, Caller(actor): Caller, Json(input): Json<KeyIn>,
+    State(app): State<Arc<App>>,
+    Caller(actor): Caller,
+    Json(input): Json<KeyIn>,
 ) -> Answered {
     let created = create::create(&app, &actor, input).await?;
     Ok(Answer::created(&created, format!("/v1/keys/{}", created.key.id))?.version(created.key.version))
 }
 
 pub(crate) async fn bulk_revoke(
-    State(app): State<Arc<App>>, Caller(actor): Caller, Json(input): Json<BulkRevokeIn>,
+    State(app): State<Arc<App>>,
+    Caller(actor): Caller,
+    Json(input): Json<BulkRevokeIn>,
 ) -> Answered {
     Answer::ok(&bulk::revoke(&app, &actor, input).await?)
 }
 
 pub(crate) async fn show(
-    State(app): State<Arc<App>>, Caller(actor): Caller, Path(id): Path<String>,
+    State(app): State<Arc<App>>,
+    Caller(actor): Caller,
+    Path(id): Path<String>,
 ) -> Answered {
     answer(&keys::show(&app, &actor, &id).await?)
 }
 
 pub(crate) async fn edit(
-    State(app): State<Arc<App>>, Caller(actor): Caller, Path(id): Path<String>, Json(patch): Json<KeyPatch>,
+    State(app): State<Arc<App>>,
+    Caller(actor): Caller,
+    Path(id): Path<String>,
+    Json(patch): Json<KeyPatch>,
 ) -> Answered {
     answer(&editing::edit(&app, &actor, &id, patch).await?)
 }
 
 pub(crate) async fn delete(
-    State(app): State<Arc<App>>, Caller(actor): Caller, Path(id): Path<String>,
+    State(app): State<Arc<App>>,
+    Caller(actor): Caller,
+    Path(id): Path<String>,
 ) -> Answered {
     lifecycle::revoke(&app, &actor, &id, None).await?;
     Answer::nothing()
 }
 
 pub(crate) async fn usage(
-    State(app): State<Arc<App>>, Caller(actor): Caller, Path(id): Path<String>, Query(query): Query<UsageQuery>,
+    State(app): State<Arc<App>>,
+    Caller(actor): Caller,
+    Path(id): Path<String>,
+    Query(query): Query<UsageQuery>,
 ) -> Answered {
     Answer::ok(&used::show(&app, &actor, &id, query.hours).await?)
 }
 
 pub(crate) async fn explain(
-    State(app): State<Arc<App>>, Caller(actor): Caller, Path(id): Path<String>, Json(input): Json<ExplainIn>,
+    State(app): State<Arc<App>>,
+    Caller(actor): Caller,
+    Path(id): Path<String>,
+    Json(input): Json<ExplainIn>,
 ) -> Answered {
     Answer::ok(&explaining::explain(&app, &actor, &id, &input).await?)
 }
 
 pub(crate) async fn revoke(
-    State(app): State<Arc<App>>, Caller(actor): Caller, Path(id): Path<String>, Json(input): Json<ReasonIn>,
+    State(app): State<Arc<App>>,
+    Caller(actor): Caller,
+    Path(id): Path<String>,
+    Json(input): Json<ReasonIn>,
 ) -> Answered {
     answer(&lifecycle::revoke(&app, &actor, &id, input.checked()?).await?)
 }
 
 pub(crate) async fn activate(
-    State(app): State<Arc<App>>, Caller(actor): Caller, Path(id): Path<String>, Json(_): Json<Nothing>,
+    State(app): State<Arc<App>>,
+    Caller(actor): Caller,
+    Path(id): Path<String>,
+    Json(_): Json<Nothing>,
 ) -> Answered {
     answer(&lifecycle::activate(&app, &actor, &id).await?)
 }
 
 pub(crate) async fn deactivate(
-    State(app): State<Arc<App>>, Caller(actor): Caller, Path(id): Path<String>, Json(input): Json<ReasonIn>,
+    State(app): State<Arc<App>>,
+    Caller(actor): Caller,
+    Path(id): Path<String>,
+    Json(input): Json<ReasonIn>,
 ) -> Answered {
     answer(&lifecycle::deactivate(&app, &actor, &id, input.checked()?).await?)
 }
 
 pub(crate) async fn extend(
-    State(app): State<Arc<App>>, Caller(actor): Caller, Path(id): Path<String>, Json(input): Json<ExtendIn>,
+    State(app): State<Arc<App>>,
+    Caller(actor): Caller,
+    Path(id): Path<String>,
+    Json(input): Json<ExtendIn>,
 ) -> Answered {
     answer(&lifecycle::extend(&app, &actor, &id, &input).await?)
 }
 
 pub(crate) async fn rotate(
-    State(app): State<Arc<App>>, Caller(actor): Caller, Path(id): Path<String>, Json(input): Json<RotateIn>,
+    State(app): State<Arc<App>>,
+    Caller(actor): Caller,
+    Path(id): Path<String>,
+    Json(input): Json<RotateIn>,
 ) -> Answered {
     renewed(&lifecycle::rotate(&app, &actor, &id, &input).await?)
 }
 
 pub(crate) async fn rotate_finish(
-    State(app): State<Arc<App>>, Caller(actor): Caller, Path(id): Path<String>, Json(_): Json<Nothing>,
+    State(app): State<Arc<App>>,
+    Caller(actor): Caller,
+    Path(id): Path<String>,
+    Json(_): Json<Nothing>,
 ) -> Answered {
     answer(&lifecycle::finish_rotation(&app, &actor, &id).await?)
 }
 
 pub(crate) async fn rotate_abort(
-    State(app): State<Arc<App>>, Caller(actor): Caller, Path(id): Path<String>, Json(_): Json<Nothing>,
+    State(app): State<Arc<App>>,
+    Caller(actor): Caller,
+    Path(id): Path<String>,
+    Json(_): Json<Nothing>,
 ) -> Answered {
     answer(&lifecycle::abort_rotation(&app, &actor, &id).await?)
 }
 
 pub(crate) async fn new_secret(
-    State(app): State<Arc<App>>, Caller(actor): Caller, Path(id): Path<String>, Json(_): Json<Nothing>,
+    State(app): State<Arc<App>>,
+    Caller(actor): Caller,
+    Path(id): Path<String>,
+    Json(_): Json<Nothing>,
 ) -> Answered {
     renewed(&lifecycle::new_secret(&app, &actor, &id).await?)
 }

@@ -39,7 +39,9 @@ pub(crate) async fn show(State(app): State<Arc<App>>, _: Caller) -> Answered {
 }
 
 pub(crate) async fn edit(
-    State(app): State<Arc<App>>, Caller(actor): Caller, Json(input): Json<LogLevels>,
+    State(app): State<Arc<App>>,
+    Caller(actor): Caller,
+    Json(input): Json<LogLevels>,
 ) -> Answered {
     if actor.visiting {
         return Err(Error::NotFound.into());

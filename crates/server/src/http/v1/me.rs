@@ -50,7 +50,8 @@ pub(crate) struct KeyOut {
     pub(crate) access_key: String,
 }
 
-pub(crate) const SHOW: Operation = Operation::show("who_am_i", "me", "Who am I, and what may I do?", shape::<MeOut>());
+pub(crate) const SHOW: Operation =
+    Operation::show("who_am_i", "me", "Who am I, and what may I do?", shape::<MeOut>());
 
 pub(crate) async fn show(State(app): State<Arc<App>>, Caller(actor): Caller) -> Answered {
     let row = tenants::find(&mut app.read().await?, &actor.tenant_id).await?.ok_or(Error::NotFound)?;

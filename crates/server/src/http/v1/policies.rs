@@ -35,7 +35,9 @@ pub(crate) async fn show(State(app): State<Arc<App>>, Caller(actor): Caller) -> 
 }
 
 pub(crate) async fn edit(
-    State(app): State<Arc<App>>, Caller(actor): Caller, Json(patch): Json<Value>,
+    State(app): State<Arc<App>>,
+    Caller(actor): Caller,
+    Json(patch): Json<Value>,
 ) -> Answered {
     answer(&policies::edit(&app, &actor, patch).await?)
 }

@@ -14,7 +14,8 @@ use crate::roles::{self, RoleIn, RoleOut, RolePatch};
 
 const TAG: &str = "roles";
 
-pub(crate) const LIST: Operation = Operation::list("list_roles", TAG, "List roles", &["q"], shape::<RoleOut>());
+pub(crate) const LIST: Operation =
+    Operation::list("list_roles", TAG, "List roles", &["q"], shape::<RoleOut>());
 pub(crate) const CREATE: Operation = Operation::create(
     "create_role",
     TAG,
@@ -33,32 +34,43 @@ pub(crate) const EDIT: Operation = Operation::act(
 pub(crate) const DELETE: Operation = Operation::plain("delete_role", TAG, "Delete a role");
 
 pub(crate) async fn list(
-    State(app): State<Arc<App>>, Caller(actor): Caller, Query(query): Query<ListQuery>,
+    State(app): State<Arc<App>>,
+    Caller(actor): Caller,
+    Query(query): Query<ListQuery>,
 ) -> Answered {
     Answer::ok(&roles::list(&app, &actor, query.pattern().as_deref(), &query.page()?).await?)
 }
 
 pub(crate) async fn create(
-    State(app): State<Arc<App>>, Caller(actor): Caller, Json(input): Json<RoleIn>,
+    State(app): State<Arc<App>>,
+    Caller(actor): Caller,
+    Json(input): Json<RoleIn>,
 ) -> Answered {
     let role = roles::create(&app, &actor, input).await?;
     Answer::created(&role, format!("/v1/roles/{}", role.id))
 }
 
 pub(crate) async fn show(
-    State(app): State<Arc<App>>, Caller(actor): Caller, Path(id): Path<String>,
+    State(app): State<Arc<App>>,
+    Caller(actor): Caller,
+    Path(id): Path<String>,
 ) -> Answered {
     answer(&roles::show(&app, &actor, &id).await?)
 }
 
 pub(crate) async fn edit(
-    State(app): State<Arc<App>>, Caller(actor): Caller, Path(id): Path<String>, Json(patch): Json<RolePatch>,
+    State(app): State<Arc<App>>,
+    Caller(actor): Caller,
+    Path(id): Path<String>,
+    Json(patch): Json<RolePatch>,
 ) -> Answered {
     answer(&roles::edit(&app, &actor, &id, patch).await?)
 }
 
 pub(crate) async fn delete(
-    State(app): State<Arc<App>>, Caller(actor): Caller, Path(id): Path<String>,
+    State(app): State<Arc<App>>,
+    Caller(actor): Caller,
+    Path(id): Path<String>,
 ) -> Answered {
     roles::delete(&app, &actor, &id).await?;
     Answer::nothing()

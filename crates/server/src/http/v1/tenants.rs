@@ -75,39 +75,55 @@ pub(crate) async fn list(State(app): State<Arc<App>>, _: Caller, Query(query): Q
 }
 
 pub(crate) async fn create(
-    State(app): State<Arc<App>>, Caller(actor): Caller, Json(input): Json<TenantIn>,
+    State(app): State<Arc<App>>,
+    Caller(actor): Caller,
+    Json(input): Json<TenantIn>,
 ) -> Answered {
     let tenant = tenants::create(&app, &actor, input).await?;
     Answer::created(&tenant, format!("/v1/tenants/{}", tenant.id))
 }
 
 pub(crate) async fn show(
-    State(app): State<Arc<App>>, Caller(actor): Caller, Path(id): Path<String>,
+    State(app): State<Arc<App>>,
+    Caller(actor): Caller,
+    Path(id): Path<String>,
 ) -> Answered {
     answer(&tenants::show(&app, &actor, &id).await?)
 }
 
 pub(crate) async fn edit(
-    State(app): State<Arc<App>>, Caller(actor): Caller, Path(id): Path<String>, Json(patch): Json<TenantPatch>,
+    State(app): State<Arc<App>>,
+    Caller(actor): Caller,
+    Path(id): Path<String>,
+    Json(patch): Json<TenantPatch>,
 ) -> Answered {
     answer(&tenants::edit(&app, &actor, &id, patch).await?)
 }
 
 pub(crate) async fn delete(
-    State(app): State<Arc<App>>, Caller(actor): Caller, Path(id): Path<String>, Query(query): Query<DeleteQuery>,
+    State(app): State<Arc<App>>,
+    Caller(actor): Caller,
+    Path(id): Path<String>,
+    Query(query): Query<DeleteQuery>,
 ) -> Answered {
     tenants::delete(&app, &actor, &id, query.confirm.as_deref()).await?;
     Answer::nothing()
 }
 
 pub(crate) async fn suspend(
-    State(app): State<Arc<App>>, Caller(actor): Caller, Path(id): Path<String>, Json(input): Json<ReasonIn>,
+    State(app): State<Arc<App>>,
+    Caller(actor): Caller,
+    Path(id): Path<String>,
+    Json(input): Json<ReasonIn>,
 ) -> Answered {
     answer(&tenants::suspend(&app, &actor, &id, input.checked()?).await?)
 }
 
 pub(crate) async fn resume(
-    State(app): State<Arc<App>>, Caller(actor): Caller, Path(id): Path<String>, Json(_): Json<Nothing>,
+    State(app): State<Arc<App>>,
+    Caller(actor): Caller,
+    Path(id): Path<String>,
+    Json(_): Json<Nothing>,
 ) -> Answered {
     answer(&tenants::resume(&app, &actor, &id).await?)
 }

@@ -88,7 +88,11 @@ pub(crate) struct ListQuery {
 impl ListQuery {
     fn filter(&self) -> Result<UserFilter> {
         if let Some(state) = self.state.as_deref().filter(|state| !matches!(*state, "active" | "suspended")) {
-            return Err(Error::malformed("state", "bad_value", format!("{state} is neither active nor suspended")));
+            return Err(Error::malformed(
+                "state",
+                "bad_value",
+                format!("{state} is neither active nor suspended"),
+            ));
         }
         // A name that cannot be one matches nobody.
         let key = |name: &String| Username::parse(name).map_or_else(|_| String::new(), |name| name.key);
@@ -108,57 +112,80 @@ impl ListQuery {
 }
 
 pub(crate) async fn list(
-    State(app): State<Arc<App>>, Caller(actor): Caller, Query(query): Query<ListQuery>,
+    State(app): State<Arc<App>>,
+    Caller(actor): Caller,
+    Query(query): Query<ListQuery>,
 ) -> Answered {
     Answer::ok(&users::list(&app, &actor, &query.filter()?, &query.page()?).await?)
 }
 
 pub(crate) async fn create(
-    State(app): State<Arc<App>>, Caller(actor): Caller, Json(input): Json<UserIn>,
+    State(app): State<Arc<App>>,
+    Caller(actor): Caller,
+    Json(input): Json<UserIn>,
 ) -> Answered {
     let user = users::create(&app, &actor, input).await?;
     Answer::created(&user, format!("/v1/users/{}", user.id))
 }
 
 pub(crate) async fn show(
-    State(app): State<Arc<App>>, Caller(actor): Caller, Path(id): Path<String>,
+    State(app): State<Arc<App>>,
+    Caller(actor): Caller,
+    Path(id): Path<String>,
 ) -> Answered {
     answer(&users::show(&app, &actor, &id).await?)
 }
 
 pub(crate) async fn edit(
-    State(app): State<Arc<App>>, Caller(actor): Caller, Path(id): Path<String>, Json(patch): Json<UserPatch>,
+    State(app): State<Arc<App>>,
+    Caller(actor): Caller,
+    Path(id): Path<String>,
+    Json(patch): Json<UserPatch>,
 ) -> Answered {
     answer(&users::edit(&app, &actor, &id, patch).await?)
 }
 
 pub(crate) async fn delete(
-    State(app): State<Arc<App>>, Caller(actor): Caller, Path(id): Path<String>,
+    State(app): State<Arc<App>>,
+    Caller(actor): Caller,
+    Path(id): Path<String>,
 ) -> Answered {
     users::delete(&app, &actor, &id).await?;
     Answer::nothing()
 }
 
 pub(crate) async fn suspend(
-    State(app): State<Arc<App>>, Caller(actor): Caller, Path(id): Path<String>, Json(input): Json<ReasonIn>,
+    State(app): State<Arc<App>>,
+    Caller(actor): Caller,
+    Path(id): Path<String>,
+    Json(input): Json<ReasonIn>,
 ) -> Answered {
     answer(&users::suspend(&app, &actor, &id, input.checked()?).await?)
 }
 
 pub(crate) async fn resume(
-    State(app): State<Arc<App>>, Caller(actor): Caller, Path(id): Path<String>, Json(_): Json<Nothing>,
+    State(app): State<Arc<App>>,
+    Caller(actor): Caller,
+    Path(id): Path<String>,
+    Json(_): Json<Nothing>,
 ) -> Answered {
     answer(&users::resume(&app, &actor, &id).await?)
 }
 
 pub(crate) async fn record_login(
-    State(app): State<Arc<App>>, Caller(actor): Caller, Path(id): Path<String>, Json(input): Json<LoginIn>,
+    State(app): State<Arc<App>>,
+    Caller(actor): Caller,
+    Path(id): Path<String>,
+    Json(input): Json<LoginIn>,
 ) -> Answered {
     answer(&users::record_login(&app, &actor, &id, &input).await?)
 }
 
 pub(crate) async fn revoke_keys(
-    State(app): State<Arc<App>>, Caller(actor): Caller, Path(id): Path<String>, Json(input): Json<RevokeKeysIn>,
+    State(app): State<Arc<App>>,
+    Caller(actor): Caller,
+    Path(id): Path<String>,
+    Json(input): Json<RevokeKeysIn>,
 ) -> Answered {
     Answer::ok(&users::revoke_keys(&app, &actor, &id, &input).await?)
 }

@@ -53,10 +53,14 @@ pub(crate) const BATCH: Operation = Operation::act(
 );
 
 pub(crate) async fn batch(
-    State(app): State<Arc<App>>, Caller(actor): Caller, Json(input): Json<BatchIn>,
+    State(app): State<Arc<App>>,
+    Caller(actor): Caller,
+    Json(input): Json<BatchIn>,
 ) -> Answered {
     if input.requests.is_empty() || input.requests.len() > MAX_BATCH {
-        return Err(Error::invalid("/requests", "bad_length", format!("send 1 to {MAX_BATCH} requests")).into());
+        return Err(
+            Error::invalid("/requests", "bad_length", format!("send 1 to {MAX_BATCH} requests")).into()
+        );
     }
     let tenant = actor.tenant_id.parse().map_err(Error::internal)?;
     let everywhere = !actor.visiting && actor.rights.covers(&app.rights.enter_tenants);
