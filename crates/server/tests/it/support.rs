@@ -7,6 +7,7 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
@@ -15,6 +16,9 @@ use serde_json::{Value, json};
 
 /// How long anything may take before a test gives up.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Every code that a refusal may tell, each with its status.
+const CATALOGUE: &str = include_str!("../../src/http/problems.rs");
 
 /// The engine of this run.
 pub(crate) fn engine() -> &'static str {
@@ -106,7 +110,8 @@ impl Place {
     pub(crate) fn dump(&self) -> String {
         match self.database_url() {
             Some(url) => {
-                let output = Command::new("pg_dump").args(["--inserts", &url]).output().expect("pg_dump runs");
+                let output =
+                    Command::new("pg_dump").args(["--inserts", &url]).output().expect("pg_dump runs");
                 assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
                 String::from_utf8_lossy(&output.stdout).into_owned()
             }
@@ -233,7 +238,8 @@ impl Server {
     /// SIGTERM; returns how long the server took and its exit code.
     pub(crate) fn terminate(&mut self) -> (Duration, Option<i32>) {
         let started = Instant::now();
-        let status = Command::new("kill").args(["-TERM", &self.pid().to_string()]).status().expect("kill runs");
+        let status =
+            Command::new("kill").args(["-TERM", &self.pid().to_string()]).status().expect("kill runs");
         assert!(status.success());
         let status = self.child.wait().expect("ended");
         (started.elapsed(), status.code())
@@ -303,7 +309,11 @@ impl Drop for Node {
 fn spawn(place: &Place, port: u16, config: &str) -> Child {
     let file = place.folder.path().join("config.yml");
     fs::write(&file, config).expect("written");
-    let log = fs::OpenOptions::new().create(true).append(true).open(place.folder.path().join("log")).expect("a log");
+    let log = fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(place.folder.path().join("log"))
+        .expect("a log");
     let data = place.data();
     let listen = format!("127.0.0.1:{port}");
     let mut args = vec!["serve", "--data-dir", data.to_str().expect("UTF-8"), "--listen", &listen];
@@ -333,7 +343,10 @@ pub(crate) fn wait_until(mut condition: impl FnMut() -> bool) {
 
 /// An HTTP client without keep-alive surprises between restarts.
 pub(crate) fn client() -> Client {
-    Client::builder().timeout(PATIENCE).pool_max_idle_per_host(0).build().expect("a client")
+    // Made once: reading the roots of trust takes longer than most requests here.
+    static CLIENT: OnceLock<Client> = OnceLock::new();
+    let make = || Client::builder().timeout(PATIENCE).pool_max_idle_per_host(0).build().expect("a client");
+    CLIENT.get_or_init(make).clone()
 }
 
 /// Somebody with a secret.
@@ -356,7 +369,12 @@ impl Answer {
     pub(crate) fn read(response: Response) -> Self {
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let text = response.text().expect("a body");
-        let body = serde_json::from_str(&text).unwrap_or(Value::Null);
+        let body: Value = serde_json::from_str(&text).unwrap_or(Value::Null);
+        if headers.get("content-type").is_some_and(|kind| kind == "application/problem+json") {
+            let code = body["code"].as_str().unwrap_or_default();
+            let catalogue: String = CATALOGUE.split_whitespace().collect();
+            assert!(catalogue.contains(&format!("(\"{code}\",{status},")), "not in the catalogue: {text}");
+        }
         Self { status, headers, body, text }
     }
 
@@ -436,7 +454,8 @@ impl Caller {
         all.extend(rights);
         let role = self.role(&format!("role of {username}"), &all);
         let user = self.user(username, &[&role]);
-        let key = self.key(json!({ "class": "member", "owner_id": user, "label": format!("{username}'s key") }));
+        let key =
+            self.key(json!({ "class": "member", "owner_id": user, "label": format!("{username}'s key") }));
         (user, key)
     }
 
