@@ -18,7 +18,7 @@ use crate::store::page::{Listed, Page};
 use crate::store::users::{self, UserFilter};
 use crate::store::{keys, roles};
 use crate::users::{UserOut, must_have_admin};
-use crate::verify::facts::{TenantRecord, split_ids};
+use crate::verify::facts::{self, TenantRecord, split_ids};
 
 /// A group to be made.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -192,8 +192,8 @@ pub(crate) async fn delete(app: &App, actor: &Actor, id: &str) -> Result<()> {
 /// (AZ-5).
 pub(crate) async fn add_member(app: &App, actor: &Actor, id: &str, member: &str) -> Result<()> {
     app.write(actor, async |tx| {
-        let (row, _) = find_to_change(tx, id).await?;
-        must_exist(tx, member).await?;
+        let (row, directory) = find_to_change(tx, id).await?;
+        find_member(tx, &directory, member).await?;
         groups::join(tx.conn(), &row.tenant_id, id, member).await?;
         let event = Event::new("group.add_member", "group", id, &row.name)
             .after(&serde_json::json!({ "member_id": member }));
@@ -206,6 +206,7 @@ pub(crate) async fn add_member(app: &App, actor: &Actor, id: &str, member: &str)
 pub(crate) async fn remove_member(app: &App, actor: &Actor, id: &str, member: &str) -> Result<()> {
     app.write(actor, async |tx| {
         let (row, directory) = find_to_change(tx, id).await?;
+        find_member(tx, &directory, member).await?;
         let before = render(row)?;
         let tenant = tx.tenant().to_owned();
         if !groups::leave(tx.conn(), &tenant, id, member).await? {
@@ -219,16 +220,21 @@ pub(crate) async fn remove_member(app: &App, actor: &Actor, id: &str, member: &s
     .await
 }
 
-async fn must_exist(tx: &mut Tx<'_>, member: &str) -> Result<()> {
+/// A member may be put in and taken out by those who may edit it (AZ-6).
+async fn find_member(tx: &mut Tx<'_>, directory: &TenantRecord, member: &str) -> Result<()> {
     let tenant = tx.tenant().to_owned();
-    if member.starts_with("user_") {
-        return users::find(tx.conn(), &tenant, member).await?.map(drop).ok_or(Error::NotFound);
-    }
-    let key = keys::find(tx.conn(), &tenant, member).await?.ok_or(Error::NotFound)?;
-    if key.class != "workspace" {
-        return Err(Error::conflict("not_assignable", "only users and workspace keys can be in a group"));
-    }
-    Ok(())
+    let (role_ids, group_ids) = if member.starts_with("user_") {
+        let user = users::find(tx.conn(), &tenant, member).await?.ok_or(Error::NotFound)?;
+        (user.role_ids, user.group_ids)
+    } else {
+        let key = keys::find(tx.conn(), &tenant, member).await?.ok_or(Error::NotFound)?;
+        if key.class != "workspace" {
+            return Err(Error::conflict("not_assignable", "only users and workspace keys can be in a group"));
+        }
+        (key.role_ids, key.group_ids)
+    };
+    let held = directory.rights_of(&*facts::grant(role_ids.as_deref(), group_ids.as_deref())?);
+    tx.must_cover(&held, "above_caller", "the member may do more than you")
 }
 
 /// A group whose roles give nothing that the actor lacks (AZ-6).

@@ -58,9 +58,20 @@ pub(super) async fn find_to_change(tx: &mut Tx<'_>, id: &str, verb: &str) -> Res
     actor.check_version(row.version)?;
     let now = tx.now;
     let mut viewer = Viewer::new(tx.conn(), &row.tenant_id, now).await?;
-    let standing = viewer.standing(tx.conn(), &row).await?;
-    tx.must_cover(&standing.effective.rights, "above_caller", "the key may do more than you")?;
+    must_be_above(tx, &mut viewer, &row).await?;
     Ok((row, viewer))
+}
+
+/// Refuses unless the actor holds all that the key may do and, if it is somebody else's, all that
+/// its owner may do: who handles a key can act as its owner (AZ-6).
+pub(super) async fn must_be_above(tx: &mut Tx<'_>, viewer: &mut Viewer, row: &KeyRow) -> Result<()> {
+    let standing = viewer.standing(tx.conn(), row).await?;
+    tx.must_cover(&standing.effective.rights, "above_caller", "the key may do more than you")?;
+    if is_own(tx.actor, row) {
+        return Ok(());
+    }
+    let held = viewer.owner_rights(tx.conn(), standing.record.owner_id).await?;
+    tx.must_cover(&held, "above_caller", "the owner of the key may do more than you")
 }
 
 /// One key with its effective rights.

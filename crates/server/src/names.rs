@@ -28,7 +28,7 @@ impl Username {
     /// `Error::Invalid` for what PRECIS does not allow, for reserved and for overlong names.
     pub(crate) fn parse(text: &str) -> Result<Self> {
         let name = Self::parse_any(text)?;
-        if RESERVED.contains(&name.key.as_str()) || RESERVED.contains(&name.skeleton.as_str()) {
+        if RESERVED.iter().any(|reserved| name.key == *reserved || name.skeleton == skeleton(reserved)) {
             return Err(Error::invalid("/username", "reserved_name", "this name is reserved"));
         }
         Ok(name)
@@ -50,10 +50,22 @@ impl Username {
                  invisible or direction characters (RFC 8265)",
             );
         };
+        if key.chars().next().is_some_and(is_combining) {
+            return refuse("bad_username", "a user name does not begin with a combining mark");
+        }
         let key = key.into_owned();
-        let skeleton: String = unicode_security::skeleton(&key).collect();
+        let skeleton = skeleton(&key);
         Ok(Self { shown: text.trim().to_owned(), key, skeleton })
     }
+}
+
+/// The debug form escapes what would merge with the character before it.
+fn is_combining(c: char) -> bool {
+    !c.is_ascii() && c.escape_debug().len() > 1
+}
+
+fn skeleton(text: &str) -> String {
+    unicode_security::skeleton(text).collect()
 }
 
 /// The form in which names of roles, groups and slugs are compared.
@@ -89,6 +101,9 @@ pub(crate) fn check_name(pointer: &str, text: &str) -> Result<()> {
     check_label(pointer, text, 64)?;
     if !text.bytes().all(|b| b.is_ascii_alphanumeric() || b" ._-".contains(&b)) {
         return Err(Error::invalid(pointer, "bad_characters", "use A-Z a-z 0-9 blank . _ -"));
+    }
+    if RESERVED.contains(&canonical(text).as_str()) {
+        return Err(Error::invalid(pointer, "reserved_name", "this name is reserved"));
     }
     Ok(())
 }

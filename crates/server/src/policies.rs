@@ -1,5 +1,6 @@
 //! The tenant's policy: rules that bind keys already issued (X5, MO2, MO5).
 
+use keyward_core::key::{Features, KeyClass};
 use keyward_core::policy::Policy;
 use serde::Serialize;
 use serde_json::Value;
@@ -39,6 +40,10 @@ pub(crate) async fn edit(app: &App, actor: &Actor, patch: Value) -> Result<Polic
         let mut document = serde_json::to_value(&before).map_err(Error::internal)?;
         merge(&mut document, patch);
         let after = parse(document)?;
+        if after.switches != before.switches {
+            let features = serde_json::from_str(&row.features).map_err(Error::internal)?;
+            must_leave_a_way_in(&after, features)?;
+        }
         row.policy = serde_json::to_string(&after).map_err(Error::internal)?;
         row.policy_version += 1;
         row.updated_at = tx.now;
@@ -48,6 +53,15 @@ pub(crate) async fn edit(app: &App, actor: &Actor, patch: Value) -> Result<Polic
         Ok(Audited::new(answer, event).touches_tenant(&row.id))
     })
     .await
+}
+
+/// Refuses what would bar every key that can manage the tenant (AZ-11).
+pub(crate) fn must_leave_a_way_in(policy: &Policy, features: Features) -> Result<()> {
+    let open = |class| features.allows(class) && policy.switches.allows(class);
+    if open(KeyClass::Member) || open(KeyClass::Workspace) {
+        return Ok(());
+    }
+    Err(Error::conflict("last_administrator", "this would bar every key that can manage the tenant"))
 }
 
 fn parse(document: Value) -> Result<Policy> {

@@ -10,6 +10,7 @@ use crate::audit::{Audited, Event};
 use crate::clock::rfc3339;
 use crate::error::{Error, Result};
 use crate::names::{check_label, check_slug};
+use crate::policies::must_leave_a_way_in;
 use crate::random;
 use crate::store::Conn;
 use crate::store::groups::{self, GroupRow};
@@ -75,6 +76,18 @@ fn render(row: TenantRow) -> Result<TenantOut> {
     })
 }
 
+/// The tenant in the audit log: by number, so that nothing keeps the id of a deleted one (AZ-14).
+fn noted(action: &'static str, tenant: &TenantOut) -> Event {
+    Event::new(action, "tenant", &tenant.number.to_string(), &tenant.name)
+}
+
+/// What is noted of its fields.
+fn fields(tenant: &TenantOut) -> Option<serde_json::Value> {
+    let mut value = serde_json::to_value(tenant).ok()?;
+    value.as_object_mut()?.remove("id");
+    Some(value)
+}
+
 /// The tenant that `id` names, `current` being the actor's own. Others exist for operators only.
 async fn find(conn: &mut Conn, actor: &Actor, id: &str) -> Result<TenantRow> {
     let id = if id == "current" { actor.tenant_id.as_str() } else { id };
@@ -111,7 +124,7 @@ pub(crate) async fn create(app: &App, actor: &Actor, input: TenantIn) -> Result<
         let row = insert(tx.conn(), new, input.features.unwrap_or_default(), now).await?;
         let tenant = render(row)?;
         // In the log of the operator's tenant: the new one begins with an empty log of its own.
-        let event = Event::new("tenant.create", "tenant", &tenant.slug, &tenant.name).after(&tenant);
+        let event = noted("tenant.create", &tenant).after(&fields(&tenant));
         Ok(Audited::new(tenant, event).touches_tenant(&id))
     })
     .await
@@ -226,6 +239,10 @@ pub(crate) async fn edit(app: &App, actor: &Actor, id: &str, patch: TenantPatch)
             row.name = name;
         }
         if let Some(features) = patch.features {
+            if row.number == 0 {
+                let policy = serde_json::from_str(&row.policy).map_err(Error::internal)?;
+                must_leave_a_way_in(&policy, features)?;
+            }
             row.features = serde_json::to_string(&features).map_err(Error::internal)?;
         }
         Ok(())
@@ -282,8 +299,7 @@ async fn change(
         tenants::update(tx.conn(), &row).await?;
         let id = row.id.clone();
         let after = render(row)?;
-        let event =
-            Event::new(action, "tenant", &id, &after.name).before(&before).after(&after).reason(reason);
+        let event = noted(action, &after).before(&fields(&before)).after(&fields(&after)).reason(reason);
         Ok(Audited::new(after, event).touches_tenant(&id))
     })
     .await
@@ -305,10 +321,11 @@ pub(crate) async fn delete(app: &App, actor: &Actor, id: &str, confirm: Option<&
             let detail = format!("everything in it would be gone; confirm with ?confirm={}", row.slug);
             return Err(Error::conflict("not_confirmed", detail));
         }
+        // Its own writers must be through, or they would leave rows behind (AZ-14).
+        tx.lock_tenant(&row.id).await?;
         tenants::delete(tx.conn(), &row.id).await?;
-        // By number and name: nothing in the store names the id any more (AZ-14).
-        let event = Event::new("tenant.delete", "tenant", &row.number.to_string(), &row.name);
-        Ok(Audited::new((), event).touches_tenant(&row.id))
+        let id = row.id.clone();
+        Ok(Audited::new((), noted("tenant.delete", &render(row)?)).touches_tenant(&id))
     })
     .await
 }

@@ -169,6 +169,27 @@ pub(crate) async fn list(
 /// Makes a user.
 pub(crate) async fn create(app: &App, actor: &Actor, input: UserIn) -> Result<UserOut> {
     let name = Username::parse(&input.username)?;
+    let key = name.key.clone();
+    match make(app, actor, name, input).await {
+        Err(error) => Err(name_error(app, actor, Some(&key), error).await),
+        made => made,
+    }
+}
+
+/// Equal names look alike as well, and engines differ in which rule they name: the plainer counts.
+async fn name_error(app: &App, actor: &Actor, key: Option<&str>, error: Error) -> Error {
+    let (Some(key), Error::Conflict { code: "confusable_name", .. }) = (key, &error) else { return error };
+    let filter = UserFilter { username_key: Some(key.into()), ..UserFilter::default() };
+    let Ok(mut conn) = app.read().await else { return error };
+    match users::list(&mut conn, &actor.tenant_id, &filter, &Page::unlimited()).await {
+        Ok(equal) if !equal.data.is_empty() => {
+            Error::conflict("already_exists", "this user name is already taken")
+        }
+        _ => error,
+    }
+}
+
+async fn make(app: &App, actor: &Actor, name: Username, input: UserIn) -> Result<UserOut> {
     check_fields(input.email.as_deref(), input.display_name.as_deref(), input.owner_login_window_minutes)?;
     app.write(actor, async |tx| {
         tx.must_hold("users:write")?;
@@ -236,7 +257,8 @@ pub(crate) async fn edit(app: &App, actor: &Actor, id: &str, patch: UserPatch) -
         patch.owner_login_window_minutes.flatten(),
     )?;
     let name = patch.username.as_deref().map(Username::parse).transpose()?;
-    change(app, actor, id, "user.edit", None, async |tx, row, directory| {
+    let key = name.as_ref().map(|name| name.key.clone());
+    let edited = change(app, actor, id, "user.edit", None, async |tx, row, directory| {
         if let Some(name) = name {
             row.username = name.shown;
             row.username_key = name.key;
@@ -262,7 +284,11 @@ pub(crate) async fn edit(app: &App, actor: &Actor, id: &str, patch: UserPatch) -
         }
         Ok(())
     })
-    .await
+    .await;
+    match edited {
+        Err(error) => Err(name_error(app, actor, key.as_deref(), error).await),
+        edited => edited,
+    }
 }
 
 /// Bars a user for now: keys stop at once.

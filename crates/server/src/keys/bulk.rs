@@ -5,7 +5,7 @@ use keyward_core::key::{KeyClass, Status};
 
 use super::view::{Viewer, brief};
 use super::wire::{BulkFilter, BulkOut, BulkRevokeIn};
-use super::{lifecycle, scan, switches};
+use super::{lifecycle, must_be_above, scan, switches};
 use crate::app::{Actor, App, Tx};
 use crate::audit::{Audited, Event};
 use crate::error::{Error, Result};
@@ -87,8 +87,7 @@ async fn matching(tx: &mut Tx<'_>, filter: &KeyFilter, statuses: &[Status]) -> R
     let asking = tx.actor.key_id.clone();
     rows.retain(|row| Some(&row.id) != asking.as_ref());
     for row in &rows {
-        let standing = viewer.standing(tx.conn(), row).await?;
-        tx.must_cover(&standing.effective.rights, "above_caller", "a matching key may do more than you")?;
+        must_be_above(tx, &mut viewer, row).await?;
     }
     Ok(rows)
 }

@@ -159,16 +159,12 @@ async fn owner(
     }
     let tenant = tx.tenant().to_owned();
     let user = users::find(tx.conn(), &tenant, &owner_id).await?.ok_or(Error::NotFound)?;
-    let quota = i64::from(directory.tenant.policy.max_keys_per_user);
-    let now = tx.now;
-    if keys::count_owned(tx.conn(), &tenant, &owner_id, now).await? >= quota {
-        return Err(Error::Policy {
-            rule: "max_keys_per_user",
-            detail: format!("a user may own {quota} keys; revoke one first"),
-        });
-    }
     let held = directory
         .rights_of(&*crate::verify::facts::grant(user.role_ids.as_deref(), user.group_ids.as_deref())?);
+    if own != Some(owner_id.as_str()) {
+        tx.must_cover(&held, "above_caller", "the owner may do more than you")?;
+    }
+    check_quota(tx, directory, &owner_id).await?;
     let given = match scopes {
         Some(scopes) if !held.covers_all(scopes) => {
             return Err(Error::forbidden(
@@ -185,6 +181,19 @@ async fn owner(
         username: Some(user.username),
         role_ids: Vec::new(),
         group_ids: Vec::new(),
+    })
+}
+
+/// Refuses more keys of one user than the policy allows (BM2).
+async fn check_quota(tx: &mut Tx<'_>, directory: &TenantRecord, owner: &str) -> Result<()> {
+    let quota = i64::from(directory.tenant.policy.max_keys_per_user);
+    let (tenant, now) = (tx.tenant().to_owned(), tx.now);
+    if keys::count_owned(tx.conn(), &tenant, owner, now).await? < quota {
+        return Ok(());
+    }
+    Err(Error::Policy {
+        rule: "max_keys_per_user",
+        detail: format!("a user may own {quota} keys; revoke one first"),
     })
 }
 
@@ -218,6 +227,8 @@ fn ingest(tx: &Tx<'_>, input: &KeyIn, scopes: Option<&RightSet>) -> Result<Holde
     if scopes.is_some_and(|scopes| !all.covers_all(scopes)) {
         return Err(Error::invalid("/scopes", "not_ingest", "an ingest key holds rights below ingest only"));
     }
+    let given = scopes.unwrap_or(&all);
+    tx.must_cover(given, "rights_exceed_caller", "the key could do more than you; narrow its scopes")?;
     Ok(Holder { owner_id: None, username: None, role_ids: Vec::new(), group_ids: Vec::new() })
 }
 

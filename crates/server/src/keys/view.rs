@@ -54,6 +54,12 @@ impl Viewer {
         Ok(owner)
     }
 
+    /// What the owner of a key may do without it.
+    pub(super) async fn owner_rights(&mut self, conn: &mut Conn, owner: Option<UserId>) -> Result<RightSet> {
+        let owner = self.owner(conn, owner).await?;
+        Ok(owner.map(|owner| self.tenant.rights_of(&owner.grant)).unwrap_or_default())
+    }
+
     /// Derives state and rights of a key; the state comes from the one function in core.
     pub(crate) async fn standing(&mut self, conn: &mut Conn, row: &KeyRow) -> Result<Standing> {
         let record = facts::key_record(row, 0)?;

@@ -105,7 +105,8 @@ pub(crate) struct CheckpointRow {
 /// Keeps a checkpoint.
 pub(crate) async fn insert_checkpoint(conn: &mut Conn, row: &CheckpointRow) -> Result<()> {
     on!(conn, c => sqlx::query(
-        "INSERT INTO audit_checkpoints (tenant_id, seq, at, hash, signature) VALUES ($1, $2, $3, $4, $5)
+        "INSERT INTO audit_checkpoints (tenant_id, seq, at, hash, signature)
+         SELECT $1, $2, $3, $4, $5 WHERE EXISTS (SELECT 1 FROM tenants WHERE id = $1)
          ON CONFLICT DO NOTHING"
     ).bind(&row.tenant_id).bind(row.seq).bind(row.at).bind(&row.hash).bind(&row.signature)
     .execute(c).await.map(drop))?;

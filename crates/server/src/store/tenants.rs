@@ -101,7 +101,9 @@ pub(crate) async fn delete(conn: &mut Conn, id: &str) -> Result<()> {
         "DELETE FROM users WHERE tenant_id = $1",
         "DELETE FROM audit_events WHERE tenant_id = $1",
         "DELETE FROM audit_checkpoints WHERE tenant_id = $1",
-        "DELETE FROM idempotency WHERE tenant_id = $1",
+        // Answers kept for the operator name it too.
+        "DELETE FROM idempotency
+         WHERE tenant_id = $1 OR body LIKE '%' || $1 || '%' OR headers LIKE '%' || $1 || '%'",
         "DELETE FROM changes WHERE tenant_id = $1",
         "DELETE FROM data_keys WHERE scope = $1",
         "DELETE FROM tenants WHERE id = $1",

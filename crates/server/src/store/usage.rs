@@ -24,11 +24,11 @@ pub(crate) struct HourRow {
     pub(crate) uses: i64,
 }
 
-/// Keeps the later of the stored and the given last use.
+/// Keeps the later of the stored and the given last use, unless the key is gone with its tenant.
 pub(crate) async fn merge_seen(conn: &mut Conn, row: &SeenRow) -> Result<()> {
     on!(conn, c => sqlx::query(
         "INSERT INTO key_seen (tenant_id, key_id, generation, seen_at, address, agent)
-         VALUES ($1, $2, $3, $4, $5, $6)
+         SELECT $1, $2, $3, $4, $5, $6 WHERE EXISTS (SELECT 1 FROM keys WHERE tenant_id = $1 AND id = $2)
          ON CONFLICT (tenant_id, key_id, generation) DO UPDATE SET
             seen_at = excluded.seen_at, address = excluded.address, agent = excluded.agent
          WHERE excluded.seen_at > key_seen.seen_at"
@@ -38,10 +38,11 @@ pub(crate) async fn merge_seen(conn: &mut Conn, row: &SeenRow) -> Result<()> {
     Ok(())
 }
 
-/// Adds to the count of an hour.
+/// Adds to the count of an hour, unless the key is gone with its tenant.
 pub(crate) async fn add_uses(conn: &mut Conn, row: &HourRow) -> Result<()> {
     on!(conn, c => sqlx::query(
-        "INSERT INTO key_hours (tenant_id, key_id, hour, outcome, uses) VALUES ($1, $2, $3, $4, $5)
+        "INSERT INTO key_hours (tenant_id, key_id, hour, outcome, uses)
+         SELECT $1, $2, $3, $4, $5 WHERE EXISTS (SELECT 1 FROM keys WHERE tenant_id = $1 AND id = $2)
          ON CONFLICT (tenant_id, key_id, hour, outcome) DO UPDATE SET uses = key_hours.uses + excluded.uses"
     )
     .bind(&row.tenant_id).bind(&row.key_id).bind(row.hour).bind(&row.outcome).bind(row.uses)

@@ -1,5 +1,17 @@
 //! Black-box tests: one binary, paths mirror what they test.
 
+mod api;
+mod authorization;
+mod betters;
 mod cli;
+mod grants;
+mod grants_at_random;
+mod groups;
+mod idor;
 mod keys;
+mod last_administrator;
+mod openapi;
+mod roles;
 mod support;
+mod tenants;
+mod users;

@@ -7,6 +7,7 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
@@ -15,6 +16,9 @@ use serde_json::{Value, json};
 
 /// How long anything may take before a test gives up.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Every code that a refusal may tell, each with its status.
+const CATALOGUE: &str = include_str!("../../src/http/problems.rs");
 
 /// The engine of this run.
 pub(crate) fn engine() -> &'static str {
@@ -339,7 +343,10 @@ pub(crate) fn wait_until(mut condition: impl FnMut() -> bool) {
 
 /// An HTTP client without keep-alive surprises between restarts.
 pub(crate) fn client() -> Client {
-    Client::builder().timeout(PATIENCE).pool_max_idle_per_host(0).build().expect("a client")
+    // Made once: reading the roots of trust takes longer than most requests here.
+    static CLIENT: OnceLock<Client> = OnceLock::new();
+    let make = || Client::builder().timeout(PATIENCE).pool_max_idle_per_host(0).build().expect("a client");
+    CLIENT.get_or_init(make).clone()
 }
 
 /// Somebody with a secret.
@@ -362,7 +369,12 @@ impl Answer {
     pub(crate) fn read(response: Response) -> Self {
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let text = response.text().expect("a body");
-        let body = serde_json::from_str(&text).unwrap_or(Value::Null);
+        let body: Value = serde_json::from_str(&text).unwrap_or(Value::Null);
+        if headers.get("content-type").is_some_and(|kind| kind == "application/problem+json") {
+            let code = body["code"].as_str().unwrap_or_default();
+            let catalogue: String = CATALOGUE.split_whitespace().collect();
+            assert!(catalogue.contains(&format!("(\"{code}\",{status},")), "not in the catalogue: {text}");
+        }
         Self { status, headers, body, text }
     }
 

@@ -1,0 +1,252 @@
+//! `/v1/tenants`: what the operator does to them, and what is left of a deleted one.
+
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use crate::api::{all, inside, person, snapshot, tenant, told};
+use crate::support::{Answer, Place, Server, text, wait_until};
+
+#[test]
+fn r_3_a_suspended_tenant_stops_and_starts_at_once() {
+    let server = Server::start();
+    let root = server.root();
+    let (id, admin) = tenant(&server, "acme");
+    let (_, _, mia) = person(&server, &admin, "mia", &["me:read"]);
+    let (_, other) = tenant(&server, "globex");
+    let path = format!("/v1/tenants/{id}");
+    for _ in 0..3 {
+        assert_eq!(root.code(&mia.secret), "ok");
+        let suspended = root.post(&format!("{path}/suspend"), json!({ "reason": "unpaid" })).ok();
+        assert_eq!(
+            (&suspended["state"], &suspended["suspended_reason"]),
+            (&json!("suspended"), &json!("unpaid"))
+        );
+        assert_eq!(root.code(&mia.secret), "tenant_suspended");
+        admin.get("/v1/me").refused(401, "tenant_suspended");
+        assert_eq!(root.code(&other.secret), "ok");
+        root.post(&format!("{path}/suspend"), json!({})).refused(409, "no_change");
+        let resumed = root.post(&format!("{path}/resume"), json!({})).ok();
+        assert_eq!((&resumed["state"], &resumed["suspended_at"]), (&json!("active"), &Value::Null));
+        admin.get("/v1/me").expect(200);
+        root.post(&format!("{path}/resume"), json!({})).refused(409, "no_change");
+    }
+}
+
+#[test]
+fn mo_3_features_bar_a_class_whatever_the_tenant_wants() {
+    let server = Server::start();
+    let root = server.root();
+    let (id, admin) = tenant(&server, "acme");
+    let (_, _, mia) = person(&server, &admin, "mia", &["me:read", "me/keys:*"]);
+    let worker = text(&admin.key(json!({ "class": "workspace", "label": "x" }))["secret"]);
+    let path = format!("/v1/tenants/{id}");
+    let features = |on: bool| json!({ "features": { "workspace_keys": on } });
+    admin.patch(&path, features(true)).refused(403, "insufficient_rights");
+    assert_eq!(root.patch(&path, features(false)).ok()["features"]["workspace_keys"], false);
+    assert_eq!(root.code(&worker), "class_disabled");
+    assert_eq!(root.code(&mia.secret), "ok");
+    let body = json!({ "class": "workspace", "label": "y" });
+    let refused = inside(&root, &id, "POST", "/v1/keys", &body).refused(422, "policy_violation");
+    assert_eq!(refused.body["policy"], "features");
+    // The tenant's own switch does not lift what its plan bars.
+    inside(&root, &id, "PATCH", "/v1/policies", &json!({ "switches": { "workspace_keys": true } }))
+        .expect(200);
+    assert_eq!(root.code(&worker), "class_disabled");
+    root.patch(&path, features(true)).expect(200);
+    assert_eq!(root.code(&worker), "ok");
+    let barred =
+        root.post("/v1/tenants", json!({ "slug": "small", "features": { "workspace_keys": false } })).ok();
+    inside(&root, &text(&barred["id"]), "POST", "/v1/keys", &body).refused(422, "policy_violation");
+}
+
+#[test]
+fn az_14_the_primary_tenant_can_be_neither_suspended_nor_deleted() {
+    let server = Server::start();
+    let root = server.root();
+    for id in ["current", &server.tenant()] {
+        root.post(&format!("/v1/tenants/{id}/suspend"), json!({})).refused(409, "primary_tenant");
+        root.delete(&format!("/v1/tenants/{id}?confirm=primary")).refused(409, "primary_tenant");
+    }
+    root.get("/v1/me").expect(200);
+}
+
+#[test]
+fn az_14_a_tenant_is_deleted_only_with_its_slug_and_from_outside() {
+    let server = Server::start();
+    let root = server.root();
+    let (id, admin) = tenant(&server, "acme");
+    let path = format!("/v1/tenants/{id}");
+    let before = snapshot(&admin);
+    for query in ["", "?confirm=", "?confirm=ACME", "?confirm=globex", "?confirm=true"] {
+        root.delete(&format!("{path}{query}")).refused(409, "not_confirmed");
+    }
+    admin.delete(&format!("{path}?confirm=acme")).refused(403, "insufficient_rights");
+    inside(&root, &id, "DELETE", &format!("{path}?confirm=acme"), &json!({})).refused(409, "own_tenant");
+    assert_eq!(snapshot(&admin), before);
+    root.delete(&format!("{path}?confirm=acme")).expect(204);
+    let gone = told(&root.get(&path));
+    assert_eq!(gone, told(&root.get("/v1/tenants/tenant_01000000000000000000000000")));
+    admin.get("/v1/me").refused(401, "invalid_key");
+    inside(&root, "acme", "GET", "/v1/me", &Value::Null).refused(404, "not_found");
+}
+
+#[test]
+fn az_14_numbers_and_ids_are_not_used_again() {
+    let server = Server::start();
+    let root = server.root();
+    let mut seen = Vec::new();
+    for _ in 0..4 {
+        let made = root.post("/v1/tenants", json!({ "slug": "acme" })).expect(201).body;
+        let (id, number) = (text(&made["id"]), made["number"].as_i64().expect("a number"));
+        assert!(seen.iter().all(|(old, last)| *old != id && *last < number), "{seen:?} {made}");
+        root.post("/v1/tenants", json!({ "slug": "acme" })).refused(409, "already_exists");
+        root.delete(&format!("/v1/tenants/{id}?confirm=acme")).expect(204);
+        seen.push((id, number));
+    }
+}
+
+/// Fills a tenant with one of everything, and leaves as much as possible to be written later.
+fn furnish(server: &Server, slug: &str) -> (String, Vec<String>) {
+    let root = server.root();
+    let request = root
+        .request("POST", "/v1/tenants")
+        .header("idempotency-key", "make-it")
+        .json(&json!({ "slug": slug }));
+    let id = text(&Answer::read(request.send().expect("an answer")).expect(201).body["id"]);
+    root.patch(&format!("/v1/tenants/{id}"), json!({ "name": "Renamed" })).expect(200);
+    let key = inside(&root, &id, "POST", "/v1/keys", &json!({ "class": "workspace", "label": "admin" })).ok();
+    let admin = server.caller(&text(&key["secret"]));
+    let (user, role, mia) = person(server, &admin, "mia-of-the-lost-tenant", &["me:read", "me/keys:*"]);
+    admin.post("/v1/groups", json!({ "name": "Lost", "role_ids": [role] })).expect(201);
+    let request = admin
+        .request("POST", "/v1/users")
+        .header("idempotency-key", "k")
+        .json(&json!({ "username": "otto" }));
+    Answer::read(request.send().expect("an answer")).expect(201);
+    admin.get("/v1/audit-events/export").expect(200);
+    assert_eq!(root.code(&mia.secret), "ok");
+    (id, vec![user, role, text(&key["id"]), "mia-of-the-lost-tenant".into()])
+}
+
+/// The store as text: what is in it, without the space that the engine has freed.
+fn contents(place: &Place) -> String {
+    if place.database_url().is_some() {
+        return place.dump();
+    }
+    let mut command = Command::new("sqlite3");
+    command.args(["-cmd", ".timeout 5000"]).arg(place.data().join("keyward.db")).arg(".dump");
+    let output = command.output().expect("sqlite3 runs");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(text.trim_end().ends_with("COMMIT;"), "{text} {}", String::from_utf8_lossy(&output.stderr));
+    text
+}
+
+#[test]
+fn az_14_nothing_of_a_deleted_tenant_is_left_in_the_store() {
+    let config = "verify:\n  usage_flush: 1s\n";
+    let server = Server::with_config(config);
+    let root = server.root();
+    let (id, marks) = furnish(&server, "acme");
+    wait_until(|| uses(&server.place, &id) > 0);
+    let before = contents(&server.place);
+    for mark in marks.iter().chain([&id]) {
+        assert!(before.contains(mark.as_str()), "{mark} was never there: the test shows nothing");
+    }
+    // What waits in memory for its flush must not be written after the deletion.
+    leave_traces(&server, &id);
+    root.delete(&format!("/v1/tenants/{id}?confirm=acme")).expect(204);
+    // Flushes of usage (1 s) and of refusals (5 s) are through when the server has ended.
+    let mut server = server;
+    server.terminate();
+    // The feed tells other nodes for ten minutes that the tenant is gone; then it forgets as well.
+    server.place.sql("DELETE FROM changes");
+    let after = contents(&server.place);
+    for mark in marks.iter().chain([&id]) {
+        assert!(!after.contains(mark.as_str()), "{mark} is left in: {}", lines_with(&after, mark));
+    }
+    assert!(after.contains("tenant.delete"), "the log of the operator tells of it, by number");
+    assert_healthy(server);
+}
+
+/// Uses of keys of the tenant that are written.
+fn uses(place: &Place, tenant: &str) -> usize {
+    contents(place).lines().filter(|line| line.contains("key_hours") && line.contains(tenant)).count()
+}
+
+/// A use and a refusal that are noted in memory.
+fn leave_traces(server: &Server, id: &str) {
+    let key =
+        inside(&server.root(), id, "POST", "/v1/keys", &json!({ "class": "ingest", "label": "late" })).ok();
+    let late = server.caller(&text(&key["secret"]));
+    assert_eq!(server.root().code(&late.secret), "ok");
+    late.get("/v1/users").refused(403, "wrong_class");
+}
+
+fn lines_with(text: &str, mark: &str) -> String {
+    text.lines().filter(|line| line.contains(mark)).take(5).collect::<Vec<_>>().join("\n")
+}
+
+fn assert_healthy(server: Server) {
+    let server = server.restart();
+    let root = server.root();
+    assert_eq!(root.get("/v1/audit-events/verification").ok()["ok"], true);
+    assert_eq!(all(&root, "/v1/tenants?").len(), 1);
+}
+
+#[test]
+fn az_3_every_table_of_a_tenant_is_keyed_by_it() {
+    let folder = crate::support::repository().join("crates/server/src/store");
+    let tables = [
+        "users",
+        "roles",
+        "user_groups",
+        "role_holders",
+        "group_members",
+        "keys",
+        "key_secrets",
+        "key_seen",
+        "key_hours",
+        "audit_events",
+        "audit_checkpoints",
+        "idempotency",
+    ];
+    let mut looked_at = 0;
+    for name in ["users", "roles", "groups", "keys", "usage", "audit", "idempotency"] {
+        for statement in statements(&folder.join(format!("{name}.rs"))) {
+            let words: Vec<&str> =
+                statement.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').collect();
+            let touches = words.windows(2).any(|pair| {
+                ["FROM", "INTO", "UPDATE", "JOIN"].contains(&pair[0]) && tables.contains(&pair[1])
+            });
+            if !touches || EVERY_TENANT.iter().any(|known| statement.contains(known)) {
+                continue;
+            }
+            looked_at += 1;
+            assert!(words.contains(&"tenant_id"), "{name}: a statement without a tenant: {statement}");
+        }
+    }
+    assert!(looked_at > 30, "{looked_at}");
+}
+
+/// Statements that are about every tenant on purpose, each known by a piece of it.
+const EVERY_TENANT: [&str; 1] = ["DELETE FROM idempotency WHERE created_at"];
+
+/// The string literals of a file.
+fn statements(path: &Path) -> Vec<String> {
+    let source = std::fs::read_to_string(path).expect("the source is there");
+    source.split('"').skip(1).step_by(2).map(ToOwned::to_owned).collect()
+}
+
+#[test]
+fn az_2_a_tenants_admin_knows_of_no_other_tenant() {
+    let server = Server::start();
+    let (id, admin) = tenant(&server, "acme");
+    tenant(&server, "globex");
+    admin.get("/v1/tenants").refused(403, "insufficient_rights");
+    admin.post("/v1/tenants", json!({ "slug": "mine" })).refused(403, "insufficient_rights");
+    assert_eq!(admin.get("/v1/tenants/current").ok()["id"], id);
+    assert_eq!(admin.patch("/v1/tenants/current", json!({ "name": "Acme Ltd" })).ok()["name"], "Acme Ltd");
+    assert_eq!(all(&server.root(), "/v1/tenants?q=globex").len(), 1);
+}
