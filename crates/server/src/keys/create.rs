@@ -153,14 +153,7 @@ async fn owner(
     }
     let tenant = tx.tenant().to_owned();
     let user = users::find(tx.conn(), &tenant, &owner_id).await?.ok_or(Error::NotFound)?;
-    let quota = i64::from(directory.tenant.policy.max_keys_per_user);
-    let now = tx.now;
-    if keys::count_owned(tx.conn(), &tenant, &owner_id, now).await? >= quota {
-        return Err(Error::Policy {
-            rule: "max_keys_per_user",
-            detail: format!("a user may own {quota} keys; revoke one first"),
-        });
-    }
+    must_have_room(tx, directory, &owner_id).await?;
     let held = directory.rights_of(&*crate::verify::facts::grant(user.role_ids.as_deref(), user.group_ids.as_deref())?);
     let given = match scopes {
         Some(scopes) if !held.covers_all(scopes) => {
@@ -171,6 +164,19 @@ async fn owner(
     };
     tx.must_cover(&given, "rights_exceed_caller", "the key could do more than you; narrow its scopes")?;
     Ok(Holder { owner_id: Some(owner_id), username: Some(user.username), role_ids: Vec::new(), group_ids: Vec::new() })
+}
+
+/// Refuses one more living key of a user than policy allows (BM2).
+pub(super) async fn must_have_room(tx: &mut Tx<'_>, directory: &TenantRecord, owner_id: &str) -> Result<()> {
+    let quota = i64::from(directory.tenant.policy.max_keys_per_user);
+    let (tenant, now) = (tx.tenant().to_owned(), tx.now);
+    if keys::count_owned(tx.conn(), &tenant, owner_id, now).await? < quota {
+        return Ok(());
+    }
+    Err(Error::Policy {
+        rule: "max_keys_per_user",
+        detail: format!("a user may own {quota} keys; revoke one first"),
+    })
 }
 
 /// A workspace key acts with its own roles and groups, as admin unless told otherwise (MO1, BM6).
