@@ -2,4 +2,7 @@
 
 mod cli;
 mod keys;
+mod me;
+mod policies;
 mod support;
+mod verify;
