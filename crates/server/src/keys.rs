@@ -6,6 +6,7 @@ pub(crate) mod edit;
 pub(crate) mod explain;
 pub(crate) mod lifecycle;
 pub(crate) mod rules;
+pub(crate) mod stopped;
 pub(crate) mod usage;
 pub(crate) mod view;
 pub(crate) mod wire;

@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 use crate::app::{Actor, App};
 use crate::audit::{Audited, Event};
 use crate::error::{Error, Fault, Result};
+use crate::keys::stopped::{StoppedKey, stopped};
 use crate::store::tenants;
 
 /// The policy with its version.
@@ -18,13 +19,16 @@ pub(crate) struct PolicyOut {
     #[schema(value_type = Object)]
     pub(crate) policy: Policy,
     pub(crate) version: i64,
+    /// In a dry run: the keys that work now and would be stopped, 1000 at most.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) would_stop: Option<Vec<StoppedKey>>,
 }
 
 /// The policy of the actor's tenant.
 pub(crate) async fn show(app: &App, actor: &Actor) -> Result<PolicyOut> {
     let row = tenants::find(&mut app.read().await?, &actor.tenant_id).await?.ok_or(Error::NotFound)?;
     let policy = serde_json::from_str(&row.policy).map_err(Error::internal)?;
-    Ok(PolicyOut { policy, version: row.policy_version })
+    Ok(PolicyOut { policy, version: row.policy_version, would_stop: None })
 }
 
 /// Applies a merge patch (RFC 7396). Takes effect with the next verification.
@@ -49,7 +53,8 @@ pub(crate) async fn edit(app: &App, actor: &Actor, patch: Value) -> Result<Polic
         row.updated_at = tx.now;
         tenants::update(tx.conn(), &row).await?;
         let event = Event::new("policy.edit", "policy", &row.id, &row.slug).before(&before).after(&after);
-        let answer = PolicyOut { policy: after, version: row.policy_version };
+        let would_stop = if actor.validate_only { Some(stopped(tx, &before).await?) } else { None };
+        let answer = PolicyOut { policy: after, version: row.policy_version, would_stop };
         Ok(Audited::new(answer, event).touches_tenant(&row.id))
     })
     .await

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use keyward_core::decide::Decision;
+use keyward_core::decide::{Code, Decision};
 use keyward_core::token;
 
 use crate::app::{Actor, App};
@@ -45,10 +45,13 @@ async fn mark_one(app: &App, secret: &keyward_core::secret::Secret) -> Result<()
         tenant: None,
     };
     let verified = app.verifier.verify(&ask).await?;
-    let Some(found) = verified.found.filter(|_| matches!(verified.decision, Decision::Allow { .. })) else {
-        return Ok(());
-    };
-    note(app, &found).await
+    // Also a key that is bound to other networks or switched off for now: it may be used elsewhere,
+    // or again.
+    let dead = matches!(verified.decision, Decision::Deny { code: Code::Revoked | Code::RetiredSecret, .. });
+    match verified.found {
+        Some(found) if !dead => note(app, &found).await,
+        _ => Ok(()),
+    }
 }
 
 async fn note(app: &App, found: &Found) -> Result<()> {

@@ -213,7 +213,7 @@ pub(crate) async fn verify_into(app: &App, input: &VerifyIn, reach: Reach, out: 
     let verified = app.verifier.verify(&Ask { presented, request, sighting, tenant: reach.tenant }).await?;
     app.metrics.verified(&verified.decision);
     let explain = match &verified.found {
-        Some(found) if input.explain => Some(app.verifier.explain(found, &request)),
+        Some(found) if input.explain => Some(app.verifier.explain(found, verified.secret.as_ref(), &request)),
         _ => None,
     };
     serde_json::to_writer(out, &render(&verified, explain)).map_err(Error::internal)

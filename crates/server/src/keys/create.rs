@@ -164,7 +164,7 @@ async fn owner(
     if own != Some(owner_id.as_str()) {
         tx.must_cover(&held, "above_caller", "the owner may do more than you")?;
     }
-    check_quota(tx, directory, &owner_id).await?;
+    must_have_room(tx, directory, &owner_id).await?;
     let given = match scopes {
         Some(scopes) if !held.covers_all(scopes) => {
             return Err(Error::forbidden(
@@ -184,11 +184,11 @@ async fn owner(
     })
 }
 
-/// Refuses more keys of one user than the policy allows (BM2).
-async fn check_quota(tx: &mut Tx<'_>, directory: &TenantRecord, owner: &str) -> Result<()> {
+/// Refuses one more living key of a user than policy allows (BM2).
+pub(super) async fn must_have_room(tx: &mut Tx<'_>, directory: &TenantRecord, owner_id: &str) -> Result<()> {
     let quota = i64::from(directory.tenant.policy.max_keys_per_user);
     let (tenant, now) = (tx.tenant().to_owned(), tx.now);
-    if keys::count_owned(tx.conn(), &tenant, owner, now).await? < quota {
+    if keys::count_owned(tx.conn(), &tenant, owner_id, now).await? < quota {
         return Ok(());
     }
     Err(Error::Policy {

@@ -3,7 +3,7 @@
 use keyward_core::key::KeyClass;
 use keyward_core::right::RightSet;
 
-use super::create::{assignment_rights, conditions_json, to_json};
+use super::create::{assignment_rights, conditions_json, must_have_room, to_json};
 use super::wire::{KeyOut, KeyPatch};
 use super::{find_to_change, rules};
 use crate::app::{Actor, App, Tx};
@@ -57,7 +57,7 @@ async fn apply(tx: &mut Tx<'_>, directory: &TenantRecord, row: &mut KeyRow, patc
     }
     let wish = rules::validity(patch.expires_at.as_deref(), patch.ttl_seconds, patch.expires.as_deref())?;
     if wish != keyward_core::policy::Validity::Default {
-        set_end(tx, directory, row, class, wish)?;
+        set_end(tx, directory, row, class, wish).await?;
     }
     if let Some(conditions) = &patch.conditions {
         let conditions = conditions.clone().map(rules::conditions).transpose()?.flatten();
@@ -77,14 +77,18 @@ async fn apply(tx: &mut Tx<'_>, directory: &TenantRecord, row: &mut KeyRow, patc
     Ok(())
 }
 
-/// Moves the end of a key; also of one that is over (BM5).
-pub(super) fn set_end(
-    tx: &Tx<'_>,
+/// Moves the end of a key; also of one that is over (BM5), if its owner has room for it again.
+pub(super) async fn set_end(
+    tx: &mut Tx<'_>,
     directory: &TenantRecord,
     row: &mut KeyRow,
     class: KeyClass,
     wish: keyward_core::policy::Validity,
 ) -> Result<()> {
+    let is_over = row.expires_at.is_some_and(|end| end <= tx.now);
+    if let Some(owner_id) = row.owner_id.as_deref().filter(|_| is_over) {
+        must_have_room(tx, directory, owner_id).await?;
+    }
     row.expires_at = rules::resolve_end(class, directory.tenant.policy.class(class), wish, tx.now)?;
     if row.expires_at.is_none() {
         tx.must_hold("keys/never-expire:create")?;

@@ -8,7 +8,7 @@ use crate::app::{Actor, App};
 use crate::error::{Error, Result};
 use crate::http::v1::keys::{ExplainIn, ExplainOut};
 
-/// Every check that such a request with the key's newest secret would meet. Spends nothing.
+/// Every check that such a request with the key's newest live secret would meet. Spends nothing.
 pub(crate) async fn explain(app: &App, actor: &Actor, id: &str, input: &ExplainIn) -> Result<ExplainOut> {
     let rights = rules::rights("/rights", &input.rights)?;
     let rights: Vec<_> = rights.iter().cloned().collect();
@@ -28,7 +28,7 @@ pub(crate) async fn explain(app: &App, actor: &Actor, id: &str, input: &ExplainI
         address: input.client_ip,
         cost: 1,
     };
-    let steps = app.verifier.explain(&found, &request);
+    let steps = app.verifier.explain(&found, None, &request);
     let first = steps.iter().find(|step| !step.passed).map(|step| step.check);
     Ok(ExplainOut { valid: first.is_none(), code: first.map_or("ok", Code::as_str), steps })
 }

@@ -1,6 +1,5 @@
 //! Ending, pausing and renewing keys (MO6, BM5, BM10, BM12, X3, KEY-9).
 
-use keyward_core::policy::Validity;
 use keyward_core::token::AccessKey;
 
 use super::create::make_secret;
@@ -67,7 +66,7 @@ pub(crate) async fn extend(app: &App, actor: &Actor, id: &str, input: &ExtendIn)
         let directory = tx.directory().await?;
         let class = facts::key_facts(row)?.class;
         // Without a wish: a whole default life from now.
-        set_end(tx, &directory, row, class, if wish == Validity::Default { Validity::Default } else { wish })
+        set_end(tx, &directory, row, class, wish).await
     })
     .await
 }

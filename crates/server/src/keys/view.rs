@@ -67,7 +67,7 @@ impl Viewer {
         let grant = owner.as_ref().map_or(&record.grant, |owner| &owner.grant);
         let effective = self.tenant.effective(record.key.class, record.scopes.as_ref(), grant);
         let live = record.secrets.iter().filter(|s| s.retires_at.is_none_or(|end| end > self.now)).count();
-        let cause = record.secrets.last().and_then(|secret| {
+        let cause = record.current_secret(self.now).and_then(|secret| {
             let facts = KeyFacts {
                 key: &record.key,
                 secret,

@@ -64,6 +64,15 @@ pub(crate) struct KeyRecord {
     pub(crate) age: Age,
 }
 
+impl KeyRecord {
+    /// The newest secret that is live, or the newest of all when none is: an aborted rotation
+    /// leaves a dead secret behind that is newer than the one in use.
+    pub(crate) fn current_secret(&self, now: i64) -> Option<&SecretVersion> {
+        let live = |secret: &&SecretVersion| secret.retires_at.is_none_or(|end| now < end);
+        self.secrets.iter().rev().find(live).or(self.secrets.last())
+    }
+}
+
 /// What is known about a user.
 #[derive(Debug)]
 pub(crate) struct UserRecord {

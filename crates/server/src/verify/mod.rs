@@ -66,11 +66,13 @@ pub(crate) struct Verified {
     pub(crate) decision: Decision,
     /// Present when the right secret was presented, whatever the decision.
     pub(crate) found: Option<Found>,
+    /// The version of the secret that was presented.
+    pub(crate) secret: Option<SecretVersion>,
 }
 
 impl Verified {
     fn refused(code: Code) -> Self {
-        Self { decision: Decision::Deny { code, retry_after_seconds: 0 }, found: None }
+        Self { decision: Decision::Deny { code, retry_after_seconds: 0 }, found: None, secret: None }
     }
 }
 
@@ -114,19 +116,19 @@ impl Verifier {
         };
         let secret = self.matching_secret(&found.key, &parsed);
         let fits_tenant = tenant.is_none_or(|name| names_tenant(&found.tenant, name));
-        let Some(secret) = secret.filter(|_| fits_tenant && found.key.key.class == parsed.class) else {
+        let Some(&secret) = secret.filter(|_| fits_tenant && found.key.key.class == parsed.class) else {
             self.usage.denied(&found.key, Code::WrongSecret);
             return Ok(Verified::refused(Code::WrongSecret));
         };
-        let decision = self.settle(&found, secret, &ask.request, now)?;
+        let decision = self.settle(&found, &secret, &ask.request, now)?;
         match decision {
             Decision::Allow { .. } => {
                 self.usage.allowed(&found.key, secret.generation, ask.sighting, now.unix_ms);
-                self.note_old_pepper(secret, &parsed, &found.key);
+                self.note_old_pepper(&secret, &parsed, &found.key);
             }
             Decision::Deny { code, .. } => self.usage.denied(&found.key, code),
         }
-        Ok(Verified { decision, found: Some(found) })
+        Ok(Verified { decision, found: Some(found), secret: Some(secret) })
     }
 
     /// Reads the form of the credential; a pair must name the key that its secret belongs to.
@@ -232,9 +234,18 @@ impl Verifier {
         }
     }
 
-    /// Every check of a key with its outcome, as for its newest secret; spends nothing (X2).
-    pub(crate) fn explain(&self, found: &Found, request: &Request<'_>) -> Vec<Step> {
-        let Some(secret) = found.key.secrets.last() else { return Vec::new() };
+    /// Every check of a key with its outcome, as for the secret that was presented or else the
+    /// newest that is live; spends nothing (X2).
+    pub(crate) fn explain(
+        &self,
+        found: &Found,
+        presented: Option<&SecretVersion>,
+        request: &Request<'_>,
+    ) -> Vec<Step> {
+        let now = self.clock.now();
+        let Some(secret) = presented.or_else(|| found.key.current_secret(now.unix_ms)) else {
+            return Vec::new();
+        };
         let meter = Meter::of(&found.key, found.owner.as_deref(), &found.tenant);
         let mut states = Vec::new();
         let mut facts = self.facts(found, secret, meter.read(&mut states));
@@ -242,7 +253,7 @@ impl Verifier {
             // What is leased elsewhere or still in the store counts as there.
             facts.credits = Some(if credits.dry.load(Ordering::Acquire) { credits.held() } else { i64::MAX });
         }
-        explain(&facts, request, self.clock.now())
+        explain(&facts, request, now)
     }
 
     /// A hit under an old pepper is re-hashed in the background (STO-3).

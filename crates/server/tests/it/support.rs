@@ -320,7 +320,11 @@ fn spawn(place: &Place, port: u16, config: &str) -> Child {
     if !config.is_empty() {
         args.extend(["--config", file.to_str().expect("UTF-8")]);
     }
-    place.keyward(&args).stdout(Stdio::null()).stderr(log).spawn().expect("the binary runs")
+    let mut command = place.keyward(&args);
+    if config.contains("metrics:") {
+        command.env_remove("KEYWARD_METRICS__LISTEN");
+    }
+    command.stdout(Stdio::null()).stderr(log).spawn().expect("the binary runs")
 }
 
 fn is_ready(url: &str) -> bool {

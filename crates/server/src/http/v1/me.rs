@@ -12,7 +12,7 @@ use crate::http::answer::{Answer, Answered};
 use crate::http::guard::Caller;
 use crate::http::openapi::{Operation, shape};
 use crate::keys::view::texts;
-use crate::store::tenants;
+use crate::store::{keys, tenants};
 
 /// The caller, its tenant and what it may do there.
 #[derive(Serialize, ToSchema)]
@@ -48,13 +48,20 @@ pub(crate) struct TenantOut {
 pub(crate) struct KeyOut {
     pub(crate) id: String,
     pub(crate) access_key: String,
+    pub(crate) class: String,
+    pub(crate) label: String,
 }
 
 pub(crate) const SHOW: Operation =
     Operation::show("who_am_i", "me", "Who am I, and what may I do?", shape::<MeOut>());
 
 pub(crate) async fn show(State(app): State<Arc<App>>, Caller(actor): Caller) -> Answered {
-    let row = tenants::find(&mut app.read().await?, &actor.tenant_id).await?.ok_or(Error::NotFound)?;
+    let mut conn = app.read().await?;
+    let row = tenants::find(&mut conn, &actor.tenant_id).await?.ok_or(Error::NotFound)?;
+    let key = match actor.access_key {
+        Some(access_key) => keys::load(&mut conn, access_key.digits()).await?,
+        None => None,
+    };
     let is_user = actor.principal.kind == "user";
     Answer::ok(&MeOut {
         principal: PrincipalOut {
@@ -63,10 +70,12 @@ pub(crate) async fn show(State(app): State<Arc<App>>, Caller(actor): Caller) -> 
             id: actor.principal.id,
         },
         tenant: TenantOut { id: row.id, slug: row.slug, number: row.number, name: row.name },
-        key: actor
-            .key_id
-            .zip(actor.access_key)
-            .map(|(id, access_key)| KeyOut { id, access_key: access_key.to_string() }),
+        key: actor.access_key.zip(key).map(|(access_key, key)| KeyOut {
+            id: key.id,
+            access_key: access_key.to_string(),
+            class: key.class,
+            label: key.label,
+        }),
         rights: texts(&actor.rights),
     })
 }
