@@ -28,9 +28,8 @@ pub(crate) struct StoppedKey {
 /// Keys that work under the policy `before` and not under the one that stands in the transaction.
 pub(crate) async fn stopped(tx: &mut Tx<'_>, before: &Policy) -> Result<Vec<StoppedKey>> {
     let (tenant, now) = (tx.tenant().to_owned(), tx.now);
-    let mut old = tx.directory().await?;
-    old.tenant.policy = before.clone();
-    let (mut old, mut new) = (Viewer::with(old, now), Viewer::with(tx.directory().await?, now));
+    let mut new = Viewer::new(tx.conn(), &tenant, now).await?;
+    let mut old = new.under(before.clone());
     let filter = KeyFilter { switches: Some(",on,".into()), ..KeyFilter::default() };
     let sort = KeySort::CreatedAt(false);
     let (mut found, mut after) = (Vec::new(), None);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use keyward_core::decide::{Code, KeyFacts, Now, standing_cause};
 use keyward_core::id::UserId;
 use keyward_core::key::{Status, status};
+use keyward_core::policy::Policy;
 use keyward_core::right::RightSet;
 use keyward_core::token::AccessKey;
 
@@ -42,6 +43,11 @@ impl Viewer {
     /// Takes a tenant that was read already.
     pub(crate) fn with(tenant: Arc<TenantRecord>, now: i64) -> Self {
         Self { tenant, owners: HashMap::new(), now }
+    }
+
+    /// The same tenant as it would be under another policy, before anybody looked at it.
+    pub(crate) fn under(&self, policy: Policy) -> Self {
+        Self::with(Arc::new(self.tenant.under(policy)), self.now)
     }
 
     async fn owner(&mut self, conn: &mut Conn, id: Option<UserId>) -> Result<Option<Arc<UserRecord>>> {

@@ -10,6 +10,7 @@ use std::sync::{Arc, LazyLock, Mutex, Weak};
 use keyward_core::id::{GroupId, KeyId, RoleId, TenantId, UserId};
 use keyward_core::key::{Key, KeyClass, Owner, OwnerState, SecretVersion, Switch, Tenant};
 use keyward_core::limit::{MAX_LIMITS, RateLimit};
+use keyward_core::policy::Policy;
 use keyward_core::right::RightSet;
 use keyward_core::secret::SecretHash;
 use keyward_core::token::AccessKey;
@@ -144,6 +145,20 @@ static EVERYTHING_INGEST: LazyLock<RightSet> = LazyLock::new(|| {
 });
 
 impl TenantRecord {
+    /// The same tenant under another policy.
+    pub(crate) fn under(&self, policy: Policy) -> Self {
+        Self {
+            id: self.id,
+            number: self.number,
+            slug: self.slug.clone(),
+            tenant: Tenant { policy, ..self.tenant.clone() },
+            roles: self.roles.clone(),
+            groups: self.groups.clone(),
+            effective: papaya::HashMap::new(),
+            age: Age::new(self.age.loaded_ms()),
+        }
+    }
+
     /// What a user may do without any key in between.
     pub(crate) fn rights_of(&self, grant: &Grant) -> RightSet {
         let through_groups = grant.groups.iter().filter_map(|id| self.groups.get(id)).flatten();
