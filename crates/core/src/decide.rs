@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 use crate::key::{Conditions, Key, Owner, OwnerState, SecretVersion, Switch, Tenant};
-use crate::limit::{MAX_LIMITS, RateLimit, Verdict};
+use crate::limit::{RateLimit, Verdict};
 use crate::right::{Right, RightSet};
 
 /// Why a credential is refused, in order of precedence: the first that applies is told (X2).
@@ -171,7 +171,7 @@ pub struct KeyFacts<'a> {
     pub rights: &'a RightSet,
     /// Last use that was allowed.
     pub last_used_at: Option<i64>,
-    /// Limits of key and owner, [`MAX_LIMITS`] at most of each.
+    /// Limits of key and owner, [`crate::limit::MAX_LIMITS`] at most of each.
     pub limits: &'a [LimitState<'a>],
     /// Credits left, if the key has any.
     pub credits: Option<i64>,
@@ -190,23 +190,16 @@ pub enum Finding<'a> {
     Key(KeyFacts<'a>),
 }
 
-/// The state of every limit after a decision, in the order of the facts.
-#[derive(Clone, Copy, Debug)]
-pub struct Verdicts {
-    items: [Verdict; 2 * MAX_LIMITS],
-    len: usize,
-}
+/// The state of every limit after a decision, in the order of the facts; nothing is allocated
+/// for a key without limits.
+#[derive(Clone, Debug, Default)]
+pub struct Verdicts(Vec<Verdict>);
 
 impl Verdicts {
-    const NONE: Self = Self {
-        items: [Verdict { allowed: true, next: 0, remaining: 0, wait_ns: 0 }; 2 * MAX_LIMITS],
-        len: 0,
-    };
-
     /// The verdicts.
     #[must_use]
     pub fn as_slice(&self) -> &[Verdict] {
-        &self.items[..self.len]
+        &self.0
     }
 }
 
@@ -215,7 +208,7 @@ impl Verdicts {
     clippy::large_enum_variant,
     reason = "lives on the stack of one request; a box would be an allocation"
 )]
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub enum Decision {
     /// Yes.
     Allow {
@@ -431,16 +424,12 @@ pub fn is_ambiguous(path: &str) -> bool {
 
 /// All limits must agree before any is spent.
 fn spend(limits: &[LimitState<'_>], cost: u32, now: Now) -> Result<Verdicts, u64> {
-    let mut verdicts = Verdicts::NONE;
-    let mut wait_ns = None;
-    for (slot, state) in verdicts.items.iter_mut().zip(limits) {
-        *slot = state.limit.judge(state.arrival, now.monotonic_ns, cost);
-        if !slot.allowed {
-            wait_ns = wait_ns.max(Some(slot.wait_ns));
-        }
-        verdicts.len += 1;
+    let judge = |state: &LimitState<'_>| state.limit.judge(state.arrival, now.monotonic_ns, cost);
+    let verdicts: Vec<_> = limits.iter().map(judge).collect();
+    match verdicts.iter().filter(|verdict| !verdict.allowed).map(|verdict| verdict.wait_ns).max() {
+        Some(wait_ns) => Err(wait_ns),
+        None => Ok(Verdicts(verdicts)),
     }
-    wait_ns.map_or(Ok(verdicts), Err)
 }
 
 #[cfg(test)]

@@ -123,16 +123,28 @@ impl<K: Kind> FromStr for Id<K> {
     }
 }
 
-impl<K: Kind> fmt::Display for Id<K> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut digits = [0_u8; DIGITS];
+/// Room for the longest prefix, the underscore and the digits.
+const MAX_TEXT: usize = 8 + DIGITS;
+
+impl<K: Kind> Id<K> {
+    /// Writes the text into a buffer on the stack and hands it on.
+    fn with_text<T>(self, hand_on: impl FnOnce(&str) -> T) -> T {
+        let mut buffer = [b'_'; MAX_TEXT];
+        let prefix = K::PREFIX.as_bytes();
+        buffer[..prefix.len()].copy_from_slice(prefix);
+        let end = prefix.len() + 1 + DIGITS;
         let mut rest = self.0;
-        for slot in digits.iter_mut().rev() {
+        for slot in buffer[prefix.len() + 1..end].iter_mut().rev() {
             *slot = ALPHABET[(rest & 31) as usize];
             rest >>= 5;
         }
-        let digits = std::str::from_utf8(&digits).map_err(|_| fmt::Error)?;
-        write!(f, "{}_{digits}", K::PREFIX)
+        hand_on(std::str::from_utf8(&buffer[..end]).expect("prefix and digits are ASCII"))
+    }
+}
+
+impl<K: Kind> fmt::Display for Id<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.with_text(|text| f.pad(text))
     }
 }
 
@@ -172,7 +184,7 @@ impl<K> std::hash::Hash for Id<K> {
 
 impl<K: Kind> Serialize for Id<K> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        self.with_text(|text| serializer.serialize_str(text))
     }
 }
 

@@ -134,11 +134,16 @@ fn inspect(head: &[u8]) -> Head {
     }
     let mut length = None;
     let mut chunked = false;
-    let mut lines = head[..head.len() - 4].split(|&byte| byte == b'\n');
-    // Empty lines before the request line are tolerated by RFC 9112 §2.2.
-    let _request_line = lines.find(|line| !line.trim_ascii().is_empty());
-    for line in lines {
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
+    let mut begin = 0;
+    let mut in_fields = false;
+    for end in memchr::memchr_iter(b'\n', &head[..head.len() - 2]) {
+        let line = &head[begin..end - 1];
+        begin = end + 1;
+        if !in_fields {
+            // Empty lines before the request line are tolerated by RFC 9112 §2.2.
+            in_fields = !line.is_empty();
+            continue;
+        }
         match line.first() {
             // A folded line continues the one before: obsolete, and read differently by proxies.
             None | Some(b' ' | b'\t') => return Head::Bad,

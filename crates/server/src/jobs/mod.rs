@@ -12,9 +12,9 @@ use crate::store::{changes, idempotency, keys};
 const IDEMPOTENCY_MS: i64 = 24 * 3_600_000;
 /// Feed entries are kept long enough for a node that was paused to catch up.
 const FEED_MS: i64 = 10 * 60_000;
-/// Keys written in one flush, at least; a larger backlog is spread over the flushes of half a
-/// minute, so that nothing waits longer than that (KEY-14: 60 s at most).
-const FLUSH_AT_LEAST: usize = 2_000;
+/// Keys written in one flush, at least; a larger backlog is spread over the flushes of
+/// three quarters of a minute, so that nothing waits longer than that (KEY-14: 60 s at most).
+const FLUSH_AT_LEAST: usize = 1_000;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -45,7 +45,7 @@ where
 async fn flush(app: &App) -> Result<()> {
     rehash(app).await?;
     let pause = app.settings.verify.usage_flush.as_secs().max(1);
-    let rounds = usize::try_from(30 / pause).unwrap_or(1).max(1);
+    let rounds = usize::try_from(45 / pause).unwrap_or(1).max(1);
     let most = FLUSH_AT_LEAST.max(app.verifier.usage.waiting() / rounds);
     flush_usage(app, most).await
 }

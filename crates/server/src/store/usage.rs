@@ -1,5 +1,7 @@
 //! Use of keys, written behind (X8, KEY-14).
 
+use std::sync::LazyLock;
+
 use super::{Conn, on};
 use crate::error::Result;
 
@@ -24,30 +26,80 @@ pub(crate) struct HourRow {
     pub(crate) uses: i64,
 }
 
-/// Keeps the later of the stored and the given last use, unless the key is gone with its tenant.
-pub(crate) async fn merge_seen(conn: &mut Conn, row: &SeenRow) -> Result<()> {
-    on!(conn, c => sqlx::query(
-        "INSERT INTO key_seen (tenant_id, key_id, generation, seen_at, address, agent)
-         SELECT $1, $2, $3, $4, $5, $6 WHERE EXISTS (SELECT 1 FROM keys WHERE tenant_id = $1 AND id = $2)
+/// Rows in one statement: most of a small upsert is the way to the database and back.
+const MANY: usize = 32;
+
+static MERGE_ONE: LazyLock<String> = LazyLock::new(|| merge_seen_text(1));
+static MERGE_MANY: LazyLock<String> = LazyLock::new(|| merge_seen_text(MANY));
+static ADD_ONE: LazyLock<String> = LazyLock::new(|| add_uses_text(1));
+static ADD_MANY: LazyLock<String> = LazyLock::new(|| add_uses_text(MANY));
+
+fn merge_seen_text(rows: usize) -> String {
+    format!(
+        "INSERT INTO key_seen (tenant_id, key_id, generation, seen_at, address, agent) VALUES {}
          ON CONFLICT (tenant_id, key_id, generation) DO UPDATE SET
             seen_at = excluded.seen_at, address = excluded.address, agent = excluded.agent
-         WHERE excluded.seen_at > key_seen.seen_at"
+         WHERE excluded.seen_at > key_seen.seen_at",
+        places(rows, 6)
     )
-    .bind(&row.tenant_id).bind(&row.key_id).bind(row.generation).bind(row.seen_at).bind(&row.address)
-    .bind(&row.agent).execute(c).await.map(drop))?;
+}
+
+fn add_uses_text(rows: usize) -> String {
+    format!(
+        "INSERT INTO key_hours (tenant_id, key_id, hour, outcome, uses) VALUES {}
+         ON CONFLICT (tenant_id, key_id, hour, outcome) DO UPDATE SET uses = key_hours.uses + excluded.uses",
+        places(rows, 5)
+    )
+}
+
+/// `($1, $2), ($3, $4)` for two rows of two columns.
+fn places(rows: usize, columns: usize) -> String {
+    let row = |row: usize| {
+        let places: Vec<_> = (1..=columns).map(|column| format!("${}", row * columns + column)).collect();
+        format!("({})", places.join(", "))
+    };
+    (0..rows).map(row).collect::<Vec<_>>().join(", ")
+}
+
+/// Keeps the later of the stored and the given last uses; no secret version may stand twice.
+pub(crate) async fn merge_seen(conn: &mut Conn, rows: &[SeenRow]) -> Result<()> {
+    for (text, rows) in statements(rows, &MERGE_ONE, &MERGE_MANY) {
+        on!(conn, c => {
+            let mut query = sqlx::query(text);
+            for row in rows {
+                query = query.bind(&row.tenant_id).bind(&row.key_id).bind(row.generation).bind(row.seen_at)
+                    .bind(&row.address).bind(&row.agent);
+            }
+            query.execute(c).await.map(drop)
+        })?;
+    }
     Ok(())
 }
 
-/// Adds to the count of an hour, unless the key is gone with its tenant.
-pub(crate) async fn add_uses(conn: &mut Conn, row: &HourRow) -> Result<()> {
-    on!(conn, c => sqlx::query(
-        "INSERT INTO key_hours (tenant_id, key_id, hour, outcome, uses)
-         SELECT $1, $2, $3, $4, $5 WHERE EXISTS (SELECT 1 FROM keys WHERE tenant_id = $1 AND id = $2)
-         ON CONFLICT (tenant_id, key_id, hour, outcome) DO UPDATE SET uses = key_hours.uses + excluded.uses"
-    )
-    .bind(&row.tenant_id).bind(&row.key_id).bind(row.hour).bind(&row.outcome).bind(row.uses)
-    .execute(c).await.map(drop))?;
+/// Adds to the counts of hours; no hour and outcome of a key may stand twice.
+pub(crate) async fn add_uses(conn: &mut Conn, rows: &[HourRow]) -> Result<()> {
+    for (text, rows) in statements(rows, &ADD_ONE, &ADD_MANY) {
+        on!(conn, c => {
+            let mut query = sqlx::query(text);
+            for row in rows {
+                query = query.bind(&row.tenant_id).bind(&row.key_id).bind(row.hour).bind(&row.outcome)
+                    .bind(row.uses);
+            }
+            query.execute(c).await.map(drop)
+        })?;
+    }
     Ok(())
+}
+
+/// Cuts rows into full statements and single ones for the rest.
+fn statements<'r, T>(
+    rows: &'r [T],
+    one: &'static str,
+    many: &'static str,
+) -> impl Iterator<Item = (&'static str, &'r [T])> {
+    let full = rows.chunks_exact(MANY);
+    let rest = full.remainder().chunks(1).map(move |rows| (one, rows));
+    full.map(move |rows| (many, rows)).chain(rest)
 }
 
 /// Counts of a key since an hour, newest first.

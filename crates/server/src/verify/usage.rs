@@ -4,11 +4,13 @@
 //! on a list; the flush drains the list in small transactions, so that a stalled database costs
 //! verifications nothing and kill -9 loses the last few seconds at most.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use keyward_core::decide::Code;
+use keyward_core::id::{KeyId, TenantId};
 
 use super::facts::KeyRecord;
 use crate::error::Result;
@@ -17,7 +19,7 @@ use crate::store::usage::{HourRow, SeenRow, add_uses, merge_seen};
 
 const HOUR_MS: i64 = 3_600_000;
 /// Records in one transaction, so that management writes never wait long behind a flush.
-const BATCH: usize = 250;
+const BATCH: usize = 512;
 
 /// What happened to one key since the last flush.
 #[derive(Debug, Default)]
@@ -160,34 +162,61 @@ fn put_back(record: &KeyRecord, old: Option<Box<Counts>>) {
 }
 
 async fn write(db: &Db, drained: &[(&Arc<KeyRecord>, Option<Box<Counts>>)], now: i64) -> Result<()> {
-    let hour = now - now.rem_euclid(HOUR_MS);
+    let rows = Rows::of(drained, now - now.rem_euclid(HOUR_MS));
     let mut tx = db.begin().await?;
-    for (record, counts) in drained {
-        let Some(counts) = counts else { continue };
-        let (tenant_id, key_id) = (record.tenant_id.to_string(), record.id.to_string());
-        for seen in &counts.seen {
-            let row = SeenRow {
-                tenant_id: tenant_id.clone(),
-                key_id: key_id.clone(),
-                generation: i64::from(seen.generation),
-                seen_at: seen.at,
-                address: seen.address.map(|address| address.to_string()),
-                agent: seen.agent.as_deref().map(Into::into),
-            };
-            merge_seen(tx.conn(), &row).await?;
+    merge_seen(tx.conn(), &rows.seen).await?;
+    add_uses(tx.conn(), &rows.hours).await?;
+    tx.commit().await
+}
+
+/// What a batch writes: merged, because a record that was reloaded meanwhile is listed twice, and
+/// in the order of the tables.
+struct Rows {
+    seen: Vec<SeenRow>,
+    hours: Vec<HourRow>,
+}
+
+impl Rows {
+    fn of(drained: &[(&Arc<KeyRecord>, Option<Box<Counts>>)], hour: i64) -> Self {
+        let (mut seen, mut hours) = (BTreeMap::new(), BTreeMap::new());
+        for (record, counts) in drained {
+            let Some(counts) = counts else { continue };
+            for use_ in &counts.seen {
+                let place = (record.tenant_id, record.id, use_.generation);
+                let last = seen.entry(place).or_insert(use_);
+                if use_.at > last.at {
+                    *last = use_;
+                }
+            }
+            let allowed = (counts.allowed > 0).then_some(("ok", counts.allowed));
+            let denied = counts.denied.iter().map(|(code, count)| (code.as_str(), *count));
+            for (outcome, uses) in allowed.into_iter().chain(denied) {
+                *hours.entry((record.tenant_id, record.id, outcome)).or_insert(0) += i64::from(uses);
+            }
         }
-        let allowed = (counts.allowed > 0).then_some(("ok", counts.allowed));
-        let denied = counts.denied.iter().map(|(code, count)| (code.as_str(), *count));
-        for (outcome, uses) in allowed.into_iter().chain(denied) {
-            let row = HourRow {
-                tenant_id: tenant_id.clone(),
-                key_id: key_id.clone(),
-                hour,
-                outcome: outcome.into(),
-                uses: i64::from(uses),
-            };
-            add_uses(tx.conn(), &row).await?;
+        Self {
+            seen: seen.into_iter().map(|((tenant, key, _), seen)| seen_row(tenant, key, seen)).collect(),
+            hours: hours
+                .into_iter()
+                .map(|((tenant, key, outcome), uses)| HourRow {
+                    tenant_id: tenant.to_string(),
+                    key_id: key.to_string(),
+                    hour,
+                    outcome: outcome.into(),
+                    uses,
+                })
+                .collect(),
         }
     }
-    tx.commit().await
+}
+
+fn seen_row(tenant: TenantId, key: KeyId, seen: &Seen) -> SeenRow {
+    SeenRow {
+        tenant_id: tenant.to_string(),
+        key_id: key.to_string(),
+        generation: i64::from(seen.generation),
+        seen_at: seen.at,
+        address: seen.address.map(|address| address.to_string()),
+        agent: seen.agent.as_deref().map(Into::into),
+    }
 }
