@@ -33,17 +33,13 @@ const SETUP_TOKEN: &str = "setup-token";
 /// Opens database and keys, makes what a first start needs, and builds the application.
 pub(crate) async fn open(settings: Settings, log_levels: LogLevels) -> Result<Arc<App>> {
     make_data_dir(&settings.data_dir)?;
+    let alone = lock_data_dir(&settings.data_dir);
     let db = open_database(&settings).await?;
     let root_key = unlock(&settings, &db).await?;
     db.migrate().await?;
     let clock = Clock::start();
-    let mut tx = db.begin().await?;
-    root_key.remember(tx.conn()).await?;
-    if instance::peppers(tx.conn()).await?.is_empty() {
-        seal::add_pepper(&root_key, tx.conn(), 1, clock.unix_ms()).await?;
-    }
-    checkpoints::make_signing_key(&root_key, tx.conn(), clock.unix_ms()).await?;
-    tx.commit().await?;
+    initialise(&db, &root_key, clock).await?;
+    drop(alone);
     let mut conn = db.read().await?;
     let peppers = seal::load_peppers(&root_key, &mut conn).await?;
     let applied = changes::last_seq(&mut conn).await?;
@@ -78,6 +74,29 @@ fn make_data_dir(folder: &Path) -> Result<()> {
         .mode(0o700)
         .create(folder)
         .map_err(|why| Error::Startup(format!("cannot make the data folder {}: {why}", folder.display())))
+}
+
+/// Of several nodes that start on one data folder at once, one prepares it and the others wait: the
+/// migrations of SQLite and a new root key have no lock of their own.
+fn lock_data_dir(folder: &Path) -> Option<fs::File> {
+    let locked = fs::File::open(folder).and_then(|file| file.lock().map(|()| file));
+    locked
+        .inspect_err(|error| tracing::warn!(%error, "the data folder cannot be locked during the start"))
+        .ok()
+}
+
+/// Makes what a database needs that is used for the first time.
+async fn initialise(db: &Db, root_key: &RootKey, clock: Clock) -> Result<()> {
+    let mut tx = db.begin().await?;
+    tx.lock_tenant(seal::INSTANCE).await?;
+    root_key.remember(tx.conn()).await?;
+    // Another node may have been first, with another root key.
+    root_key.check(tx.conn()).await?;
+    if instance::peppers(tx.conn()).await?.is_empty() {
+        seal::add_pepper(root_key, tx.conn(), 1, clock.unix_ms()).await?;
+    }
+    checkpoints::make_signing_key(root_key, tx.conn(), clock.unix_ms()).await?;
+    tx.commit().await
 }
 
 async fn open_database(settings: &Settings) -> Result<Db> {

@@ -15,7 +15,7 @@ const EVENTS: Noun = Noun {
     one: "event",
     path: "/v1/audit-events",
     columns: &["at", "actor.label", "action", "target.kind", "target.label", "outcome", "address", "id"],
-    filters: &["actor_id", "target_id", "action", "outcome", "since", "until", "sort"],
+    filters: &["actor_id", "target_id", "action", "outcome", "since", "until"],
     name: None,
 };
 

@@ -69,6 +69,12 @@ impl Request {
         self
     }
 
+    /// Sets a query parameter, whatever `keyward api` was given for it.
+    pub(crate) fn replace_query(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.query.retain(|(known, _)| known != name);
+        self.query(name, value)
+    }
+
     /// Works only on this version of the object.
     pub(crate) fn if_match(mut self, version: Option<&String>) -> Self {
         self.if_match = version.map(|version| format!("\"{}\"", version.trim_matches('"')));

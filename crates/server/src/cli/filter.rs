@@ -27,6 +27,9 @@ fn unknown(name: &str, known: &[&str]) -> Failure {
 }
 
 fn words(known: &[&str]) -> String {
+    if known.is_empty() {
+        return "this list has no filters".to_owned();
+    }
     format!("filters here: {}", known.join(", "))
 }
 

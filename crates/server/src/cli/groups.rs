@@ -14,7 +14,7 @@ pub(crate) const GROUPS: Noun = Noun {
     one: "group",
     path: "/v1/groups",
     columns: &["name", "member_count", "description", "built_in", "created_at", "id"],
-    filters: &["q", "sort"],
+    filters: &["q"],
     name: Some("name"),
 };
 
@@ -150,5 +150,5 @@ async fn change_member(session: &Session, method: Method, args: &MemberArgs, don
 async fn members(session: &Session, args: &MembersArgs) -> Outcome {
     let group = GROUPS.resolve(session, &args.group).await?;
     let path = format!("{}/members", GROUPS.at(&group));
-    noun::print_list(session, args.list.request(&path, USERS.filters)?, USERS.columns, &args.list).await
+    noun::print_list(session, args.list.request(&path, &[])?, USERS.columns, &args.list).await
 }

@@ -69,6 +69,9 @@ impl ListArgs {
         let mut request = Request::get(path);
         request.query = filter::parse(&self.conditions, filters)?;
         if let Some(sort) = &self.sort {
+            if !filters.contains(&"sort") {
+                return Err(Failure::usage("--sort: this list has one order only"));
+            }
             request = request.query("sort", sort);
         }
         Ok(request)
@@ -163,10 +166,9 @@ impl Noun {
         if typed.starts_with(&format!("{}_", self.one)) {
             return Ok(typed.to_owned());
         }
-        let mut request = Request::get(self.path);
-        if self.filters.contains(&name) {
-            request = request.query(name, typed);
-        }
+        // The server finds by parts of the name too, so that the answer still has to be looked through.
+        let filter = if self.filters.contains(&name) { name } else { "q" };
+        let request = Request::get(self.path).query(filter, typed);
         let mut pages = Pages::new(session, request, None);
         while let Some(rows) = pages.next(Some(LARGEST_PAGE)).await? {
             if let Some(found) = rows.iter().find(|row| row[name] == typed) {
@@ -281,10 +283,10 @@ impl<'a> Pages<'a> {
         self.started = true;
         let mut request = self.request.clone();
         if let Some(most) = most {
-            request = request.query("limit", most.min(LARGEST_PAGE).to_string());
+            request = request.replace_query("limit", most.min(LARGEST_PAGE).to_string());
         }
         if let Some(cursor) = &self.cursor {
-            request = request.query("cursor", cursor);
+            request = request.replace_query("cursor", cursor);
         }
         let mut body = self.session.client.send(request).await?;
         self.cursor = body["next_cursor"].as_str().map(str::to_owned);

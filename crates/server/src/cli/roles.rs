@@ -11,7 +11,7 @@ pub(crate) const ROLES: Noun = Noun {
     one: "role",
     path: "/v1/roles",
     columns: &["name", "rights", "description", "built_in", "id"],
-    filters: &["q", "sort"],
+    filters: &["q"],
     name: Some("name"),
 };
 

@@ -13,7 +13,7 @@ pub(crate) const TENANTS: Noun = Noun {
     one: "tenant",
     path: "/v1/tenants",
     columns: &["slug", "number", "name", "state", "created_at", "id"],
-    filters: &["state", "q", "slug", "sort"],
+    filters: &["q"],
     name: Some("slug"),
 };
 

@@ -15,7 +15,7 @@ pub(crate) const USERS: Noun = Noun {
     one: "user",
     path: "/v1/users",
     columns: &["username", "state", "email", "key_count", "last_login_at", "origin", "created_at", "id"],
-    filters: &["state", "q", "username", "group_id", "role_id", "sort"],
+    filters: &["state", "q", "username", "group_id", "role_id"],
     name: Some("username"),
 };
 

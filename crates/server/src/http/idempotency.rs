@@ -15,6 +15,7 @@ use super::body::read_body;
 use crate::app::{Actor, App};
 use crate::error::{Error, Result};
 use crate::random::to_hex;
+use crate::store::Transaction;
 use crate::store::idempotency::{self, IdempotencyKey, IdempotencyRow};
 
 /// A request without an answer for longer than this has died.
@@ -64,8 +65,22 @@ fn request_hash(path: &str, body: &Bytes) -> String {
 async fn claim(app: &App, key: &IdempotencyKey, hash: &str) -> Result<Option<Response>> {
     let now = app.clock.unix_ms();
     let mut tx = app.db.begin().await?;
+    let claimed = claim_within(&mut tx, key, hash, now).await;
+    // A transaction that is dropped costs its connection.
+    match &claimed {
+        Ok(None) => tx.commit().await?,
+        _ => tx.rollback().await?,
+    }
+    claimed
+}
+
+async fn claim_within(
+    tx: &mut Transaction,
+    key: &IdempotencyKey,
+    hash: &str,
+    now: i64,
+) -> Result<Option<Response>> {
     if idempotency::claim(tx.conn(), key, hash, now).await? {
-        tx.commit().await?;
         return Ok(None);
     }
     let earlier = idempotency::find(tx.conn(), key).await?;
@@ -89,7 +104,6 @@ async fn claim(app: &App, key: &IdempotencyKey, hash: &str) -> Result<Option<Res
     // It died before it changed anything: this one takes its place.
     idempotency::release(tx.conn(), key).await?;
     idempotency::claim(tx.conn(), key, hash, now).await?;
-    tx.commit().await?;
     Ok(None)
 }
 

@@ -115,6 +115,9 @@ fn worker(
                     Client { dispatch: dispatch.clone(), tls: tls.clone(), stopping: stopping.clone() };
                 tokio::spawn(client.serve(accepted, connections.clone()));
             }
+            // Nobody new comes any more, but connections live on this runtime until they are drained
+            // and the process ends.
+            std::future::pending::<()>().await;
         });
     };
     std::thread::Builder::new().name(format!("serve-{number}")).spawn(serve).map_err(Error::internal)?;

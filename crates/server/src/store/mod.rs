@@ -116,7 +116,13 @@ impl Db {
             Self::Sqlite { writer, .. } => migrator.run(writer).await,
             Self::Postgres(pool) => migrator.run(pool).await,
         }
-        .map_err(|why| Error::Startup(format!("the database schema cannot be used: {why}")))
+        .map_err(|why| match why {
+            sqlx::migrate::MigrateError::VersionMissing(version) => Error::Startup(format!(
+                "the database was written by a newer version of keyward: this one does not know its schema \
+                 version {version}. Start the newer version; nothing was changed."
+            )),
+            other => Error::Startup(format!("the database schema cannot be used: {other}")),
+        })
     }
 
     /// A connection to read from.

@@ -54,6 +54,9 @@ pub(crate) struct Health {
     pub(crate) confirmed_ms: AtomicU64,
     /// The last attempt to read the feed failed.
     pub(crate) down: AtomicBool,
+    /// Facts had been confirmed up to the moment when the database went away. A node that stood
+    /// still before cannot know what it missed and must not go on alone.
+    pub(crate) knew_all: AtomicBool,
     /// Number of the last change applied.
     pub(crate) applied_seq: AtomicI64,
 }
@@ -181,8 +184,11 @@ impl Cache {
         if !self.health.down.load(Ordering::Acquire) {
             return Trust::Recent;
         }
+        let knew_all = self.health.knew_all.load(Ordering::Acquire);
         match self.settings.on_database_loss {
-            OnDatabaseLoss::ServeFor(longer) if unconfirmed <= staleness + millis(longer) => Trust::All,
+            OnDatabaseLoss::ServeFor(longer) if knew_all && unconfirmed <= staleness + millis(longer) => {
+                Trust::All
+            }
             _ => Trust::Nothing,
         }
     }

@@ -1,6 +1,6 @@
 //! Following the change feed (X7): what other nodes wrote becomes known here.
 //!
-//! PostgreSQL wakes us by NOTIFY; SQLite is asked four times a second. The feed table is what
+//! PostgreSQL wakes us by NOTIFY; SQLite is asked five times a second. The feed table is what
 //! counts: a lost message costs at most one poll.
 
 use std::sync::Arc;
@@ -13,18 +13,49 @@ use crate::app::App;
 use crate::error::{Error, Result};
 use crate::store::changes::{self, ChangeKind};
 
-const POLL: Duration = Duration::from_millis(200);
-/// One poll may take this long before the database counts as away.
-const POLL_TIMEOUT: Duration = Duration::from_millis(900);
+const LONGEST_PAUSE: Duration = Duration::from_millis(200);
+const LONGEST_PATIENCE: Duration = Duration::from_millis(900);
+/// Later than this behind its time a timer only fires if the process was stopped.
+const STUTTER: Duration = Duration::from_millis(100);
 const PAGE: i64 = 1000;
+
+/// How often to ask, and how long one answer may take before the database counts as away.
+struct Pace {
+    pause: Duration,
+    patience: Duration,
+}
+
+impl Pace {
+    /// Both together stay below `max_staleness`: a database that hangs is known to be away before
+    /// cached facts would have to be read again.
+    fn within(max_staleness: Duration) -> Self {
+        Self {
+            pause: LONGEST_PAUSE.min(max_staleness / 5),
+            patience: LONGEST_PATIENCE.min(max_staleness * 7 / 10),
+        }
+    }
+}
 
 /// Follows the feed for as long as the server runs.
 pub(crate) async fn follow(app: Arc<App>) {
+    let max_staleness = app.settings.verify.max_staleness;
+    let pace = Pace::within(max_staleness);
+    let health = &app.verifier.cache.health;
     let mut listener = None;
     loop {
-        let outcome = tokio::time::timeout(POLL_TIMEOUT, poll(&app)).await;
+        let asked = app.clock.monotonic_ms();
+        let lag = Duration::from_millis(app.verifier.cache.lag_ms());
+        let outcome = tokio::time::timeout(pace.patience, poll(&app)).await;
         let alive = matches!(outcome, Ok(Ok(())));
-        let was_down = app.verifier.cache.health.down.swap(!alive, Ordering::AcqRel);
+        let took = Duration::from_millis(app.clock.monotonic_ms().saturating_sub(asked));
+        if !alive && took > pace.patience + STUTTER {
+            // This process stood still; that says nothing about the database.
+            continue;
+        }
+        if !alive && !health.down.load(Ordering::Acquire) {
+            health.knew_all.store(lag <= max_staleness, Ordering::Release);
+        }
+        let was_down = health.down.swap(!alive, Ordering::AcqRel);
         match (alive, was_down) {
             (false, false) => tracing::error!(cause = %describe(outcome), "the database is away"),
             (true, true) => tracing::info!("the database is back"),
@@ -36,7 +67,7 @@ pub(crate) async fn follow(app: Arc<App>) {
                 None
             });
         }
-        wait(&mut listener).await;
+        wait(&mut listener, pace.pause).await;
     }
 }
 
@@ -78,16 +109,16 @@ pub(crate) async fn poll(app: &App) -> Result<()> {
     Ok(())
 }
 
-async fn wait(listener: &mut Option<PgListener>) {
+async fn wait(listener: &mut Option<PgListener>, pause: Duration) {
     match listener {
-        Some(awake) => match tokio::time::timeout(POLL, awake.try_recv()).await {
+        Some(awake) => match tokio::time::timeout(pause, awake.try_recv()).await {
             Ok(Err(_) | Ok(None)) => {
                 *listener = None;
-                tokio::time::sleep(POLL).await;
+                tokio::time::sleep(pause).await;
             }
             Ok(Ok(Some(_))) | Err(_) => {}
         },
-        None => tokio::time::sleep(POLL).await,
+        None => tokio::time::sleep(pause).await,
     }
 }
 

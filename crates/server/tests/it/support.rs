@@ -32,6 +32,8 @@ pub(crate) fn engine() -> &'static str {
 /// A folder and a database that live as long as the test.
 pub(crate) struct Place {
     pub(crate) folder: tempfile::TempDir,
+    /// URL to give the server instead of the database's own: the way through a proxy.
+    pub(crate) through: Option<String>,
     database: Option<Database>,
 }
 
@@ -44,7 +46,7 @@ impl Place {
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let database = (engine() == "postgres").then(Database::create);
-        Self { folder, database }
+        Self { folder, through: None, database }
     }
 
     /// The data folder.
@@ -66,7 +68,7 @@ impl Place {
     pub(crate) fn keyward(&self, args: &[&str]) -> Command {
         let mut command = crate::cli::keyward(args);
         command.current_dir(self.folder.path()).env("KEYWARD_METRICS__LISTEN", "");
-        if let Some(url) = self.database_url() {
+        if let Some(url) = self.through.clone().or_else(|| self.database_url()) {
             command.env("KEYWARD_DATABASE__URL", url);
         }
         command
@@ -241,6 +243,13 @@ impl Server {
         let status =
             Command::new("kill").args(["-TERM", &self.pid().to_string()]).status().expect("kill runs");
         assert!(status.success());
+        let (_, code) = self.wait();
+        (started.elapsed(), code)
+    }
+
+    /// Waits until the process has ended; returns for how long and its exit code.
+    pub(crate) fn wait(&mut self) -> (Duration, Option<i32>) {
+        let started = Instant::now();
         let status = self.child.wait().expect("ended");
         (started.elapsed(), status.code())
     }

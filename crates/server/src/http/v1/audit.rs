@@ -68,10 +68,11 @@ pub(crate) const SHOW: Operation =
     Operation::show("show_audit_event", TAG, "Show an audit event", shape::<EventOut>());
 pub(crate) const EXPORT: Operation = Operation {
     answer: Returns::Lines,
+    query: &["since", "until"],
     ..Operation::show(
         "export_audit_events",
         TAG,
-        "Export the whole chain, a JSON object a line",
+        "Export the chain, a JSON object a line",
         shape::<EventOut>(),
     )
 };
@@ -117,6 +118,21 @@ impl ListQuery {
     }
 }
 
+/// A part of the chain by time.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct ExportQuery {
+    since: Option<String>,
+    until: Option<String>,
+}
+
+impl ExportQuery {
+    fn range(&self) -> Result<std::ops::Range<i64>> {
+        let at = |name: &str, text: &Option<String>| text.as_deref().map(|text| time(name, text)).transpose();
+        Ok(at("since", &self.since)?.unwrap_or(i64::MIN)..at("until", &self.until)?.unwrap_or(i64::MAX))
+    }
+}
+
 pub(crate) async fn list(
     State(app): State<Arc<App>>,
     Caller(actor): Caller,
@@ -147,13 +163,18 @@ pub(crate) async fn verification(State(app): State<Arc<App>>, Caller(actor): Cal
 }
 
 /// Streams the chain in the order of its making; the export itself is audited first.
-pub(crate) async fn export(State(app): State<Arc<App>>, Caller(actor): Caller) -> Result<Response, Problem> {
+pub(crate) async fn export(
+    State(app): State<Arc<App>>,
+    Caller(actor): Caller,
+    Query(query): Query<ExportQuery>,
+) -> Result<Response, Problem> {
+    let range = query.range()?;
     let event = Event::new("audit.export", "tenant", &actor.tenant_id, "");
     app.write(&actor, async |_| Ok(Audited::new((), event))).await?;
     let (sender, receiver) = mpsc::channel::<Result<Bytes, Infallible>>(4);
     let control = app.control.clone();
     control.spawn(async move {
-        if let Err(error) = send_chain(&app, &actor, &sender).await {
+        if let Err(error) = send_chain(&app, &actor, &range, &sender).await {
             tracing::warn!(%error, "an export broke off");
         }
     });
@@ -168,6 +189,7 @@ pub(crate) async fn export(State(app): State<Arc<App>>, Caller(actor): Caller) -
 async fn send_chain(
     app: &App,
     actor: &Actor,
+    range: &std::ops::Range<i64>,
     sender: &mpsc::Sender<Result<Bytes, Infallible>>,
 ) -> Result<()> {
     let mut after = 0;
@@ -175,8 +197,8 @@ async fn send_chain(
         let rows = store::chain(&mut app.read().await?, &actor.tenant_id, after, 500).await?;
         let Some(last) = rows.last() else { return Ok(()) };
         after = last.seq;
-        let lines: String = rows.iter().map(line).collect();
-        if sender.send(Ok(lines.into())).await.is_err() {
+        let lines: String = rows.iter().filter(|row| range.contains(&row.at)).map(line).collect();
+        if !lines.is_empty() && sender.send(Ok(lines.into())).await.is_err() {
             return Ok(());
         }
     }

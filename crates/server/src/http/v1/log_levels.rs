@@ -49,6 +49,10 @@ pub(crate) async fn edit(
     let before = LogLevels { filter: app.log_levels.current() };
     app.log_levels.set(&input.filter)?;
     let event = Event::new("log_levels.edit", "instance", "log_levels", "").before(&before).after(&input);
-    app.write(&actor, async |_| Ok(Audited::new((), event))).await?;
+    if let Err(error) = app.write(&actor, async |_| Ok(Audited::new((), event))).await {
+        // What cannot be audited does not happen (AUD-5).
+        app.log_levels.set(&before.filter)?;
+        return Err(error.into());
+    }
     Answer::ok(&input)
 }

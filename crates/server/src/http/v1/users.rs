@@ -95,7 +95,7 @@ impl ListQuery {
             ));
         }
         // A name that cannot be one matches nobody.
-        let key = |name: &String| Username::parse(name).map_or_else(|_| String::new(), |name| name.key);
+        let key = |name: &String| Username::parse_any(name).map_or_else(|_| String::new(), |name| name.key);
         Ok(UserFilter {
             state: self.state.clone(),
             q: self.q.as_deref().map(like_pattern),

@@ -3,6 +3,7 @@
 mod errors;
 mod help;
 mod identify;
+mod live;
 mod print_curl;
 mod retries;
 mod secrets;

@@ -1,0 +1,6 @@
+//! Two processes on one database.
+
+mod limits;
+mod pauses;
+mod races;
+mod revocation;
