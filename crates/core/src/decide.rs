@@ -204,10 +204,6 @@ impl Verdicts {
 }
 
 /// The answer.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "lives on the stack of one request; a box would be an allocation"
-)]
 #[derive(Clone, Debug)]
 pub enum Decision {
     /// Yes.
