@@ -34,7 +34,7 @@ fn the_page_of_errors_is_the_catalogue() {
          | code | status | title | what to do |\n|---|---|---|---|\n",
     );
     for (code, status, title, detail) in CATALOGUE {
-        let _ = writeln!(text, "| `{code}` | {status} | {title} | {} |", detail.replace('|', "\\|"));
+        let _ = writeln!(text, "| `{code}` | {status} | {title} | {} |", detail.replace('|', "\\|").replace('<', "\\<"));
     }
     must_equal("errors.md", &text);
 }
