@@ -34,7 +34,11 @@ fn the_page_of_errors_is_the_catalogue() {
          | code | status | title | what to do |\n|---|---|---|---|\n",
     );
     for (code, status, title, detail) in CATALOGUE {
-        let _ = writeln!(text, "| `{code}` | {status} | {title} | {} |", detail.replace('|', "\\|").replace('<', "\\<"));
+        let _ = writeln!(
+            text,
+            "| `{code}` | {status} | {title} | {} |",
+            detail.replace('|', "\\|").replace('<', "\\<")
+        );
     }
     must_equal("errors.md", &text);
 }
@@ -131,6 +135,9 @@ fn aud_1_the_page_of_the_audit_log_names_every_action() {
         .collect();
     assert!(actions.len() > 25, "{actions:?}");
     for action in actions {
-        assert!(text.contains(&format!("`{action}`")), "docs/reference/audit-schema.md does not tell of {action}");
+        assert!(
+            text.contains(&format!("`{action}`")),
+            "docs/reference/audit-schema.md does not tell of {action}"
+        );
     }
 }
