@@ -90,7 +90,7 @@ mod tests {
 
     fn each(command: &Command, path: &str, visit: &mut impl FnMut(&str, &Command)) {
         visit(path, command);
-        for child in command.get_subcommands() {
+        for child in command.get_subcommands().filter(|child| !child.is_hide_set()) {
             let path = if path.is_empty() {
                 child.get_name().to_owned()
             } else {

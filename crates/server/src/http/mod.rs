@@ -6,6 +6,8 @@ pub(crate) mod body;
 pub(crate) mod caller;
 pub(crate) mod connection;
 pub(crate) mod dispatch;
+#[cfg(test)]
+mod documentation;
 pub(crate) mod exposure;
 pub(crate) mod framing;
 pub(crate) mod guard;
