@@ -224,6 +224,17 @@ pub enum Decision {
     },
 }
 
+impl Decision {
+    /// `ok`, or the code of the reason.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Allow { .. } => "ok",
+            Self::Deny { code, .. } => code.as_str(),
+        }
+    }
+}
+
 /// Callers may keep an answer this long: the bound of X7.
 pub const CACHE_SECONDS: u32 = 1;
 

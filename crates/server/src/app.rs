@@ -1,22 +1,22 @@
 //! The application: what every handler and job shares, and the one way to write.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use keyward_core::right::{Right, RightSet};
 use keyward_core::token::AccessKey;
 use serde::{Deserialize, Serialize};
 use tokio::runtime::Handle;
 
-use crate::audit::{self, Audited, Event, Outcome};
+use crate::audit::{self, Audited, Event};
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::error::{Error, Result};
 use crate::http::metrics::Metrics;
 use crate::logging::LogLevels;
+use crate::refusals::Refusals;
 use crate::seal::{self, RootKey};
 use crate::store::group::{Turn, Writers};
 use crate::store::idempotency::{self, IdempotencyKey};
@@ -33,7 +33,7 @@ pub(crate) struct App {
     /// Where management, jobs and the database live.
     pub(crate) control: Handle,
     pub(crate) rights: KnownRights,
-    pub(crate) root_key: RootKey,
+    pub(crate) root_key: Arc<RootKey>,
     pub(crate) verifier: Verifier,
     pub(crate) metrics: Metrics,
     pub(crate) log_levels: LogLevels,
@@ -361,64 +361,3 @@ impl App {
         Ok(directory.rights_of(&grant))
     }
 }
-
-/// Refused attempts that wait to be audited: bounded in number and merged, so that an attacker
-/// cannot fill the log (AUD-1).
-#[derive(Default)]
-pub(crate) struct Refusals {
-    waiting: Mutex<BTreeMap<RefusalKey, (Actor, Event, u64)>>,
-}
-
-type RefusalKey = (String, String, &'static str, String);
-
-impl Refusals {
-    /// Different refusals that wait at once; more are counted only.
-    const MOST: usize = 1000;
-
-    /// Notes that `actor` was refused `action`.
-    pub(crate) fn note(&self, actor: &Actor, action: &'static str, code: &str) {
-        let key = (actor.tenant_id.clone(), actor.principal.id.clone(), action, code.to_owned());
-        let mut waiting = self.waiting.lock().expect("no code panics while it notes");
-        if let Some((_, _, count)) = waiting.get_mut(&key) {
-            *count += 1;
-        } else if waiting.len() < Self::MOST {
-            let mut event = Event::new(action, "operation", action, action).reason(Some(code));
-            event.outcome = Outcome::Refused;
-            waiting.insert(key, (actor.clone(), event, 1));
-        }
-    }
-
-    /// Takes what waits.
-    pub(crate) fn take(&self) -> Vec<(Actor, Event)> {
-        let waiting = std::mem::take(&mut *self.waiting.lock().expect("no code panics while it notes"));
-        waiting
-            .into_values()
-            .map(|(actor, mut event, count)| {
-                event.after = Some(serde_json::json!({ "attempts": count }));
-                (actor, event)
-            })
-            .collect()
-    }
-}
-
-impl App {
-    /// Writes the refusals that wait.
-    pub(crate) async fn flush_refusals(&self) -> Result<()> {
-        for (mut actor, event) in self.refusals.take() {
-            // A refusal is about who tried, not about what they may do now.
-            actor.access_key = None;
-            actor.validate_only = false;
-            actor.idempotency = None;
-            self.write(&actor, async |tx| {
-                // A tenant that was deleted meanwhile has no log any more (AZ-14).
-                let there = tenants::find(tx.conn(), &actor.tenant_id).await?.is_some();
-                Ok(Audited::many((), if there { vec![event] } else { Vec::new() }))
-            })
-            .await?;
-        }
-        Ok(())
-    }
-}
-
-/// How often refusals are written.
-pub(crate) const REFUSAL_FLUSH: Duration = Duration::from_secs(5);

@@ -84,6 +84,9 @@ pub(crate) enum Error {
     /// The database cannot be used now.
     #[error("the database cannot be used now")]
     Outage(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// A stored value is not what was written there; says which (R18).
+    #[error("{0}")]
+    Damaged(String),
     /// A fault of ours.
     #[error("internal error")]
     Internal(#[source] Box<dyn std::error::Error + Send + Sync>),

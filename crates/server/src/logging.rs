@@ -1,5 +1,6 @@
 //! Logs: JSON lines by default, levels changeable at run time (VA9, AUD-3).
 
+use std::io::IsTerminal as _;
 use std::sync::Mutex;
 
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -29,16 +30,32 @@ impl LogLevels {
     /// Sets another filter.
     ///
     /// # Errors
-    /// `Error::Invalid` when it does not parse.
-    pub(crate) fn set(&self, filter: &str) -> Result<()> {
-        let parsed = EnvFilter::builder()
-            .parse(filter)
-            .map_err(|why| Error::invalid("/filter", "bad_filter", why.to_string()))?;
+    /// `Error::Internal` when logging has ended.
+    pub(crate) fn set(&self, wanted: Filter) -> Result<()> {
         if let Some(handle) = &self.handle {
-            handle.reload(parsed).map_err(Error::internal)?;
+            handle.reload(wanted.parsed).map_err(Error::internal)?;
         }
-        filter.clone_into(&mut *self.filter.lock().expect("no code panics while it holds this lock"));
+        *self.filter.lock().expect("no code panics while it holds this lock") = wanted.text;
         Ok(())
+    }
+}
+
+/// A filter that parses.
+pub(crate) struct Filter {
+    text: String,
+    parsed: EnvFilter,
+}
+
+impl Filter {
+    /// Reads a filter.
+    ///
+    /// # Errors
+    /// `Error::Invalid` when it does not parse.
+    pub(crate) fn parse(text: &str) -> Result<Self> {
+        let parsed = EnvFilter::builder()
+            .parse(text)
+            .map_err(|why| Error::invalid("/filter", "bad_filter", why.to_string()))?;
+        Ok(Self { text: text.into(), parsed })
     }
 }
 
@@ -52,7 +69,11 @@ pub(crate) fn start(filter: &str, format: LogFormat) -> Result<LogLevels> {
         LogFormat::Json => {
             registry.with(fmt::layer().json().flatten_event(true).with_writer(std::io::stderr)).try_init()
         }
-        LogFormat::Text => registry.with(fmt::layer().with_writer(std::io::stderr)).try_init(),
+        LogFormat::Text => {
+            // Colours are for terminals: in a file they are control characters (AUD-3).
+            let colours = std::io::stderr().is_terminal();
+            registry.with(fmt::layer().with_ansi(colours).with_writer(std::io::stderr)).try_init()
+        }
     };
     started.map_err(|why| Error::Startup(why.to_string()))?;
     Ok(LogLevels { handle: Some(handle), filter: Mutex::new(filter.into()) })

@@ -16,6 +16,7 @@ mod names;
 mod peppers;
 mod policies;
 mod random;
+mod refusals;
 mod roles;
 mod root_key;
 mod seal;

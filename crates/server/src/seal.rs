@@ -121,7 +121,7 @@ pub(crate) async fn open(
     place: Place<'_>,
     sealed: &str,
 ) -> Result<Zeroizing<Vec<u8>>> {
-    let broken = || Error::internal(format!("{} of {} cannot be opened", place.column, place.row));
+    let broken = || Error::Damaged(format!("{} of {} cannot be opened", place.column, place.row));
     let (generation, text) = sealed.split_once('.').ok_or_else(broken)?;
     let rows = instance::data_keys(conn, place.scope).await?;
     let row = rows.iter().find(|row| row.generation.to_string() == generation).ok_or_else(broken)?;
@@ -144,7 +144,7 @@ async fn new_data_key(
 }
 
 fn unwrap_key(root: &RootKey, scope: &str, row: &instance::DataKeyRow) -> Result<Zeroizing<[u8; 32]>> {
-    let broken = || Error::internal(format!("data key {} of {scope} cannot be opened", row.generation));
+    let broken = || Error::Damaged(format!("data key {} of {scope} cannot be opened", row.generation));
     let bytes =
         decrypt(&root.cipher(), &row.wrapped, &wrap_data(scope, row.generation)).ok_or_else(broken)?;
     Ok(Zeroizing::new(bytes.as_slice().try_into().map_err(|_| broken())?))
@@ -177,7 +177,7 @@ pub(crate) async fn load_peppers(root: &RootKey, conn: &mut Conn) -> Result<Vec<
         let id = row.id.to_string();
         let bytes = open(root, conn, pepper_place(&id), &row.sealed).await?;
         let bytes = <&[u8; 32]>::try_from(bytes.as_slice())
-            .map_err(|_| Error::internal("a pepper has not 32 bytes"))?;
+            .map_err(|_| Error::Damaged("a pepper has not 32 bytes".into()))?;
         peppers.push(Pepper::new(u32::try_from(row.id).map_err(Error::internal)?, bytes));
     }
     Ok(peppers)

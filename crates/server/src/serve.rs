@@ -11,7 +11,7 @@ use keyward_core::token::Prefixes;
 use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::app::{App, KnownRights, Refusals};
+use crate::app::{App, KnownRights};
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::error::{Error, Result};
@@ -19,6 +19,7 @@ use crate::http::metrics::{self, Metrics};
 use crate::http::server::Server;
 use crate::http::tls::Tls;
 use crate::logging::LogLevels;
+use crate::refusals::Refusals;
 use crate::seal::{self, RootKey};
 use crate::store::group::Writers;
 use crate::store::{Db, changes, instance};
@@ -35,7 +36,7 @@ pub(crate) async fn open(settings: Settings, log_levels: LogLevels) -> Result<Ar
     make_data_dir(&settings.data_dir)?;
     let alone = lock_data_dir(&settings.data_dir);
     let db = open_database(&settings).await?;
-    let root_key = unlock(&settings, &db).await?;
+    let root_key = Arc::new(unlock(&settings, &db).await?);
     db.migrate().await?;
     let clock = Clock::start();
     initialise(&db, &root_key, clock).await?;
@@ -48,7 +49,7 @@ pub(crate) async fn open(settings: Settings, log_levels: LogLevels) -> Result<Ar
     let cache = Cache::new(db.clone(), control.clone(), clock, cache_settings(&settings));
     cache.health.applied_seq.store(applied, Ordering::Release);
     cache.health.confirmed_ms.store(clock.monotonic_ms(), Ordering::Release);
-    let verifier = Verifier::new(Arc::new(cache), prefixes(&settings), peppers, clock);
+    let verifier = Verifier::new(Arc::new(cache), prefixes(&settings), peppers, root_key.clone(), clock);
     Ok(Arc::new(App {
         writers: Writers::new(db.clone()),
         db,

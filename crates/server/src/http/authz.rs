@@ -74,7 +74,7 @@ async fn judge(
     if let Some(query) = original.query
         && exposure::holds_secret(app, query)
     {
-        exposure::mark(app, query);
+        exposure::mark(app, query, &caller::call(headers, origin));
         return Err(Error::Unauthenticated("credential_in_url").into());
     }
     let credential =
@@ -223,7 +223,9 @@ fn allow(found: &Found, decision: &Decision) -> Reply {
 
 /// A header value; what HTTP cannot carry is percent-encoded.
 fn header(text: &str) -> HeaderValue {
+    // A name that holds a percent sign must not pass for the encoding of another name.
     if text.is_ascii()
+        && !text.contains('%')
         && let Ok(value) = HeaderValue::from_str(text)
     {
         return value;

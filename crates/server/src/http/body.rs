@@ -10,10 +10,8 @@ use tokio::time::{Instant, timeout_at};
 use crate::config::Settings;
 use crate::error::{Error, Result};
 
-/// A client may take this long before its pace counts.
-const GRACE: Duration = Duration::from_secs(10);
-
-/// Reads a whole body: no larger than the configured limit, no slower than the configured pace.
+/// Reads a whole body: no larger than the configured limit, and once it takes longer than a header
+/// may, no slower than the configured pace.
 ///
 /// # Errors
 /// 413 and 408 as `Error::Http`; `Error::Malformed` when the body breaks off.
@@ -34,8 +32,9 @@ where
             Some(frame) => frame,
             None => {
                 let start = *started.get_or_insert_with(Instant::now);
-                let pace = settings.server.timeouts.body_bytes_per_second.max(1);
-                let deadline = start + GRACE + Duration::from_secs(whole.len() as u64 / pace);
+                let timeouts = &settings.server.timeouts;
+                let earned = whole.len() as u64 / timeouts.body_bytes_per_second.max(1);
+                let deadline = start + timeouts.header + Duration::from_secs(earned);
                 timeout_at(deadline, body.frame()).await.map_err(|_| too_slow())?
             }
         };

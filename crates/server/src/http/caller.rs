@@ -13,6 +13,7 @@ use keyward_core::key::KeyClass;
 use keyward_core::right::RightSet;
 use zeroize::Zeroizing;
 
+use super::dispatch::Origin;
 use crate::app::{Actor, App, Call, Principal};
 use crate::error::{Error, Result};
 use crate::store::tenants;
@@ -101,6 +102,15 @@ pub(crate) fn client_address(headers: &HeaderMap, peer: IpAddr, trusted: &Networ
         return end_client(peer, std::iter::once(real.to_str().unwrap_or("?")), trusted);
     }
     end_client(peer, forwarded.into_iter(), trusted)
+}
+
+/// Where a request comes from, for the record.
+pub(crate) fn call(headers: &HeaderMap, origin: &Origin<'_>) -> Call {
+    Call {
+        request_id: origin.request_id.to_owned(),
+        address: client_address(headers, origin.peer, origin.trusted),
+        agent: agent(headers).map(Into::into),
+    }
 }
 
 /// What the client calls itself, cut to a length and cleaned of what could forge a line.

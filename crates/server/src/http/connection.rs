@@ -117,9 +117,11 @@ impl Drop for InFlight {
 pub(crate) struct Connections {
     most: usize,
     most_per_source: usize,
-    open: Mutex<HashMap<IpAddr, Vec<Arc<ConnectionState>>>>,
+    open: Mutex<Open>,
     count: AtomicU32,
 }
+
+type Open = HashMap<IpAddr, Vec<Arc<ConnectionState>>>;
 
 impl Connections {
     pub(crate) fn new(most: usize, most_per_source: usize) -> Arc<Self> {
@@ -131,13 +133,33 @@ impl Connections {
         let mut open = self.open.lock().expect("no code panics while it holds this lock");
         let own = open.get(&state.peer).map_or(0, Vec::len);
         if own >= self.most_per_source {
-            evict(open.get(&state.peer).into_iter().flatten())?;
+            let victim = longest_idle(open.get(&state.peer).into_iter().flatten())?;
+            self.evict(&mut open, &victim);
         } else if self.count() >= self.most {
-            evict(open.values().flatten())?;
+            let victim = longest_idle(open.values().flatten())?;
+            self.evict(&mut open, &victim);
         }
         open.entry(state.peer).or_default().push(state.clone());
         self.count.fetch_add(1, Ordering::Relaxed);
         Some(Place { all: self.clone(), state: state.clone() })
+    }
+
+    /// Tells a connection to close. Its place is free at once: were it still counted, every
+    /// connection of a burst would have the same victim, and the cap would not hold.
+    fn evict(&self, open: &mut Open, victim: &Arc<ConnectionState>) {
+        self.remove(open, victim);
+        victim.evict.notify_one();
+    }
+
+    /// Takes a connection out, unless that was done before.
+    fn remove(&self, open: &mut Open, state: &Arc<ConnectionState>) {
+        let Some(list) = open.get_mut(&state.peer) else { return };
+        let Some(at) = list.iter().position(|other| Arc::ptr_eq(other, state)) else { return };
+        list.swap_remove(at);
+        if list.is_empty() {
+            open.remove(&state.peer);
+        }
+        self.count.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// Connections that are open.
@@ -146,12 +168,12 @@ impl Connections {
     }
 }
 
-/// Tells the connection that was idle longest to close.
-fn evict<'c>(candidates: impl Iterator<Item = &'c Arc<ConnectionState>>) -> Option<()> {
-    let (_, victim) =
-        candidates.filter_map(|state| Some((state.idle_since()?, state))).min_by_key(|(idle, _)| *idle)?;
-    victim.evict.notify_one();
-    Some(())
+/// The connection that was idle longest.
+fn longest_idle<'c>(
+    candidates: impl Iterator<Item = &'c Arc<ConnectionState>>,
+) -> Option<Arc<ConnectionState>> {
+    let idle = candidates.filter_map(|state| Some((state.idle_since()?, state)));
+    idle.min_by_key(|(since, _)| *since).map(|(_, state)| state.clone())
 }
 
 /// The place of a connection; given up when dropped.
@@ -163,13 +185,7 @@ pub(crate) struct Place {
 impl Drop for Place {
     fn drop(&mut self) {
         let mut open = self.all.open.lock().expect("no code panics while it holds this lock");
-        if let Some(list) = open.get_mut(&self.state.peer) {
-            list.retain(|other| !Arc::ptr_eq(other, &self.state));
-            if list.is_empty() {
-                open.remove(&self.state.peer);
-            }
-        }
-        self.all.count.fetch_sub(1, Ordering::Relaxed);
+        self.all.remove(&mut open, &self.state);
     }
 }
 

@@ -15,12 +15,13 @@ use http_body_util::{Either, Full};
 use hyper::body::Incoming;
 use keyward_core::address::Networks;
 use keyward_core::decide::is_ambiguous;
+use percent_encoding::percent_decode_str;
 use tower::ServiceExt as _;
 
 use super::connection::ConnectionState;
 use super::problem::{self, Pending};
 use super::{authz, caller, exposure, router, verify};
-use crate::app::{App, Call};
+use crate::app::App;
 use crate::error::{Error, Result};
 
 /// Bytes of a request target, at most.
@@ -62,9 +63,15 @@ impl Dispatch {
     ) -> Result<Reply, Infallible> {
         let _in_flight = connection.begin();
         let request_id = self.request_ids.of(&request);
-        let last = request.version() < Version::HTTP_2 && connection.is_last_request();
+        let checked = check(&request);
+        // Whoever sends what can be read in two ways gets no second try on the connection.
+        let last = request.version() < Version::HTTP_2 && (connection.is_last_request() || checked.is_err());
         let origin = Origin { peer: connection.peer, trusted: &self.trusted, request_id: &request_id };
-        let answered = AssertUnwindSafe(self.route(&origin, request)).catch_unwind().await;
+        let routed = async {
+            checked?;
+            self.route(&origin, request).await
+        };
+        let answered = AssertUnwindSafe(routed).catch_unwind().await;
         let mut reply = match answered {
             Ok(Ok(reply)) => reply,
             Ok(Err(error)) => tell(&error, &request_id),
@@ -83,21 +90,23 @@ impl Dispatch {
     }
 
     async fn route(&self, origin: &Origin<'_>, request: Request<Incoming>) -> Result<Reply> {
-        check(&request)?;
         let path = request.uri().path();
-        if path == "/v1/verify" && request.method() == Method::POST && request.uri().query().is_none() {
+        if path == "/v1/verify"
+            && request.method() == Method::POST
+            && request.uri().query().is_none_or(str::is_empty)
+        {
             return verify::answer(&self.app, origin, request).await;
         }
         if path == "/authz" || path.starts_with("/authz/") {
             return Ok(authz::answer(&self.app, origin, &request).await);
         }
-        if is_ambiguous(path) {
+        if is_ambiguous(path) || percent_decode_str(path).decode_utf8().is_err() {
             return Err(ambiguous("the path can be read in two ways"));
         }
         if let Some(query) = request.uri().query()
             && exposure::holds_secret(&self.app, query)
         {
-            exposure::mark(&self.app, query);
+            exposure::mark(&self.app, query, &caller::call(request.headers(), origin));
             return Err(Error::Http {
                 status: 400,
                 code: "credential_in_url",
@@ -110,11 +119,7 @@ impl Dispatch {
     /// Runs the router on the control runtime, so that slow work never delays a verification.
     async fn manage(&self, origin: &Origin<'_>, request: Request<Incoming>) -> Result<Reply> {
         let mut request = request.map(Body::new);
-        let call = Call {
-            request_id: origin.request_id.to_owned(),
-            address: caller::client_address(request.headers(), origin.peer, origin.trusted),
-            agent: caller::agent(request.headers()).map(Into::into),
-        };
+        let call = caller::call(request.headers(), origin);
         request.extensions_mut().insert(call);
         let started_ms = self.app.clock.monotonic_ms();
         let router = self.router.clone();
@@ -154,6 +159,7 @@ fn harden(headers: &mut http::HeaderMap) {
 pub(crate) fn tell(error: &Error, request_id: &str) -> Reply {
     match error {
         Error::Internal(cause) => tracing::error!(request_id, %cause, "internal error"),
+        Error::Damaged(what) => tracing::error!(request_id, what, "damaged"),
         Error::Outage(cause) => tracing::warn!(request_id, %cause, "unavailable"),
         _ => {}
     }

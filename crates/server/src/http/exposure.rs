@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use keyward_core::decide::{Code, Decision};
+use keyward_core::secret::Secret;
 use keyward_core::token;
+use percent_encoding::percent_decode_str;
 
-use crate::app::{Actor, App};
+use crate::app::{Actor, App, Call};
 use crate::audit::{Audited, Event};
 use crate::error::{Error, Result};
 use crate::store::keys;
@@ -14,30 +16,31 @@ use crate::verify::{Ask, Found, Presented};
 
 /// Whether a parameter of the query is a well-formed secret of this instance.
 pub(crate) fn holds_secret(app: &App, query: &str) -> bool {
-    secrets(app, query).next().is_some()
+    !secrets(app, query).is_empty()
 }
 
-fn secrets<'q>(app: &'q App, query: &'q str) -> impl Iterator<Item = &'q str> {
-    query
-        .split(['&', '=', ';', '?', ' ', '+'])
-        .map(|part| part.rsplit("%20").next().unwrap_or(part))
-        .filter(|part| token::parse(part, &app.verifier.prefixes).is_some())
+fn secrets(app: &App, query: &str) -> Vec<Secret> {
+    let decoded = percent_decode_str(query).decode_utf8_lossy();
+    decoded
+        .split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+        .filter(|word| token::parse(word, &app.verifier.prefixes).is_some())
+        .map(|word| Secret::new(word.to_owned()))
+        .collect()
 }
 
 /// Marks the keys whose secrets stand in the query, if they are real; runs behind the answer.
-pub(crate) fn mark(app: &Arc<App>, query: &str) {
+pub(crate) fn mark(app: &Arc<App>, query: &str, call: &Call) {
     for secret in secrets(app, query) {
-        let secret = keyward_core::secret::Secret::new(secret.to_owned());
-        let app = app.clone();
+        let (app, call) = (app.clone(), call.clone());
         app.control.clone().spawn(async move {
-            if let Err(error) = mark_one(&app, &secret).await {
+            if let Err(error) = mark_one(&app, &secret, call).await {
                 tracing::warn!(%error, "an exposed key could not be marked");
             }
         });
     }
 }
 
-async fn mark_one(app: &App, secret: &keyward_core::secret::Secret) -> Result<()> {
+async fn mark_one(app: &App, secret: &Secret, call: Call) -> Result<()> {
     let ask = Ask {
         presented: Presented::Secret(secret.expose()),
         request: keyward_core::decide::Request::default(),
@@ -49,14 +52,14 @@ async fn mark_one(app: &App, secret: &keyward_core::secret::Secret) -> Result<()
     // or again.
     let dead = matches!(verified.decision, Decision::Deny { code: Code::Revoked | Code::RetiredSecret, .. });
     match verified.found {
-        Some(found) if !dead => note(app, &found).await,
+        Some(found) if !dead => note(app, &found, call).await,
         _ => Ok(()),
     }
 }
 
-async fn note(app: &App, found: &Found) -> Result<()> {
+async fn note(app: &App, found: &Found, call: Call) -> Result<()> {
     let (tenant, id) = (found.tenant.id.to_string(), found.key.id.to_string());
-    let actor = Actor::local(&tenant, "exposure");
+    let actor = Actor { call, ..Actor::local(&tenant, "exposure") };
     app.write(&actor, async |tx| {
         let mut row = keys::find(tx.conn(), &tenant, &id).await?.ok_or(Error::NotFound)?;
         if row.exposed_at.is_some() {

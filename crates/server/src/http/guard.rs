@@ -55,6 +55,8 @@ async fn admit(gate: &Gate, mut request: Request, next: Next) -> Result<Response
     }
     let call = request.extensions().get::<Call>().cloned().unwrap_or_default();
     let mut actor = authenticate(app, request.headers(), call).await?;
+    let request_id = &*actor.call.request_id;
+    tracing::debug!(operation = gate.operation, actor = %actor.principal.id, request_id, "called");
     if let Need::OneOf(rights) = gate.need
         && !rights.iter().any(|right| actor.may(right))
     {

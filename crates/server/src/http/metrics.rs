@@ -1,5 +1,6 @@
 //! Prometheus metrics, on a listener of their own (HTTP-7). No label ever holds an id or a name.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
@@ -192,5 +193,23 @@ async fn scrape(
 ) -> Result<([(http::HeaderName, &'static str); 1], String), StatusCode> {
     let mut text = String::new();
     encode(&mut text, &registry).map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
-    Ok(([(CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text))
+    Ok(([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], as_text_format(&text)))
+}
+
+/// OpenMetrics as the older text format that every scraper and `promtool` read: there a counter is
+/// declared by the name of its sample, and units and the end have no lines of their own.
+fn as_text_format(open_metrics: &str) -> String {
+    let counters: HashSet<&str> =
+        open_metrics.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.strip_suffix(" counter")).collect();
+    let mut text = String::with_capacity(open_metrics.len() + 1024);
+    for line in open_metrics.lines().filter(|line| !line.starts_with("# UNIT ") && *line != "# EOF") {
+        let declared = line.strip_prefix("# HELP ").or_else(|| line.strip_prefix("# TYPE "));
+        match declared.and_then(|rest| rest.split_once(' ')) {
+            Some((name, rest)) if counters.contains(name) => {
+                text.push_str(&format!("{} {name}_total {rest}\n", &line[..6]));
+            }
+            _ => text.extend([line, "\n"]),
+        }
+    }
+    text
 }

@@ -2,7 +2,7 @@
 
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use serde::Serialize;
 
 use super::problems;
@@ -59,7 +59,7 @@ pub(crate) fn status(error: &Error) -> StatusCode {
         Error::RateLimited(_) => 429,
         Error::Http { status, .. } => *status,
         Error::NotSetUp | Error::Outage(_) => 503,
-        Error::Internal(_) | Error::Startup(_) => 500,
+        Error::Damaged(_) | Error::Internal(_) | Error::Startup(_) => 500,
     };
     StatusCode::from_u16(number).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
@@ -80,7 +80,7 @@ pub(crate) fn code(error: &Error) -> &'static str {
         Error::RateLimited(_) => "rate_limited",
         Error::NotSetUp => "not_set_up",
         Error::Outage(_) => "unavailable",
-        Error::Internal(_) | Error::Startup(_) => "internal",
+        Error::Damaged(_) | Error::Internal(_) | Error::Startup(_) => "internal",
     }
 }
 
@@ -90,7 +90,7 @@ pub(crate) fn document(error: &Error, request_id: &str) -> Vec<u8> {
     let detail = match error {
         Error::Unauthenticated(_) => problems::detail(code).to_owned(),
         Error::NotFound => "there is no such thing, or you may not know of it".to_owned(),
-        Error::Internal(_) | Error::Startup(_) => {
+        Error::Damaged(_) | Error::Internal(_) | Error::Startup(_) => {
             "something went wrong on our side; it was logged".to_owned()
         }
         Error::Outage(_) => "the database cannot be used now; try again soon".to_owned(),
@@ -131,6 +131,10 @@ pub(crate) fn respond(error: &Error, request_id: &str) -> http::Response<Vec<u8>
         }
         Error::RateLimited(seconds) => {
             headers.insert(RETRY_AFTER, HeaderValue::from(*seconds));
+        }
+        // The router names the methods of the path instead; TRACE does not get that far.
+        Error::Http { status: 405, .. } => {
+            headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE"));
         }
         _ => {}
     }

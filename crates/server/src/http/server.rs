@@ -189,8 +189,9 @@ pub(crate) fn builder() -> auto::Builder<TokioExecutor> {
         .timer(TokioTimer::new())
         // `ConnectionState::lapse` watches silence and slow heads, without a timer per request.
         .header_read_timeout(None)
-        .max_buf_size(32 * 1024)
-        .pipeline_flush(true);
+        // No `pipeline_flush`: with it an answer waits for as long as part of a next request is in
+        // the buffer, and is lost when the connection ends there.
+        .max_buf_size(32 * 1024);
     builder
         .http2()
         .timer(TokioTimer::new())

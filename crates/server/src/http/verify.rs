@@ -16,7 +16,7 @@ use utoipa::ToSchema;
 use super::dispatch::{Origin, Reply, json_reply};
 use super::limits::{self, LimitOut};
 use super::{body, caller};
-use crate::app::{Actor, App, Call};
+use crate::app::{Actor, App};
 use crate::clock::rfc3339;
 use crate::error::{Error, Result};
 use crate::verify::usage::Sighting;
@@ -157,12 +157,7 @@ async fn reach(app: &App, origin: &Origin<'_>, request: &Request<Incoming>) -> R
         }
     }
     // Everything else is told, noted and throttled where all callers are.
-    let call = Call {
-        request_id: origin.request_id.to_owned(),
-        address: caller::client_address(headers, origin.peer, origin.trusted),
-        agent: caller::agent(headers).map(Into::into),
-    };
-    let actor = caller::authenticate(app, headers, call).await?;
+    let actor = caller::authenticate(app, headers, caller::call(headers, origin)).await?;
     let tenant = actor.tenant_id.parse().map_err(Error::internal)?;
     reach_of(|right| actor.rights.covers(right), tenant, app, || Some(&actor))
 }

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::app::{App, REFUSAL_FLUSH};
-use crate::checkpoints;
+use crate::app::App;
 use crate::error::Result;
+use crate::{checkpoints, refusals};
 use crate::store::{changes, idempotency, keys};
 
 /// Answers for replays are kept for a day (`api.md` 7).
@@ -21,7 +21,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// Starts every job; each goes on for as long as the server runs.
 pub(crate) fn start(app: &Arc<App>) {
     every(app, app.settings.verify.usage_flush, "usage", |app| async move { flush(&app).await });
-    every(app, REFUSAL_FLUSH, "refusals", |app| async move { app.flush_refusals().await });
+    every(app, refusals::FLUSH, "refusals", |app| async move { app.flush_refusals().await });
     every(app, MINUTE, "checkpoints", |app| async move { checkpoints::sign_heads(&app).await });
     every(app, MINUTE, "purge", |app| async move { purge(&app).await });
 }
@@ -92,6 +92,6 @@ pub(crate) async fn finish(app: &App) -> Result<()> {
         flush_usage(app, usize::MAX).await?;
     }
     app.verifier.cache.return_credits().await?;
-    app.flush_refusals().await?;
+    app.finish_refusals().await?;
     checkpoints::sign_heads(app).await
 }

@@ -2,6 +2,7 @@
 //! an explicit confirmation.
 
 use keyward_core::key::{KeyClass, Status};
+use serde_json::json;
 
 use super::view::{Viewer, brief};
 use super::wire::{BulkFilter, BulkOut, BulkRevokeIn};
@@ -64,12 +65,14 @@ pub(crate) async fn revoke_rows(
 ) -> Result<Audited<()>> {
     let mut audited = Audited::many((), Vec::new());
     for mut row in rows {
+        let before = json!({ "switch": row.switch });
         lifecycle::mark_revoked(&mut row, &tx.actor.principal.id, reason, tx.now);
         row.updated_at = tx.now;
         row.updated_by.clone_from(&tx.actor.principal.id);
         row.version += 1;
         keys::update(tx.conn(), &row).await?;
-        audited.events.push(Event::new("key.revoke", "key", &row.id, &row.label).reason(reason));
+        let event = Event::new("key.revoke", "key", &row.id, &row.label).before(&before).reason(reason);
+        audited.events.push(event.after(&json!({ "switch": row.switch })));
         audited = audited.touches_key(&row.tenant_id, &row.access_key);
     }
     Ok(audited)

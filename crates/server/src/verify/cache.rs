@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use keyward_core::decide::Now;
 use keyward_core::id::{TenantId, UserId};
-use keyward_core::secret::SecretHash;
+use keyward_core::secret::{Pepper, SecretHash};
 use keyward_core::token::AccessKey;
 use tokio::runtime::Handle;
 use tokio::sync::OnceCell;
@@ -16,6 +16,7 @@ use super::facts::{self, Age, KeyRecord, TenantRecord, UserRecord};
 use crate::clock::Clock;
 use crate::config::OnDatabaseLoss;
 use crate::error::{Error, Result};
+use crate::seal::{self, RootKey};
 use crate::store::changes::{Change, ChangeKind};
 use crate::store::{Db, keys};
 
@@ -236,6 +237,16 @@ impl Cache {
             }
         };
         tokio::time::timeout(self.settings.timeout, work).await.map_err(Error::outage)?
+    }
+
+    /// Reads the peppers, on the control runtime, where connections belong.
+    pub(crate) async fn read_peppers(self: &Arc<Self>, root_key: Arc<RootKey>) -> Result<Vec<Pepper>> {
+        let cache = self.clone();
+        let task = self.control.spawn(async move {
+            let mut conn = cache.db.read().await?;
+            seal::load_peppers(&root_key, &mut conn).await
+        });
+        tokio::time::timeout(self.settings.timeout, task).await.map_err(Error::outage)?.map_err(Error::internal)?
     }
 
     /// Reads until no invalidation came in between: what is put in the map is then true.

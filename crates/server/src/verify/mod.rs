@@ -26,7 +26,8 @@ use self::facts::{Effective, KeyRecord, TenantRecord, UserRecord};
 use self::limits::Meter;
 use self::usage::{Sighting, Usage};
 use crate::clock::Clock;
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::seal::RootKey;
 
 /// A credential as it was presented.
 #[derive(Clone, Copy)]
@@ -76,6 +77,18 @@ impl Verified {
     }
 }
 
+/// What a verification lacks in memory.
+enum Missing {
+    Facts(Need),
+    Pepper(u32),
+}
+
+impl From<Need> for Missing {
+    fn from(need: Need) -> Self {
+        Self::Facts(need)
+    }
+}
+
 /// The verify path of this node.
 pub(crate) struct Verifier {
     pub(crate) cache: Arc<Cache>,
@@ -83,12 +96,16 @@ pub(crate) struct Verifier {
     pub(crate) prefixes: Prefixes,
     /// Newest first.
     pub(crate) peppers: ArcSwap<Vec<Pepper>>,
+    root_key: Arc<RootKey>,
     clock: Clock,
 }
 
 impl Verifier {
-    pub(crate) fn new(cache: Arc<Cache>, prefixes: Prefixes, peppers: Vec<Pepper>, clock: Clock) -> Self {
-        Self { cache, usage: Usage::default(), prefixes, peppers: ArcSwap::from_pointee(peppers), clock }
+    pub(crate) fn new(
+        cache: Arc<Cache>, prefixes: Prefixes, peppers: Vec<Pepper>, root_key: Arc<RootKey>, clock: Clock,
+    ) -> Self {
+        let peppers = ArcSwap::from_pointee(peppers);
+        Self { cache, usage: Usage::default(), prefixes, peppers, root_key, clock }
     }
 
     /// Verifies, waiting for the database where facts are missing.
@@ -98,14 +115,22 @@ impl Verifier {
     pub(crate) async fn verify(&self, ask: &Ask<'_>) -> Result<Verified> {
         loop {
             match self.verify_cached(ask) {
-                Ok(verified) => return Ok(verified),
-                Err(need) => self.cache.load(need).await?,
+                Ok(verified) => {
+                    tracing::debug!(
+                        code = verified.decision.code(),
+                        key = verified.found.as_ref().map(|found| found.key.id.to_string()),
+                        "verified"
+                    );
+                    return Ok(verified);
+                }
+                Err(Missing::Facts(need)) => self.cache.load(need).await?,
+                Err(Missing::Pepper(id)) => self.learn_pepper(id).await?,
             }
         }
     }
 
-    /// Verifies from memory alone; `Err` says which facts are missing.
-    pub(crate) fn verify_cached(&self, ask: &Ask<'_>) -> Result<Verified, Need> {
+    /// Verifies from memory alone; `Err` says what is missing.
+    fn verify_cached(&self, ask: &Ask<'_>) -> Result<Verified, Missing> {
         let Some((parsed, tenant)) = self.parse(ask.presented) else {
             return Ok(Verified::refused(Code::Malformed));
         };
@@ -114,6 +139,7 @@ impl Verifier {
         let Some(found) = found.filter(|found| ask.tenant.is_none_or(|id| id == found.tenant.id)) else {
             return Ok(Verified::refused(Code::UnknownKey));
         };
+        self.knows_peppers(&found.key)?;
         let secret = self.matching_secret(&found.key, &parsed);
         let fits_tenant = tenant.is_none_or(|name| names_tenant(&found.tenant, name));
         let Some(&secret) = secret.filter(|_| fits_tenant && found.key.key.class == parsed.class) else {
@@ -175,6 +201,23 @@ impl Verifier {
                     .filter(|version| version.pepper == pepper.id())
                     .find(|version| version.hash.matches(&hash))
             })
+    }
+
+    /// A secret under a pepper newer than ours was hashed by a node that heard of a rotation first.
+    fn knows_peppers(&self, key: &KeyRecord) -> Result<(), Missing> {
+        let newest = self.peppers.load().first().map_or(0, Pepper::id);
+        let unknown = key.secrets.iter().map(|version| version.pepper).find(|pepper| *pepper > newest);
+        unknown.map_or(Ok(()), |pepper| Err(Missing::Pepper(pepper)))
+    }
+
+    /// Reads the peppers before the feed tells of the new one.
+    async fn learn_pepper(&self, id: u32) -> Result<()> {
+        let peppers = self.cache.read_peppers(self.root_key.clone()).await?;
+        if peppers.first().is_none_or(|newest| newest.id() < id) {
+            return Err(Error::Damaged(format!("a secret is hashed under pepper {id}, which there is not")));
+        }
+        self.peppers.store(Arc::new(peppers));
+        Ok(())
     }
 
     /// Decides, and spends limits and credits if the answer is yes.

@@ -13,6 +13,7 @@ use crate::http::answer::{Answer, Answered};
 use crate::http::guard::Caller;
 use crate::http::json::Json;
 use crate::http::openapi::{Operation, shape};
+use crate::logging::Filter;
 
 const TAG: &str = "operation";
 
@@ -47,12 +48,9 @@ pub(crate) async fn edit(
         return Err(Error::NotFound.into());
     }
     let before = LogLevels { filter: app.log_levels.current() };
-    app.log_levels.set(&input.filter)?;
+    let wanted = Filter::parse(&input.filter)?;
     let event = Event::new("log_levels.edit", "instance", "log_levels", "").before(&before).after(&input);
-    if let Err(error) = app.write(&actor, async |_| Ok(Audited::new((), event))).await {
-        // What cannot be audited does not happen (AUD-5).
-        app.log_levels.set(&before.filter)?;
-        return Err(error.into());
-    }
+    app.write(&actor, async |_| Ok(Audited::new((), event))).await?;
+    app.log_levels.set(wanted)?;
     Answer::ok(&input)
 }

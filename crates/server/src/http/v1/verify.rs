@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::State;
+use axum::extract::{RawQuery, State};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
@@ -13,6 +13,7 @@ use crate::http::answer::{Answer, Answered};
 use crate::http::guard::Caller;
 use crate::http::json::Json;
 use crate::http::openapi::{Operation, shape};
+use crate::http::problem::Problem;
 use crate::http::verify::{Reach, VerifyIn, VerifyOut, verify_into};
 
 /// Verifications in one batch, at most.
@@ -51,6 +52,13 @@ pub(crate) const BATCH: Operation = Operation::act(
     (shape::<BatchIn>(), r#"{"requests": [{"credential": "kwm_not-a-real-secret"}]}"#),
     shape::<BatchOut>(),
 );
+
+/// `POST /v1/verify?…`: there are no parameters.
+pub(crate) async fn refuse_parameters(RawQuery(query): RawQuery) -> Problem {
+    let query = query.unwrap_or_default();
+    let name = query.split(['&', '=']).next().unwrap_or_default();
+    Problem(Error::malformed(name, "unknown_field", "verify takes its input in the body alone"))
+}
 
 pub(crate) async fn batch(
     State(app): State<Arc<App>>,
