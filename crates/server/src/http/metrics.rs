@@ -199,8 +199,10 @@ async fn scrape(
 /// OpenMetrics as the older text format that every scraper and `promtool` read: there a counter is
 /// declared by the name of its sample, and units and the end have no lines of their own.
 fn as_text_format(open_metrics: &str) -> String {
-    let counters: HashSet<&str> =
-        open_metrics.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.strip_suffix(" counter")).collect();
+    let counters: HashSet<&str> = open_metrics
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE ")?.strip_suffix(" counter"))
+        .collect();
     let mut text = String::with_capacity(open_metrics.len() + 1024);
     for line in open_metrics.lines().filter(|line| !line.starts_with("# UNIT ") && *line != "# EOF") {
         let declared = line.strip_prefix("# HELP ").or_else(|| line.strip_prefix("# TYPE "));

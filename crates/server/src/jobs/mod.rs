@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use crate::app::App;
 use crate::error::Result;
-use crate::{checkpoints, refusals};
 use crate::store::{changes, idempotency, keys};
+use crate::{checkpoints, refusals};
 
 /// Answers for replays are kept for a day (`api.md` 7).
 const IDEMPOTENCY_MS: i64 = 24 * 3_600_000;

@@ -246,7 +246,10 @@ impl Cache {
             let mut conn = cache.db.read().await?;
             seal::load_peppers(&root_key, &mut conn).await
         });
-        tokio::time::timeout(self.settings.timeout, task).await.map_err(Error::outage)?.map_err(Error::internal)?
+        tokio::time::timeout(self.settings.timeout, task)
+            .await
+            .map_err(Error::outage)?
+            .map_err(Error::internal)?
     }
 
     /// Reads until no invalidation came in between: what is put in the map is then true.

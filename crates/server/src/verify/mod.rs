@@ -102,7 +102,11 @@ pub(crate) struct Verifier {
 
 impl Verifier {
     pub(crate) fn new(
-        cache: Arc<Cache>, prefixes: Prefixes, peppers: Vec<Pepper>, root_key: Arc<RootKey>, clock: Clock,
+        cache: Arc<Cache>,
+        prefixes: Prefixes,
+        peppers: Vec<Pepper>,
+        root_key: Arc<RootKey>,
+        clock: Clock,
     ) -> Self {
         let peppers = ArcSwap::from_pointee(peppers);
         Self { cache, usage: Usage::default(), prefixes, peppers, root_key, clock }

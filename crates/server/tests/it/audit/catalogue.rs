@@ -1,0 +1,209 @@
+//! Every change leaves its event (AUD-1).
+
+use serde_json::{Value, json};
+
+use crate::support::{Answer, Caller, Server, text, wait_until};
+
+/// What the event of an action holds besides its names.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Holds {
+    After,
+    Both,
+    Before,
+    Neither,
+}
+
+struct Scene {
+    server: Server,
+    root: Caller,
+    root_key: Value,
+    steps: std::cell::Cell<u32>,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let server = Server::start();
+        let root = server.root();
+        let root_key = root.get("/v1/me").ok();
+        Self { server, root, root_key, steps: std::cell::Cell::default() }
+    }
+
+    /// Does something and checks the one event that it leaves.
+    #[track_caller]
+    fn step(&self, action: &str, holds: Holds, method: &str, path: &str, body: Value) -> Value {
+        self.steps.set(self.steps.get() + 1);
+        let request_id = format!("catalogue-{}", self.steps.get());
+        let before = self.newest()["seq"].as_i64().expect("a number");
+        let request = self.root.request(method, path).header("X-Request-Id", &request_id);
+        let request = request.header("User-Agent", "catalogue/1").json(&body);
+        let answer = Answer::read(request.send().expect("an answer")).ok();
+        let event = self.newest();
+        assert_eq!(event["seq"], before + 1, "{action}: one event");
+        assert_eq!(event["action"], action);
+        assert_eq!(event["outcome"], "success");
+        assert_eq!(event["request_id"], request_id.as_str());
+        assert_eq!(event["address"], "127.0.0.1");
+        assert_eq!(event["agent"], "catalogue/1");
+        assert_eq!(event["tenant_id"], self.server.tenant().as_str());
+        assert_eq!(event["key_id"], self.root_key["key"]["id"]);
+        assert_eq!(event["actor"]["kind"], "workspace");
+        assert_eq!(event["actor"]["id"], self.root_key["key"]["id"]);
+        let noun = action.split('.').next().expect("a noun");
+        assert_eq!(event["target"]["kind"], if noun == "log_levels" { "instance" } else { noun });
+        assert!(text(&event["at"]).ends_with('Z'));
+        assert_eq!(!event["before"].is_null(), matches!(holds, Holds::Before | Holds::Both), "{action}: before");
+        assert_eq!(!event["after"].is_null(), matches!(holds, Holds::After | Holds::Both), "{action}: after");
+        let shown = self.root.get(&format!("/v1/audit-events/{}", text(&event["id"]))).ok();
+        assert_eq!(shown, event);
+        answer
+    }
+
+    fn newest(&self) -> Value {
+        self.root.get("/v1/audit-events?limit=1").ok()["data"][0].clone()
+    }
+}
+
+#[test]
+fn aud_1_changes_of_keys() {
+    let scene = Scene::new();
+    let body = json!({ "class": "workspace", "label": "export", "role_ids": [] });
+    let key = scene.step("key.create", Holds::After, "POST", "/v1/keys", body);
+    let path = format!("/v1/keys/{}", text(&key["id"]));
+    let event = scene.newest();
+    assert_eq!((&event["target"]["id"], &event["target"]["label"]), (&key["id"], &json!("export")));
+    let at = |action: &str| format!("{path}/{action}");
+    scene.step("key.edit", Holds::Both, "PATCH", &path, json!({ "label": "import" }));
+    let event = scene.newest();
+    assert_eq!((&event["before"]["label"], &event["after"]["label"]), (&json!("export"), &json!("import")));
+    scene.step("key.deactivate", Holds::Both, "POST", &at("deactivate"), json!({ "reason": "holidays" }));
+    let event = scene.newest();
+    assert_eq!((&event["before"]["status"], &event["after"]["status"]), (&json!("active"), &json!("inactive")));
+    assert_eq!(event["reason"], "holidays");
+    scene.step("key.activate", Holds::Both, "POST", &at("activate"), json!({}));
+    scene.step("key.extend", Holds::Both, "POST", &at("extend"), json!({ "ttl_seconds": 864_000 }));
+    scene.step("key.rotate", Holds::Both, "POST", &at("rotate"), json!({}));
+    scene.step("key.rotate_abort", Holds::Both, "POST", &at("rotate/abort"), json!({}));
+    scene.step("key.rotate", Holds::Both, "POST", &at("rotate"), json!({}));
+    scene.step("key.rotate_finish", Holds::Both, "POST", &at("rotate/finish"), json!({}));
+    scene.step("key.new_secret", Holds::Both, "POST", &at("secret"), json!({}));
+    scene.step("key.revoke", Holds::Both, "POST", &at("revoke"), json!({ "reason": "done" }));
+    assert_eq!(scene.newest()["reason"], "done");
+    let body = json!({ "class": "workspace", "label": "bulk", "role_ids": [] });
+    scene.step("key.create", Holds::After, "POST", "/v1/keys", body);
+    let bulk = json!({ "filter": { "label": "bulk" }, "reason": "incident", "confirm": "revoke 1" });
+    scene.step("key.revoke", Holds::Both, "POST", "/v1/keys/revoke", bulk);
+}
+
+#[test]
+fn aud_1_changes_of_users_roles_and_groups() {
+    let scene = Scene::new();
+    let role = json!({ "name": "analyst", "rights": ["reports:read"] });
+    let role = scene.step("role.create", Holds::After, "POST", "/v1/roles", role);
+    let role = format!("/v1/roles/{}", text(&role["id"]));
+    scene.step("role.edit", Holds::Both, "PATCH", &role, json!({ "rights": ["reports:write"] }));
+    assert_eq!(scene.newest()["before"]["rights"], json!(["reports:read"]));
+    let user = scene.step("user.create", Holds::After, "POST", "/v1/users", json!({ "username": "ada" }));
+    let id = text(&user["id"]);
+    let user = format!("/v1/users/{id}");
+    scene.step("user.edit", Holds::Both, "PATCH", &user, json!({ "display_name": "Ada" }));
+    scene.step("user.record_login", Holds::Both, "POST", &format!("{user}/record-login"), json!({}));
+    scene.step("user.suspend", Holds::Both, "POST", &format!("{user}/suspend"), json!({ "reason": "left" }));
+    scene.step("user.resume", Holds::Both, "POST", &format!("{user}/resume"), json!({}));
+    let group = scene.step("group.create", Holds::After, "POST", "/v1/groups", json!({ "name": "readers" }));
+    let group = format!("/v1/groups/{}", text(&group["id"]));
+    scene.step("group.edit", Holds::Both, "PATCH", &group, json!({ "description": "they read" }));
+    scene.step("group.add_member", Holds::After, "PUT", &format!("{group}/members/{id}"), json!({}));
+    assert!(scene.newest()["after"].to_string().contains(&id), "who was added stands in it");
+    scene.step("group.remove_member", Holds::Before, "DELETE", &format!("{group}/members/{id}"), json!({}));
+    scene.step("group.delete", Holds::Before, "DELETE", &group, json!({}));
+    scene.step("user.delete", Holds::Before, "DELETE", &user, json!({}));
+    scene.step("role.delete", Holds::Before, "DELETE", &role, json!({}));
+}
+
+#[test]
+fn aud_1_changes_of_tenants_policy_and_operation() {
+    let scene = Scene::new();
+    let tenant = scene.step("tenant.create", Holds::After, "POST", "/v1/tenants", json!({ "slug": "acme" }));
+    let tenant = format!("/v1/tenants/{}", text(&tenant["id"]));
+    scene.step("tenant.edit", Holds::Both, "PATCH", &tenant, json!({ "features": { "workspace_keys": false } }));
+    scene.step("tenant.suspend", Holds::Both, "POST", &format!("{tenant}/suspend"), json!({ "reason": "unpaid" }));
+    scene.step("tenant.resume", Holds::Both, "POST", &format!("{tenant}/resume"), json!({}));
+    scene.step("tenant.delete", Holds::Neither, "DELETE", &format!("{tenant}?confirm=acme"), json!({}));
+    scene.step("policy.edit", Holds::Both, "PATCH", "/v1/policies", json!({ "max_keys_per_user": 5 }));
+    let filter = json!({ "filter": "info,keyward::verify=debug" });
+    scene.step("log_levels.edit", Holds::Both, "PUT", "/v1/log-levels", filter);
+    let exported = scene.root.get("/v1/audit-events/export").expect(200);
+    assert!(exported.text.contains("\"action\":\"audit.export\""), "an export shows itself");
+    let place = &scene.server.place;
+    for (args, action) in [(&["pepper", "rotate"][..], "pepper.rotate"), (&["pepper", "retire", "1", "--force"], "pepper.retire")] {
+        let output = place.run(args);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let event = scene.newest();
+        assert_eq!((&event["action"], &event["actor"]["kind"]), (&json!(action), &json!("system")));
+    }
+}
+
+#[test]
+fn aud_1_ops_1_the_first_events_are_those_of_the_bootstrap() {
+    let scene = Scene::new();
+    let events = scene.root.get("/v1/audit-events").ok();
+    let actions: Vec<_> = events["data"].as_array().expect("a list").iter().map(|e| text(&e["action"])).collect();
+    assert_eq!(actions, ["key.create", "user.create", "tenant.create"]);
+    assert!(events["data"].as_array().expect("a list").iter().all(|e| e["actor"]["id"] == "bootstrap"));
+}
+
+#[test]
+fn aud_1_reads_tries_and_refusals_of_values_leave_no_change() {
+    let scene = Scene::new();
+    let before = scene.newest()["seq"].clone();
+    scene.root.get("/v1/keys").expect(200);
+    scene.root.post("/v1/keys?validate_only=true", json!({ "class": "workspace", "label": "tried" })).expect(201);
+    scene.root.post("/v1/keys", json!({ "class": "workspace", "label": "" })).expect(422);
+    scene.root.post("/v1/keys/key_00000000000000000000000000/revoke", json!({})).expect(404);
+    let bulk = json!({ "filter": { "all": true }, "reason": "x", "preview": true });
+    scene.root.post("/v1/keys/revoke", bulk).expect(200);
+    assert_eq!(scene.newest()["seq"], before);
+}
+
+#[test]
+fn aud_1_az_3_each_tenant_has_its_own_log() {
+    let scene = Scene::new();
+    scene.root.post("/v1/tenants", json!({ "slug": "acme" })).expect(201);
+    let before = scene.newest()["seq"].clone();
+    let visit = |method: &str, path: &str, body: Value| {
+        let request = scene.root.request(method, path).header("X-Keyward-Tenant", "acme").json(&body);
+        Answer::read(request.send().expect("an answer"))
+    };
+    let key = visit("POST", "/v1/keys", json!({ "class": "workspace", "label": "gateway" })).expect(201).body;
+    assert_eq!(scene.newest()["seq"], before, "not in the operator's");
+    let own = scene.server.caller(&text(&key["secret"]));
+    let events = own.get("/v1/audit-events").ok();
+    assert_eq!(events["data"].as_array().expect("a list").len(), 1);
+    let event = &events["data"][0];
+    assert_eq!((&event["seq"], &event["action"]), (&json!(1), &json!("key.create")));
+    assert_eq!(event["actor"]["id"], scene.root_key["key"]["id"], "who came in is named");
+    let foreign = text(&scene.newest()["id"]);
+    own.get(&format!("/v1/audit-events/{foreign}")).expect(404);
+}
+
+#[test]
+fn aud_1_filters_find_events() {
+    let scene = Scene::new();
+    let (user, key) = scene.root.member("ada", &[]);
+    let count = |query: &str| {
+        let list = scene.root.get(&format!("/v1/audit-events?{query}")).ok();
+        list["data"].as_array().expect("a list").len()
+    };
+    assert_eq!(count(&format!("target_id={user}")), 1);
+    assert_eq!(count(&format!("target_id={}&action=key.create", text(&key["id"]))), 1);
+    assert_eq!(count("actor_id=bootstrap"), 3);
+    assert_eq!(count("outcome=refused"), 0);
+    assert_eq!(count("until=2020-01-01T00:00:00Z"), 0);
+    assert_eq!(count("since=2020-01-01T00:00:00Z&limit=2"), 2);
+    scene.root.get("/v1/audit-events?actorid=x").expect(400);
+    let page = scene.root.get("/v1/audit-events?limit=2").ok();
+    let next = scene.root.get(&format!("/v1/audit-events?limit=200&cursor={}", text(&page["next_cursor"]))).ok();
+    assert_eq!(next["data"][0]["seq"], page["data"][1]["seq"].as_i64().expect("a number") - 1);
+    scene.server.caller(&text(&key["secret"])).get("/v1/audit-events").expect(403);
+    wait_until(|| count("outcome=refused") == 1);
+}

@@ -1,0 +1,9 @@
+//! What HTTP itself must be like, whatever the route.
+
+mod connections;
+mod faults;
+mod framing;
+mod limits;
+mod metrics;
+mod paths;
+mod tls;
