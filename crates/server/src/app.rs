@@ -231,7 +231,13 @@ impl App {
     ) -> Result<T> {
         let mut turn = self.writers.enter().await?;
         turn.transaction().lock_tenant(&actor.tenant_id).await?;
-        let (rights, known) = self.live_rights(turn.transaction().conn(), actor).await?;
+        let (rights, known) = match self.live_rights(turn.transaction().conn(), actor).await {
+            Ok(live) => live,
+            Err(error) => {
+                turn.undo().await?;
+                return Err(error);
+            }
+        };
         let now = self.clock.unix_ms();
         let mut tx = Tx { turn, known, actor, rights, now };
         let audited = match work(&mut tx).await {

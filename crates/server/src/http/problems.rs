@@ -46,6 +46,7 @@ pub(crate) const CATALOGUE: &[Entry] = &[
     ("body_too_slow", 408, "The body came too slowly", "Send at least a kilobyte a second."),
     ("already_exists", 409, "Already taken", "Another object has this name."),
     ("confusable_name", 409, "Looks like another name", "The name cannot be told from that of another user."),
+    ("key_revoked", 409, "The key is revoked", "A revoked key cannot be changed or brought back. Make a new one."),
     ("already_revoked", 409, "Already revoked", "Nothing to do."),
     ("already_set_up", 409, "Already set up", "The instance has an administrator. If the last key is lost, run keyward recover on the server."),
     ("no_change", 409, "Nothing to change", "It is in this state already."),
