@@ -96,8 +96,11 @@ fn conditions(change: impl FnOnce(&mut Conditions)) -> Option<Box<Conditions>> {
     Some(Box::new(conditions))
 }
 
+/// Something that makes a check fail.
+type Spoiler = fn(&mut World);
+
 /// One way to trip each check, in order of precedence.
-fn spoilers() -> Vec<(Code, fn(&mut World))> {
+fn spoilers() -> Vec<(Code, Spoiler)> {
     vec![
         (Code::Revoked, |w| w.key.switch = Switch::Revoked),
         (Code::RetiredSecret, |w| w.secret.retires_at = Some(NOW.unix_ms)),
@@ -267,7 +270,7 @@ fn x6_conditions_fail_closed_when_the_request_does_not_say() {
     let by_path = world().with(|w| w.key.conditions = conditions(|c| c.paths = vec!["/a/**".into()]));
     assert_eq!(by_path.code(&Request::default()), Some(Code::ConditionFailed));
     let by_resource = world().with(|w| {
-        w.key.conditions = conditions(|c| c.resources = vec!["models/*".parse().expect("a resource")])
+        w.key.conditions = conditions(|c| c.resources = vec!["models/*".parse().expect("a resource")]);
     });
     assert_eq!(by_resource.code(&Request::default()), Some(Code::ConditionFailed));
     assert_eq!(by_resource.code(&request(&needs())), None);

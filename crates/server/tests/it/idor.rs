@@ -160,12 +160,15 @@ fn held(rights: &Value, right: &str) -> bool {
     })
 }
 
+/// Method, path, a body around an id, and the id of another tenant's thing.
+type Borrowed<'a> = (&'a str, &'a str, &'a dyn Fn(&str) -> Value, &'a str);
+
 #[test]
 fn az_2_az_12_ids_of_others_in_bodies_and_filters_read_like_ids_that_never_were() {
     let server = Server::start();
     let (own, other) = (Estate::new(&server, "acme"), Estate::new(&server, "globex"));
     let before = snapshot(&own.admin);
-    let bodies: [(&str, &str, &dyn Fn(&str) -> Value, &str); 7] = [
+    let bodies: [Borrowed<'_>; 7] = [
         ("POST", "/v1/users", &|id| json!({ "username": "new", "role_ids": [id] }), &other.role),
         ("POST", "/v1/users", &|id| json!({ "username": "new", "group_ids": [id] }), &other.group),
         ("POST", "/v1/groups", &|id| json!({ "name": "New", "role_ids": [id] }), &other.role),
