@@ -1,6 +1,9 @@
 //! Black-box tests: one binary, paths mirror what they test.
 
-#![expect(clippy::disallowed_methods, reason = "tests watch the server from outside, by a clock of their own")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tests watch the server from outside, by a clock of their own"
+)]
 #![expect(clippy::needless_pass_by_value, reason = "a test hands over its json! and forgets it")]
 
 mod api;

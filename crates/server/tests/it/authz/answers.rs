@@ -67,7 +67,11 @@ fn http_9_a_workspace_key_without_end_has_empty_user_and_expiry() {
     let answer = ask_as(&server.caller(&text(&key["secret"])), &[]).expect(200);
     assert_eq!(answer.header("x-auth-subject"), text(&key["id"]));
     for name in ["x-auth-user", "x-auth-actor", "x-auth-expires-at"] {
-        assert_eq!(answer.headers.get(name).map(reqwest::header::HeaderValue::as_bytes), Some(&b""[..]), "{name}");
+        assert_eq!(
+            answer.headers.get(name).map(reqwest::header::HeaderValue::as_bytes),
+            Some(&b""[..]),
+            "{name}"
+        );
     }
 }
 
