@@ -110,15 +110,10 @@ pub(crate) async fn poll(app: &App) -> Result<()> {
 }
 
 async fn wait(listener: &mut Option<PgListener>, pause: Duration) {
-    match listener {
-        Some(awake) => match tokio::time::timeout(pause, awake.try_recv()).await {
-            Ok(Err(_) | Ok(None)) => {
-                *listener = None;
-                tokio::time::sleep(pause).await;
-            }
-            Ok(Ok(Some(_))) | Err(_) => {}
-        },
-        None => tokio::time::sleep(pause).await,
+    let Some(awake) = listener else { return tokio::time::sleep(pause).await };
+    if let Ok(Err(_) | Ok(None)) = tokio::time::timeout(pause, awake.try_recv()).await {
+        *listener = None;
+        tokio::time::sleep(pause).await;
     }
 }
 
