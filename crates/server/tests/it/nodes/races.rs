@@ -50,7 +50,7 @@ fn az_10_bm_2_the_quota_of_keys_holds_across_nodes() {
 }
 
 #[test]
-fn az_10_r1_an_idempotency_key_counts_on_both_nodes() {
+fn az_10_an_idempotency_key_counts_on_both_nodes() {
     let server = Server::start();
     let node = server.second_node();
     let (a, b) = (server.root(), node.caller(&server.operator()));
@@ -104,7 +104,7 @@ fn az_10_az_11_the_last_administrator_stays_whoever_is_asked() {
 }
 
 #[test]
-fn az_10_x3_one_of_many_revocations_wins() {
+fn az_10_one_of_many_revocations_wins() {
     let server = Server::start();
     let node = server.second_node();
     let (a, b) = (server.root(), node.caller(&server.operator()));

@@ -52,7 +52,7 @@ fn x7_r2_ver_9_a_new_key_works_and_a_revoked_one_ends_on_every_node() {
 }
 
 #[test]
-fn x7_r3_sq_8_a_suspended_or_deleted_user_ends_on_every_node() {
+fn x7_r3_a_suspended_or_deleted_user_ends_on_every_node() {
     let server = Server::start();
     let node = server.second_node();
     let (a, b) = (server.root(), node.caller(&server.operator()));

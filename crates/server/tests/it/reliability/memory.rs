@@ -40,7 +40,7 @@ fn guesses() -> usize {
 }
 
 #[test]
-fn r10_ver_2_memory_is_flat_under_random_invalid_keys() {
+fn r10_memory_is_flat_under_random_invalid_keys() {
     let server = Server::with_config("verify: { max_cached_unknown: 6000 }\n");
     let root = server.root();
     let real = text(&root.key(json!({ "class": "ingest", "label": "real" }))["secret"]);

@@ -75,7 +75,7 @@ fn answers(started: &mut Started) -> bool {
 }
 
 #[test]
-fn r7_two_nodes_start_at_once_on_an_empty_database() {
+fn x14_two_nodes_start_at_once_on_an_empty_database() {
     for _ in 0..4 {
         let place = Place::new();
         let mut nodes = [spawn(&place), spawn(&place)];
@@ -99,7 +99,7 @@ fn r7_two_nodes_start_at_once_on_an_empty_database() {
 }
 
 #[test]
-fn r7_a_schema_from_the_future_is_refused_and_left_alone() {
+fn ops_8_a_schema_from_the_future_is_refused_and_left_alone() {
     let mut server = Server::start();
     server.terminate();
     let future = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)

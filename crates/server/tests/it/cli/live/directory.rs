@@ -6,7 +6,7 @@ use super::{Shell, refused, valid};
 use crate::support::text;
 
 #[test]
-fn sq_6_va_5_users_from_beginning_to_end() {
+fn va_5_users_from_beginning_to_end() {
     let shell = Shell::start();
     shell.ok(&["roles", "create", "reader", "--right", "me:read", "--right", "reports/**:read"]);
     let made = shell.json(&["users", "create", "alice", "--email", "alice@example.org", "--role", "reader"]);
@@ -58,7 +58,7 @@ fn sq_6_va_5_users_from_beginning_to_end() {
 }
 
 #[test]
-fn bm_6_groups_and_roles_by_their_names() {
+fn groups_and_roles_by_their_names() {
     let shell = Shell::start();
     shell.ok(&["roles", "create", "analyst", "--right", "reports/**:read", "--description", "reads reports"]);
     let role = shell.json(&["roles", "show", "analyst"]);
@@ -92,7 +92,7 @@ fn bm_6_groups_and_roles_by_their_names() {
 }
 
 #[test]
-fn x5_policies_are_shown_edited_and_applied_from_a_file() {
+fn policies_are_shown_edited_and_applied_from_a_file() {
     let shell = Shell::start();
     let policy = || shell.root().get("/v1/policies").ok();
     assert_eq!(shell.json(&["policies", "show"]), policy());
@@ -120,7 +120,7 @@ fn x5_policies_are_shown_edited_and_applied_from_a_file() {
 }
 
 #[test]
-fn aud_1_r14_audit_is_listed_shown_exported_and_verified() {
+fn aud_4_r14_audit_is_listed_shown_exported_and_verified() {
     let shell = Shell::start();
     shell.ok(&["users", "create", "carol"]);
     let listed = shell.json(&["audit", "list", "--where", "action=user.create"]);

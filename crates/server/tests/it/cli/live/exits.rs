@@ -10,7 +10,7 @@ fn as_somebody(shell: &Shell, token: &str, args: &[&str]) -> Run {
 }
 
 #[test]
-fn az_2_refusals_have_their_exit_codes() {
+fn refusals_have_their_exit_codes() {
     let shell = Shell::start();
     let (_, key) = shell.root().member("greg", &[]);
     let token = text(&key["secret"]);
@@ -41,7 +41,7 @@ fn x6_a_used_up_limit_is_9_with_the_time_to_wait() {
 }
 
 #[test]
-fn sup_1_doctor_finds_nothing_wrong_and_what_is_wrong() {
+fn doctor_finds_nothing_wrong_and_what_is_wrong() {
     let shell = Shell::start();
     let report = shell.json(&["doctor"]);
     let checks = report["data"].as_array().expect("a list");

@@ -9,7 +9,7 @@ use super::{Shell, refused, valid};
 use crate::support::text;
 
 #[test]
-fn bm_4_key_5_create_shows_the_secret_in_json_only_or_in_a_file() {
+fn bm_7_key_5_create_shows_the_secret_in_json_only_or_in_a_file() {
     let shell = Shell::start();
     let before = shell.root().get("/v1/keys").ok()["data"].as_array().map(Vec::len);
     let run = shell.ends(2, &["keys", "create", "--class", "ingest", "--label", "nobody sees it"]);
@@ -35,7 +35,7 @@ fn bm_4_key_5_create_shows_the_secret_in_json_only_or_in_a_file() {
 }
 
 #[test]
-fn mo_4_x6_create_takes_every_trait_and_edit_changes_it() {
+fn x6_create_takes_every_trait_and_edit_changes_it() {
     let shell = Shell::start();
     let made = shell.json(&[
         "keys",
@@ -147,7 +147,7 @@ fn bm_12_disable_enable_revoke_usage_and_explain() {
 }
 
 #[test]
-fn mo_6_x10_bulk_revocation_previews_and_asks_for_the_number() {
+fn mo_6_bulk_revocation_previews_and_asks_for_the_number() {
     let shell = Shell::start();
     for number in 0..3 {
         shell.json(&["keys", "create", "--class", "ingest", "--label", &format!("collector {number}")]);
@@ -179,7 +179,7 @@ fn mo_6_x10_bulk_revocation_previews_and_asks_for_the_number() {
 }
 
 #[test]
-fn ver_10_x2_verify_tells_by_its_exit_code() {
+fn x2_verify_tells_by_its_exit_code() {
     let shell = Shell::start();
     let made = shell.json(&["keys", "create", "--owner", "root", "--label", "checked", "--scope", "me:read"]);
     let secret = text(&made["secret"]);

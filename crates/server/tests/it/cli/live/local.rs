@@ -14,7 +14,7 @@ fn config(shell: &Shell, args: &[&str]) -> Run {
 }
 
 #[test]
-fn ops_8_config_is_shown_checked_and_explained() {
+fn config_is_shown_checked_and_explained() {
     let shell = Shell::start();
     let file = shell.server.place.folder.path().join("mine.yml");
     let path = file.to_str().expect("UTF-8");

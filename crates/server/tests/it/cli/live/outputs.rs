@@ -14,7 +14,7 @@ fn with_keys(count: usize) -> Shell {
 }
 
 #[test]
-fn x14_json_jsonl_and_yaml_are_the_api_objects() {
+fn json_jsonl_and_yaml_are_the_api_objects() {
     let shell = with_keys(3);
     let api = shell.root().get("/v1/keys?class=ingest&sort=label").ok();
     let list = ["keys", "list", "--where", "class=ingest", "--sort", "label"];
@@ -30,7 +30,7 @@ fn x14_json_jsonl_and_yaml_are_the_api_objects() {
 }
 
 #[test]
-fn x14_tsv_is_for_pipes_and_csv_for_spreadsheets() {
+fn tsv_is_for_pipes_and_csv_for_spreadsheets() {
     let shell = with_keys(2);
     let run = shell.ok(&["keys", "ls", "--where", "class=ingest", "--sort", "label"]);
     let lines: Vec<Vec<&str>> = run.out.lines().map(|line| line.split('\t').collect()).collect();
@@ -67,7 +67,7 @@ fn x14_tsv_is_for_pipes_and_csv_for_spreadsheets() {
 }
 
 #[test]
-fn x14_long_lists_go_on_where_they_stopped() {
+fn long_lists_go_on_where_they_stopped() {
     let shell = with_keys(5);
     let first = shell.ok(&["keys", "ls", "--where", "class=ingest", "--limit", "2", "-o", "jsonl"]);
     assert_eq!(first.out.lines().count(), 2);
@@ -82,7 +82,7 @@ fn x14_long_lists_go_on_where_they_stopped() {
 }
 
 #[test]
-fn x14_every_filter_of_the_command_line_is_one_of_the_server() {
+fn every_filter_of_the_command_line_is_one_of_the_server() {
     let shell = with_keys(1);
     let id = text(&shell.json(&["keys", "ls"])["data"][0]["id"]);
     let time = "2030-01-01T00:00:00Z";

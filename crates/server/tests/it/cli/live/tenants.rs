@@ -6,7 +6,7 @@ use super::{Shell, refused, valid};
 use crate::support::text;
 
 #[test]
-fn ts_4_mo_3_tenants_from_beginning_to_end() {
+fn mo_3_tenants_from_beginning_to_end() {
     let shell = Shell::start();
     let made =
         shell.json(&["tenants", "create", "acme", "--name", "Acme Ltd", "--feature", "workspace_keys=false"]);
