@@ -1,5 +1,8 @@
 //! Black-box tests: one binary, paths mirror what they test.
 
+#![expect(clippy::disallowed_methods, reason = "a black-box test lives by the clock of the machine")]
+#![expect(clippy::needless_pass_by_value, reason = "json! makes values; borrowing each is noise")]
+
 mod api;
 mod audit;
 mod authorization;
