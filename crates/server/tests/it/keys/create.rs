@@ -102,6 +102,7 @@ fn mo_1_workspace_keys_are_the_admins_and_act_as_admin() {
     assert_eq!((&key["has_admin_rights"], &key["owner_id"]), (&json!(true), &Value::Null));
     bob.get(&path(&key)).refused(404, "not_found");
     bob.post(&format!("{}/revoke", path(&key)), json!({})).refused(404, "not_found");
+    assert_eq!(root.code(&text(&key["secret"])), "ok");
     let automation = server.caller(&text(&key["secret"]));
     automation.user("made-by-key", &[]);
     automation.get("/v1/tenants").refused(403, "insufficient_rights");
