@@ -36,7 +36,9 @@ static ADD_MANY: LazyLock<String> = LazyLock::new(|| add_uses_text(MANY));
 
 fn merge_seen_text(rows: usize) -> String {
     format!(
-        "INSERT INTO key_seen (tenant_id, key_id, generation, seen_at, address, agent) VALUES {}
+        "INSERT INTO key_seen (tenant_id, key_id, generation, seen_at, address, agent)
+         SELECT v.* FROM (VALUES {}) AS v
+         WHERE EXISTS (SELECT 1 FROM keys WHERE keys.tenant_id = v.column1 AND keys.id = v.column2)
          ON CONFLICT (tenant_id, key_id, generation) DO UPDATE SET
             seen_at = excluded.seen_at, address = excluded.address, agent = excluded.agent
          WHERE excluded.seen_at > key_seen.seen_at",
@@ -46,7 +48,9 @@ fn merge_seen_text(rows: usize) -> String {
 
 fn add_uses_text(rows: usize) -> String {
     format!(
-        "INSERT INTO key_hours (tenant_id, key_id, hour, outcome, uses) VALUES {}
+        "INSERT INTO key_hours (tenant_id, key_id, hour, outcome, uses)
+         SELECT v.* FROM (VALUES {}) AS v
+         WHERE EXISTS (SELECT 1 FROM keys WHERE keys.tenant_id = v.column1 AND keys.id = v.column2)
          ON CONFLICT (tenant_id, key_id, hour, outcome) DO UPDATE SET uses = key_hours.uses + excluded.uses",
         places(rows, 5)
     )
@@ -61,7 +65,8 @@ fn places(rows: usize, columns: usize) -> String {
     (0..rows).map(row).collect::<Vec<_>>().join(", ")
 }
 
-/// Keeps the later of the stored and the given last uses; no secret version may stand twice.
+/// Keeps the later of the stored and the given last uses, save of keys that are gone with their
+/// tenant (AZ-14); no secret version may stand twice.
 pub(crate) async fn merge_seen(conn: &mut Conn, rows: &[SeenRow]) -> Result<()> {
     for (text, rows) in statements(rows, &MERGE_ONE, &MERGE_MANY) {
         on!(conn, c => {
@@ -76,7 +81,7 @@ pub(crate) async fn merge_seen(conn: &mut Conn, rows: &[SeenRow]) -> Result<()> 
     Ok(())
 }
 
-/// Adds to the counts of hours; no hour and outcome of a key may stand twice.
+/// Adds to the counts of hours, save of keys that are gone with their tenant; no hour and outcome of a key may stand twice.
 pub(crate) async fn add_uses(conn: &mut Conn, rows: &[HourRow]) -> Result<()> {
     for (text, rows) in statements(rows, &ADD_ONE, &ADD_MANY) {
         on!(conn, c => {
