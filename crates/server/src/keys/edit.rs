@@ -20,7 +20,7 @@ pub(crate) async fn edit(app: &App, actor: &Actor, id: &str, patch: KeyPatch) ->
     app.write(actor, async |tx| {
         let (mut row, mut viewer) = find_to_change(tx, id, "edit").await?;
         if row.switch == "revoked" {
-            return Err(Error::conflict("revoked", "the key is revoked for good"));
+            return Err(Error::conflict("already_revoked", "the key is revoked for good"));
         }
         let before = viewer.render(tx.conn(), row.clone(), true).await?;
         apply(tx, &viewer.tenant, &mut row, &patch).await?;

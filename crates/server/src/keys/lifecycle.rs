@@ -112,7 +112,7 @@ fn live_secrets(row: &KeyRow, now: i64) -> Result<Vec<SecretRow>> {
 
 fn must_live(row: &KeyRow) -> Result<()> {
     if row.switch == "revoked" {
-        return Err(Error::conflict("revoked", "the key is revoked for good"));
+        return Err(Error::conflict("already_revoked", "the key is revoked for good"));
     }
     Ok(())
 }
