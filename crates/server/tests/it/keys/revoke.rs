@@ -22,9 +22,9 @@ fn mo_6_bm_12_revocation_is_final() {
     server.caller(&secret).get("/v1/me").refused(401, "revoked");
     root.post(&format!("{at}/revoke"), json!({})).refused(409, "already_revoked");
     for action in ["activate", "deactivate", "extend", "rotate", "rotate/finish", "rotate/abort", "secret"] {
-        root.post(&format!("{at}/{action}"), json!({})).refused(409, "revoked");
+        root.post(&format!("{at}/{action}"), json!({})).refused(409, "already_revoked");
     }
-    root.patch(&at, json!({ "label": "alive" })).refused(409, "revoked");
+    root.patch(&at, json!({ "label": "alive" })).refused(409, "already_revoked");
     root.delete(&at).refused(409, "already_revoked");
     assert_eq!(root.get(&at).ok(), revoked, "the row stays as it was");
 }
@@ -75,7 +75,7 @@ fn sq_7_dir_3_a_later_user_of_the_same_name_gets_nothing() {
     assert_eq!(root.code(&secret), "revoked", "the old key stays dead");
     let row = root.get(&path(&key)).ok();
     assert_eq!((text(&row["owner_id"]), &row["owner_username"]), (old.clone(), &json!(null)));
-    root.post(&format!("{}/extend", path(&key)), json!({})).refused(409, "revoked");
+    root.post(&format!("{}/extend", path(&key)), json!({})).refused(409, "already_revoked");
     root.get(&format!("/v1/users/{old}")).refused(404, "not_found");
     let body = json!({ "class": "member", "owner_id": old, "label": "x" });
     root.post("/v1/keys", body).refused(404, "not_found");
