@@ -230,9 +230,9 @@ impl App {
         work: impl AsyncFnOnce(&mut Tx<'_>) -> Result<Audited<T>>,
     ) -> Result<T> {
         let mut turn = self.writers.enter().await?;
-        turn.transaction().lock_tenant(&actor.tenant_id).await?;
-        let (rights, known) = match self.live_rights(turn.transaction().conn(), actor).await {
-            Ok(live) => live,
+        // Every refusal takes back its own part: a turn that is dropped undoes those it shares with.
+        let (rights, known) = match self.look_up(&mut turn, actor).await {
+            Ok(found) => found,
             Err(error) => {
                 turn.undo().await?;
                 return Err(error);
@@ -251,16 +251,29 @@ impl App {
             tx.turn.undo().await?;
             return Ok(audited.value);
         }
-        let first = self.record(&mut tx, audited.events, &audited.changes).await?;
-        if let Some(key) = &actor.idempotency {
-            idempotency::mark_committed(tx.conn(), key).await?;
-        }
+        let first = match self.record(&mut tx, audited.events, &audited.changes).await {
+            Ok(first) => first,
+            Err(error) => {
+                tx.turn.undo().await?;
+                return Err(error);
+            }
+        };
         tx.turn.keep().await?;
         self.apply_own(first, &audited.changes);
         if audited.changes.iter().any(|change| change.kind == changes::ChangeKind::Pepper) {
             self.reload_peppers(&mut self.db.read().await?).await?;
         }
         Ok(audited.value)
+    }
+
+    /// Bars other writers of the tenant, and reads what the actor may do.
+    async fn look_up(
+        &self,
+        turn: &mut Turn<'_>,
+        actor: &Actor,
+    ) -> Result<(Arc<RightSet>, Option<Arc<TenantRecord>>)> {
+        turn.transaction().lock_tenant(&actor.tenant_id).await?;
+        self.live_rights(turn.transaction().conn(), actor).await
     }
 
     /// Applies changes to the own cache; the feed will show them once more.
@@ -286,6 +299,9 @@ impl App {
         }
         if count > 0 {
             tx.turn.transaction().notify().await?;
+        }
+        if let Some(key) = &actor.idempotency {
+            idempotency::mark_committed(tx.conn(), key).await?;
         }
         Ok(first)
     }

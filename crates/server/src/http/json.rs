@@ -164,8 +164,9 @@ impl<'de> Visitor<'de> for Shape<'_> {
     fn visit_f64<E>(self, _: f64) -> Result<(), E> {
         Ok(())
     }
-    fn visit_str<E>(self, _: &str) -> Result<(), E> {
-        Ok(())
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<(), E> {
+        // PostgreSQL cannot keep it, and nothing that a client means holds it.
+        if text.contains('\0') { Err(E::custom("a string holds the character NUL")) } else { Ok(()) }
     }
     fn visit_unit<E>(self) -> Result<(), E> {
         Ok(())
@@ -237,8 +238,10 @@ fn decode(text: &str) -> Result<String> {
     let spaced = text.replace('+', " ");
     percent_encoding::percent_decode_str(&spaced)
         .decode_utf8()
+        .ok()
+        .filter(|text| !text.contains('\0'))
         .map(Into::into)
-        .map_err(|_| Error::malformed("", "bad_query", "the query string is not UTF-8"))
+        .ok_or_else(|| Error::malformed("", "bad_query", "the query string is not UTF-8, or holds NUL"))
 }
 
 /// A parameter's text, read as the type that the field wants.

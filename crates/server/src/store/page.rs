@@ -98,6 +98,11 @@ fn decode(text: &str, scope: u32) -> Result<Position> {
     if cursor.scope != scope {
         return Err(bad("the cursor belongs to another filter or sort; start again without it"));
     }
+    if cursor.position.id.contains('\0')
+        || cursor.position.text.as_ref().is_some_and(|text| text.contains('\0'))
+    {
+        return Err(bad("this is no cursor of this server"));
+    }
     Ok(cursor.position)
 }
 

@@ -21,6 +21,7 @@ mod keys;
 mod last_administrator;
 mod me;
 mod nodes;
+mod nul;
 mod openapi;
 mod operation;
 mod policies;
