@@ -18,6 +18,9 @@ use super::tls::Tls;
 use crate::app::App;
 use crate::error::{Error, Result};
 
+/// How long requests that were sent before a stop signal may take to be read.
+const LAST_CALL: Duration = Duration::from_millis(100);
+
 /// A connection on its way to the thread that will serve it.
 struct Accepted {
     stream: std::net::TcpStream,
@@ -149,7 +152,7 @@ impl Client {
         }
     }
 
-    async fn run<S>(mut self, stream: S, state: Arc<ConnectionState>, _place: Place)
+    async fn run<S>(self, stream: S, state: Arc<ConnectionState>, _place: Place)
     where
         S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
     {
@@ -163,22 +166,27 @@ impl Client {
         let io = TokioIo::new(Inspected::new(stream, state.clone()));
         let mut connection = std::pin::pin!(builder.serve_connection(io, service));
         let mut lapse = std::pin::pin!(state.lapse(&timeouts));
-        let mut closing = *self.stopping.borrow();
-        if closing {
-            connection.as_mut().graceful_shutdown();
-        }
+        let mut last_call = std::pin::pin!(last_call(self.stopping));
+        let mut closing = false;
         loop {
             tokio::select! {
                 biased;
                 _ = connection.as_mut() => return,
                 () = &mut lapse => return,
-                _ = self.stopping.changed(), if !closing => {
+                () = &mut last_call, if !closing => {
                     closing = true;
                     connection.as_mut().graceful_shutdown();
                 }
             }
         }
     }
+}
+
+/// Ends a moment after the server was told to stop: a request that was sent before may still lie
+/// unread in the socket of a connection that looks idle and would be closed under it (R6).
+async fn last_call(mut stopping: watch::Receiver<bool>) {
+    let _ = stopping.wait_for(|stopping| *stopping).await;
+    tokio::time::sleep(LAST_CALL).await;
 }
 
 /// HTTP/1 and HTTP/2 with our limits.
