@@ -52,7 +52,8 @@ impl Process {
 
     /// SIGTERM, and waits for the end.
     pub(crate) fn terminate(mut self) {
-        let status = Command::new("kill").args(["-TERM", &self.pid().to_string()]).status().expect("kill runs");
+        let status =
+            Command::new("kill").args(["-TERM", &self.pid().to_string()]).status().expect("kill runs");
         assert!(status.success());
         self.child.wait().expect("ended");
     }

@@ -386,7 +386,10 @@ impl Answer {
         if headers.get("content-type").is_some_and(|kind| kind == "application/problem+json") {
             let code = body["code"].as_str().unwrap_or_default();
             let catalogue: String = CATALOGUE.split_whitespace().collect();
-            assert!(catalogue.contains(&format!("(\"{code}\",{status},")), "not in the catalogue: {text}");
+            // `/authz` has four statuses alone, whatever the code.
+            let gateway = headers.contains_key("x-auth-code") && [401, 403, 429, 503].contains(&status);
+            let status = if gateway { String::new() } else { format!("{status},") };
+            assert!(catalogue.contains(&format!("(\"{code}\",{status}")), "not in the catalogue: {text}");
         }
         Self { status, headers, body, text }
     }

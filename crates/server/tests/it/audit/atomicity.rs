@@ -22,10 +22,19 @@ fn mend_the_log(place: &Place) {
 }
 
 fn everything(root: &Caller) -> Vec<Value> {
-    ["/v1/keys", "/v1/users", "/v1/roles", "/v1/groups", "/v1/policies", "/v1/tenants", "/v1/log-levels", "/v1/audit-events"]
-        .iter()
-        .map(|path| super::without_use(root.get(path).ok()))
-        .collect()
+    [
+        "/v1/keys",
+        "/v1/users",
+        "/v1/roles",
+        "/v1/groups",
+        "/v1/policies",
+        "/v1/tenants",
+        "/v1/log-levels",
+        "/v1/audit-events",
+    ]
+    .iter()
+    .map(|path| super::without_use(root.get(path).ok()))
+    .collect()
 }
 
 #[test]
@@ -74,7 +83,8 @@ fn aud_5_a_change_without_its_record_does_not_happen() {
 fn aud_5_a_key_that_was_not_recorded_leaves_no_trace_in_the_database() {
     let server = Server::start();
     break_the_log(&server.place);
-    let refused = server.root().post("/v1/keys", json!({ "class": "workspace", "label": "unrecorded-marker" }));
+    let refused =
+        server.root().post("/v1/keys", json!({ "class": "workspace", "label": "unrecorded-marker" }));
     assert!(refused.status >= 500);
     let idempotent = server.root().request("POST", "/v1/keys").header("Idempotency-Key", "once");
     let idempotent = idempotent.json(&json!({ "class": "workspace", "label": "unrecorded-marker" })).send();

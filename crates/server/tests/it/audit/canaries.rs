@@ -65,9 +65,18 @@ impl Scene {
 
     /// Everything that the process wrote or tells later, by name.
     fn everything(self) -> Vec<(&'static str, String)> {
-        let metrics = client().get(format!("http://{}/metrics", self.metrics)).send().expect("metrics").text();
+        let metrics =
+            client().get(format!("http://{}/metrics", self.metrics)).send().expect("metrics").text();
         let export = self.root.get("/v1/audit-events/export").text;
-        let reads = ["/v1/keys", "/v1/users", "/v1/roles", "/v1/groups", "/v1/tenants", "/v1/policies", "/v1/audit-events?limit=200"];
+        let reads = [
+            "/v1/keys",
+            "/v1/users",
+            "/v1/roles",
+            "/v1/groups",
+            "/v1/tenants",
+            "/v1/policies",
+            "/v1/audit-events?limit=200",
+        ];
         let reads = reads.map(|path| self.root.get(path).text).concat();
         let running = self.place.dump();
         self.server.terminate();
@@ -81,7 +90,10 @@ impl Scene {
         for entry in fs::read_dir(self.place.data()).expect("a folder") {
             let path = entry.expect("an entry").path();
             if path.file_name().is_some_and(|name| name != "root.key") {
-                all.push(("data folder", String::from_utf8_lossy(&fs::read(path).expect("a file")).into_owned()));
+                all.push((
+                    "data folder",
+                    String::from_utf8_lossy(&fs::read(path).expect("a file")).into_owned(),
+                ));
             }
         }
         all
@@ -94,7 +106,10 @@ fn assert_hidden(all: &[(&str, String)], markers: &[String]) {
         let encoded = STANDARD.encode(marker);
         for (place, content) in all {
             assert!(!content.contains(marker), "{marker} stands in the {place}");
-            assert!(!content.contains(encoded.trim_end_matches('=')), "{marker} stands encoded in the {place}");
+            assert!(
+                !content.contains(encoded.trim_end_matches('=')),
+                "{marker} stands encoded in the {place}"
+            );
         }
     }
 }
@@ -110,7 +125,10 @@ fn present_credentials(scene: &mut Scene) {
             ("Authorization", format!("Bearer {bearer}")),
             ("Authorization", bearer.clone()),
             ("Authorization", format!("Basic {pair}")),
-            ("Authorization", format!("apiKey {}::{}::{triple}", scene.secret("tenant"), scene.secret("access-key"))),
+            (
+                "Authorization",
+                format!("apiKey {}::{}::{triple}", scene.secret("tenant"), scene.secret("access-key")),
+            ),
             ("Authorization", format!("Digest {triple}")),
             ("X-API-Key", header),
             ("Cookie", format!("session={cookie}")),
@@ -175,18 +193,33 @@ fn fill_in(scene: &mut Scene) {
     let tenant = json!({ "slug": field("slug"), "name": field("name") });
     let limits = json!([{ "name": field("limit"), "requests": 5, "per_seconds": 60 }]);
     let conditions = json!({ "paths": [format!("/{}/**", field("path"))], "resources": [field("resource")] });
-    let key = json!({ "class": "workspace", "label": field("label"), "limits": limits, "conditions": conditions });
+    let key =
+        json!({ "class": "workspace", "label": field("label"), "limits": limits, "conditions": conditions });
     let unknown = json!({ "class": "workspace", field("unknown"): field("value") });
-    let headers = ["User-Agent", "Referer", "Origin", "X-Forwarded-For", "Idempotency-Key", "X-Keyward-Tenant", "Traceparent", "X-Other"];
+    let headers = [
+        "User-Agent",
+        "Referer",
+        "Origin",
+        "X-Forwarded-For",
+        "Idempotency-Key",
+        "X-Keyward-Tenant",
+        "Traceparent",
+        "X-Other",
+    ];
     let headers: Vec<_> = headers.map(|name| (name, field(name))).to_vec();
     let (query, path) = (field("query"), field("segment"));
-    for (path, body) in [("/v1/roles", role), ("/v1/users", user), ("/v1/groups", group), ("/v1/tenants", tenant)] {
+    for (path, body) in
+        [("/v1/roles", role), ("/v1/users", user), ("/v1/groups", group), ("/v1/tenants", tenant)]
+    {
         scene.root.post(path, body).expect(201);
     }
     let key = scene.key("/v1/keys", key);
     scene.root.post("/v1/keys", unknown).expect(400);
     let reason = scene.input("reason");
-    scene.root.post(&format!("/v1/keys/{}/revoke", text(&key["id"])), json!({ "reason": reason })).expect(200);
+    scene
+        .root
+        .post(&format!("/v1/keys/{}/revoke", text(&key["id"])), json!({ "reason": reason }))
+        .expect(200);
     let bearer = format!("Bearer {}", scene.root.secret);
     for (name, value) in &headers {
         scene.send("POST", "/v1/keys", &[("Authorization", &bearer), (name, value)], &json!({}));
@@ -221,7 +254,11 @@ fn aud_2_key_5_no_secret_in_anything_that_the_process_writes() {
     let root_key = fs::read_to_string(scene.place.data().join("root.key")).expect("a root key");
     let all = scene.everything();
     let log = &all[0].1;
-    assert!(log.contains("\"TRACE\"") && log.contains("\"DEBUG\""), "the log was talkative: {} bytes", log.len());
+    assert!(
+        log.contains("\"TRACE\"") && log.contains("\"DEBUG\""),
+        "the log was talkative: {} bytes",
+        log.len()
+    );
     assert_hidden(&all, &secrets);
     assert_hidden(&all, &[root_key.trim().to_owned()]);
 }

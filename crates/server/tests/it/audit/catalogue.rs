@@ -51,7 +51,11 @@ impl Scene {
         let noun = action.split('.').next().expect("a noun");
         assert_eq!(event["target"]["kind"], if noun == "log_levels" { "instance" } else { noun });
         assert!(text(&event["at"]).ends_with('Z'));
-        assert_eq!(!event["before"].is_null(), matches!(holds, Holds::Before | Holds::Both), "{action}: before");
+        assert_eq!(
+            !event["before"].is_null(),
+            matches!(holds, Holds::Before | Holds::Both),
+            "{action}: before"
+        );
         assert_eq!(!event["after"].is_null(), matches!(holds, Holds::After | Holds::Both), "{action}: after");
         let shown = self.root.get(&format!("/v1/audit-events/{}", text(&event["id"]))).ok();
         assert_eq!(shown, event);
@@ -77,7 +81,10 @@ fn aud_1_changes_of_keys() {
     assert_eq!((&event["before"]["label"], &event["after"]["label"]), (&json!("export"), &json!("import")));
     scene.step("key.deactivate", Holds::Both, "POST", &at("deactivate"), json!({ "reason": "holidays" }));
     let event = scene.newest();
-    assert_eq!((&event["before"]["status"], &event["after"]["status"]), (&json!("active"), &json!("inactive")));
+    assert_eq!(
+        (&event["before"]["status"], &event["after"]["status"]),
+        (&json!("active"), &json!("inactive"))
+    );
     assert_eq!(event["reason"], "holidays");
     scene.step("key.activate", Holds::Both, "POST", &at("activate"), json!({}));
     scene.step("key.extend", Holds::Both, "POST", &at("extend"), json!({ "ttl_seconds": 864_000 }));
@@ -125,8 +132,20 @@ fn aud_1_changes_of_tenants_policy_and_operation() {
     let scene = Scene::new();
     let tenant = scene.step("tenant.create", Holds::After, "POST", "/v1/tenants", json!({ "slug": "acme" }));
     let tenant = format!("/v1/tenants/{}", text(&tenant["id"]));
-    scene.step("tenant.edit", Holds::Both, "PATCH", &tenant, json!({ "features": { "workspace_keys": false } }));
-    scene.step("tenant.suspend", Holds::Both, "POST", &format!("{tenant}/suspend"), json!({ "reason": "unpaid" }));
+    scene.step(
+        "tenant.edit",
+        Holds::Both,
+        "PATCH",
+        &tenant,
+        json!({ "features": { "workspace_keys": false } }),
+    );
+    scene.step(
+        "tenant.suspend",
+        Holds::Both,
+        "POST",
+        &format!("{tenant}/suspend"),
+        json!({ "reason": "unpaid" }),
+    );
     scene.step("tenant.resume", Holds::Both, "POST", &format!("{tenant}/resume"), json!({}));
     scene.step("tenant.delete", Holds::Neither, "DELETE", &format!("{tenant}?confirm=acme"), json!({}));
     scene.step("policy.edit", Holds::Both, "PATCH", "/v1/policies", json!({ "max_keys_per_user": 5 }));
@@ -135,7 +154,10 @@ fn aud_1_changes_of_tenants_policy_and_operation() {
     let exported = scene.root.get("/v1/audit-events/export").expect(200);
     assert!(exported.text.contains("\"action\":\"audit.export\""), "an export shows itself");
     let place = &scene.server.place;
-    for (args, action) in [(&["pepper", "rotate"][..], "pepper.rotate"), (&["pepper", "retire", "1", "--force"], "pepper.retire")] {
+    for (args, action) in [
+        (&["pepper", "rotate"][..], "pepper.rotate"),
+        (&["pepper", "retire", "1", "--force"], "pepper.retire"),
+    ] {
         let output = place.run(args);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let event = scene.newest();
@@ -147,7 +169,8 @@ fn aud_1_changes_of_tenants_policy_and_operation() {
 fn aud_1_ops_1_the_first_events_are_those_of_the_bootstrap() {
     let scene = Scene::new();
     let events = scene.root.get("/v1/audit-events").ok();
-    let actions: Vec<_> = events["data"].as_array().expect("a list").iter().map(|e| text(&e["action"])).collect();
+    let actions: Vec<_> =
+        events["data"].as_array().expect("a list").iter().map(|e| text(&e["action"])).collect();
     assert_eq!(actions, ["key.create", "user.create", "tenant.create"]);
     assert!(events["data"].as_array().expect("a list").iter().all(|e| e["actor"]["id"] == "bootstrap"));
 }
@@ -157,7 +180,10 @@ fn aud_1_reads_tries_and_refusals_of_values_leave_no_change() {
     let scene = Scene::new();
     let before = scene.newest()["seq"].clone();
     scene.root.get("/v1/keys").expect(200);
-    scene.root.post("/v1/keys?validate_only=true", json!({ "class": "workspace", "label": "tried" })).expect(201);
+    scene
+        .root
+        .post("/v1/keys?validate_only=true", json!({ "class": "workspace", "label": "tried" }))
+        .expect(201);
     scene.root.post("/v1/keys", json!({ "class": "workspace", "label": "" })).expect(422);
     scene.root.post("/v1/keys/key_00000000000000000000000000/revoke", json!({})).expect(404);
     let bulk = json!({ "filter": { "all": true }, "reason": "x", "preview": true });
@@ -202,7 +228,8 @@ fn aud_1_filters_find_events() {
     assert_eq!(count("since=2020-01-01T00:00:00Z&limit=2"), 2);
     scene.root.get("/v1/audit-events?actorid=x").expect(400);
     let page = scene.root.get("/v1/audit-events?limit=2").ok();
-    let next = scene.root.get(&format!("/v1/audit-events?limit=200&cursor={}", text(&page["next_cursor"]))).ok();
+    let next =
+        scene.root.get(&format!("/v1/audit-events?limit=200&cursor={}", text(&page["next_cursor"]))).ok();
     assert_eq!(next["data"][0]["seq"], page["data"][1]["seq"].as_i64().expect("a number") - 1);
     scene.server.caller(&text(&key["secret"])).get("/v1/audit-events").expect(403);
     wait_until(|| count("outcome=refused") == 1);

@@ -36,7 +36,11 @@ fn offline(server: &Server) -> (Option<i32>, Value) {
 }
 
 const TAMPERINGS: [(&str, &[&str], i64); 11] = [
-    ("an edited text", &["UPDATE audit_events SET body = REPLACE(body, 'role-3', 'role-8') WHERE seq = 6"], 6),
+    (
+        "an edited text",
+        &["UPDATE audit_events SET body = REPLACE(body, 'role-3', 'role-8') WHERE seq = 6"],
+        6,
+    ),
     ("one byte", &["UPDATE audit_events SET body = REPLACE(body, 'role-1', 'role-l') WHERE seq = 4"], 4),
     ("an edited column", &["UPDATE audit_events SET action = 'role.edit' WHERE seq = 5"], 5),
     ("an edited time", &["UPDATE audit_events SET at = at + 1 WHERE seq = 5"], 5),
@@ -46,8 +50,10 @@ const TAMPERINGS: [(&str, &[&str], i64); 11] = [
     ("the first event deleted", &["DELETE FROM audit_events WHERE seq = 1"], 1),
     (
         "an event added at the end",
-        &["INSERT INTO audit_events SELECT tenant_id, seq + 1, at, action, outcome, actor_id, target_id, body, \
-           previous_hash, hash FROM audit_events WHERE seq = 9"],
+        &[
+            "INSERT INTO audit_events SELECT tenant_id, seq + 1, at, action, outcome, actor_id, target_id, body, \
+           previous_hash, hash FROM audit_events WHERE seq = 9",
+        ],
         10,
     ),
     (
@@ -75,13 +81,20 @@ const TAMPERINGS: [(&str, &[&str], i64); 11] = [
 fn aud_4_r18_every_tampering_is_found_and_placed() {
     let server = scene();
     let sound = verification(&server);
-    assert_eq!((&sound["ok"], &sound["checked"], &sound["first_bad_seq"]), (&json!(true), &json!(9), &Value::Null));
+    assert_eq!(
+        (&sound["ok"], &sound["checked"], &sound["first_bad_seq"]),
+        (&json!(true), &json!(9), &Value::Null)
+    );
     for (name, statements, place) in TAMPERINGS {
         for statement in statements {
             assert!(server.place.sql(statement) > 0, "{name}: the statement did something");
         }
         let found = verification(&server);
-        assert_eq!((&found["ok"], &found["first_bad_seq"]), (&json!(false), &json!(place)), "{name}: {found}");
+        assert_eq!(
+            (&found["ok"], &found["first_bad_seq"]),
+            (&json!(false), &json!(place)),
+            "{name}: {found}"
+        );
         assert!(!text(&found["reason"]).is_empty(), "{name}");
         restore(&server);
     }
@@ -96,7 +109,11 @@ fn aud_4_the_command_finds_it_without_a_server_and_exits_with_12() {
         statements.iter().for_each(|statement| assert!(server.place.sql(statement) > 0));
         let (code, told) = offline(&server);
         assert_eq!((code, &told[0]["first_bad_seq"]), (Some(12), &json!(place)), "{name}: {told}");
-        let online = server.place.keyward(&["audit", "verify", "--url", &server.url]).env("KEYWARD_TOKEN", server.operator()).output();
+        let online = server
+            .place
+            .keyward(&["audit", "verify", "--url", &server.url])
+            .env("KEYWARD_TOKEN", server.operator())
+            .output();
         assert_eq!(online.expect("the binary runs").status.code(), Some(12), "{name}");
         restore(&server);
     }
@@ -110,10 +127,17 @@ fn aud_4_a_hash_made_anew_does_not_hide_an_edit() {
     let edited = lines[4].event.get().replace("role-2", "role-7");
     assert_ne!(edited, lines[4].event.get());
     let hash = chain_hash(&lines[4].previous_hash, &edited);
-    let statement = format!("UPDATE audit_events SET body = '{}', hash = '{hash}' WHERE seq = 5", edited.replace('\'', "''"));
+    let statement = format!(
+        "UPDATE audit_events SET body = '{}', hash = '{hash}' WHERE seq = 5",
+        edited.replace('\'', "''")
+    );
     server.place.sql(Box::leak(statement.into_boxed_str()));
     let found = verification(&server);
-    assert_eq!((&found["ok"], &found["first_bad_seq"]), (&json!(false), &json!(6)), "the next one does not follow");
+    assert_eq!(
+        (&found["ok"], &found["first_bad_seq"]),
+        (&json!(false), &json!(6)),
+        "the next one does not follow"
+    );
 }
 
 /// A cut tail leaves a sound chain. Against a checkpoint inside the same database it shows; whoever
@@ -131,7 +155,9 @@ fn aud_4_a_cut_tail_shows_against_a_checkpoint() {
     let found = verification(&server);
     assert_eq!((&found["ok"], &found["first_bad_seq"]), (&json!(false), &json!(9)), "{found}");
     assert_eq!(offline(&server).0, Some(12));
-    server.place.sql("UPDATE audit_checkpoints SET seq = 7, hash = (SELECT hash FROM audit_events WHERE seq = 7)");
+    server
+        .place
+        .sql("UPDATE audit_checkpoints SET seq = 7, hash = (SELECT hash FROM audit_events WHERE seq = 7)");
     let found = verification(&server);
     assert_eq!(found["reason"], "a checkpoint was altered", "{found}");
     server.place.sql("DELETE FROM audit_checkpoints");
@@ -146,7 +172,10 @@ fn aud_4_a_cut_tail_shows_against_a_checkpoint() {
 fn is_signed(verification: &Value, tenant: &str) -> bool {
     let unhex = |value: &Value| -> Vec<u8> {
         let digits = text(value);
-        (0..digits.len()).step_by(2).map(|at| u8::from_str_radix(&digits[at..at + 2], 16).expect("hex")).collect()
+        (0..digits.len())
+            .step_by(2)
+            .map(|at| u8::from_str_radix(&digits[at..at + 2], 16).expect("hex"))
+            .collect()
     };
     let checkpoint = &verification["checkpoint"];
     let at: jiff::Timestamp = text(&checkpoint["at"]).parse().expect("a time");

@@ -6,15 +6,24 @@ use crate::cli::Run;
 use crate::support::{Server, text};
 
 /// A line feed, an escape sequence, a carriage return, C1 control, a direction mark.
-const FORGERIES: [&str; 5] =
-    ["ada\n{\"level\":\"INFO\",\"message\":\"forged\"}", "ada\u{1b}[2J\u{1b}[31m", "ada\r\nforged: 1", "ada\u{9b}31m", "ada\u{202e}nimda"];
+const FORGERIES: [&str; 5] = [
+    "ada\n{\"level\":\"INFO\",\"message\":\"forged\"}",
+    "ada\u{1b}[2J\u{1b}[31m",
+    "ada\r\nforged: 1",
+    "ada\u{9b}31m",
+    "ada\u{202e}nimda",
+];
 
 #[test]
 fn aud_3_dir_6_names_with_control_characters_are_refused() {
     let server = Server::start();
     let root = server.root();
-    let key = format!("/v1/keys/{}", text(&root.key(json!({ "class": "workspace", "label": "fine", "role_ids": [] }))["id"]));
-    let before = ["/v1/users", "/v1/keys", "/v1/roles", "/v1/groups", "/v1/tenants"].map(|path| super::without_use(root.get(path).ok()));
+    let key = format!(
+        "/v1/keys/{}",
+        text(&root.key(json!({ "class": "workspace", "label": "fine", "role_ids": [] }))["id"])
+    );
+    let before = ["/v1/users", "/v1/keys", "/v1/roles", "/v1/groups", "/v1/tenants"]
+        .map(|path| super::without_use(root.get(path).ok()));
     for forged in FORGERIES {
         for (path, body) in [
             ("/v1/users", json!({ "username": forged })),
@@ -33,12 +42,21 @@ fn aud_3_dir_6_names_with_control_characters_are_refused() {
             (&*format!("{key}/revoke"), json!({ "reason": forged })),
         ] {
             let refused = root.post(path, body.clone());
-            assert!([400, 403, 422].contains(&refused.status), "{path} {body}: {} {}", refused.status, refused.text);
-            assert!(!refused.text.contains(|c: char| c.is_control()), "nothing raw comes back: {path} {body}");
+            assert!(
+                [400, 403, 422].contains(&refused.status),
+                "{path} {body}: {} {}",
+                refused.status,
+                refused.text
+            );
+            assert!(
+                !refused.text.contains(|c: char| c.is_control()),
+                "nothing raw comes back: {path} {body}"
+            );
         }
         assert_eq!(root.patch(&key, json!({ "label": forged })).status, 422);
     }
-    let after = ["/v1/users", "/v1/keys", "/v1/roles", "/v1/groups", "/v1/tenants"].map(|path| super::without_use(root.get(path).ok()));
+    let after = ["/v1/users", "/v1/keys", "/v1/roles", "/v1/groups", "/v1/tenants"]
+        .map(|path| super::without_use(root.get(path).ok()));
     assert_eq!(after, before);
 }
 
@@ -55,8 +73,12 @@ fn aud_3_what_got_in_another_way_comes_out_escaped() {
     let (user, _) = root.member("ada", &[]);
     // Nobody can write this through the API; a restored or older database may hold it.
     let statement = match crate::support::engine() {
-        "postgres" => "UPDATE users SET display_name = 'x' || chr(27) || '[31m' || chr(10) || 'forged' WHERE username = 'ada'",
-        _ => "UPDATE users SET display_name = 'x' || char(27) || '[31m' || char(10) || 'forged' WHERE username = 'ada'",
+        "postgres" => {
+            "UPDATE users SET display_name = 'x' || chr(27) || '[31m' || chr(10) || 'forged' WHERE username = 'ada'"
+        }
+        _ => {
+            "UPDATE users SET display_name = 'x' || char(27) || '[31m' || char(10) || 'forged' WHERE username = 'ada'"
+        }
     };
     assert_eq!(server.place.sql(statement), 1);
     let path = format!("/v1/users/{user}");
@@ -65,7 +87,12 @@ fn aud_3_what_got_in_another_way_comes_out_escaped() {
     let export = root.get("/v1/audit-events/export").expect(200).text;
     assert!(export.contains(r"x\u001b[31m\nforged"), "{export}");
     assert!(export.lines().all(|line| serde_json::from_str::<Value>(line).is_ok()), "one line is one event");
-    for args in [&["users", "list"][..], &["users", "show", &user], &["audit", "list"], &["users", "list", "-o", "table"]] {
+    for args in [
+        &["users", "list"][..],
+        &["users", "show", &user],
+        &["audit", "list"],
+        &["users", "list", "-o", "table"],
+    ] {
         let shown = run(&server, args);
         assert_eq!(shown.code, 0, "{args:?}: {}", shown.err);
         assert!(!shown.out.contains('\u{1b}'), "{args:?}: {:?}", shown.out);
@@ -83,13 +110,18 @@ fn aud_3_log_lines_cannot_be_forged_from_outside() {
         ]
         .concat();
         assert_eq!(crate::socket::exchange(&server.address(), &bytes).statuses(), [200]);
-        for (name, value) in [("User-Agent", "x\tforged"), ("X-Request-Id", "short"), ("X-Forwarded-For", "forged\tline")] {
+        for (name, value) in
+            [("User-Agent", "x\tforged"), ("X-Request-Id", "short"), ("X-Forwarded-For", "forged\tline")]
+        {
             server.root().request("GET", "/v1/me").header(name, value).send().expect("an answer");
         }
         server.root().get("/v1/keys/%0A%7B%22forged%22%3A1%7D%1B%5B31m").expect(404);
         server.root().get("/v1/keys?q=%0Aforged%1B%5B31m").expect(200);
         let log = server.place.log();
-        assert!(log.len() > 200 && !log.contains(|c: char| c.is_control() && c != '\n' && c != '\t'), "{log}");
+        assert!(
+            log.len() > 200 && !log.contains(|c: char| c.is_control() && c != '\n' && c != '\t'),
+            "{log}"
+        );
         assert!(!log.lines().any(|line| line.trim_start().starts_with("forged")), "{log}");
         if format == "json" {
             assert!(log.lines().all(|line| serde_json::from_str::<Value>(line).is_ok()), "{log}");
@@ -101,7 +133,8 @@ fn aud_3_log_lines_cannot_be_forged_from_outside() {
 fn aud_3_request_ids_are_taken_only_when_well_formed() {
     let server = Server::start();
     let echoed = |sent: &str| {
-        let answer = server.root().request("GET", "/v1/me").header("X-Request-Id", sent).send().expect("an answer");
+        let answer =
+            server.root().request("GET", "/v1/me").header("X-Request-Id", sent).send().expect("an answer");
         answer.headers()["x-request-id"].to_str().expect("ASCII").to_owned()
     };
     for good in ["12345678", "a_b-c_d-e", &"x".repeat(64)] {

@@ -34,7 +34,11 @@ fn aud_1_refused_attempts_name_who_what_and_why() {
         let event = events.iter().find(|event| event["action"] == action);
         let event = event.unwrap_or_else(|| panic!("{action} is not in {events:?}"));
         assert_eq!((&event["actor"]["id"], &event["key_id"]), (&json!(user), &key["id"]), "{action}");
-        assert_eq!((&event["reason"], &event["after"]), (&json!(reason), &json!({ "attempts": 1 })), "{action}");
+        assert_eq!(
+            (&event["reason"], &event["after"]),
+            (&json!(reason), &json!({ "attempts": 1 })),
+            "{action}"
+        );
         assert_eq!(event["address"], "127.0.0.1");
         assert!(!text(&event["request_id"]).is_empty());
     }
@@ -53,7 +57,8 @@ fn aud_1_500_refusals_are_few_entries_with_a_count() {
     server.terminate();
     let server = server.restart();
     let events = refused(&server.root());
-    let attempts: i64 = events.iter().map(|event| event["after"]["attempts"].as_i64().expect("a count")).sum();
+    let attempts: i64 =
+        events.iter().map(|event| event["after"]["attempts"].as_i64().expect("a count")).sum();
     assert_eq!(attempts, 500, "none is forgotten");
     assert!(events.len() <= 20, "one entry for each five seconds, not {}", events.len());
     assert_eq!(server.root().get("/v1/audit-events/verification").ok()["ok"], true);
@@ -71,8 +76,10 @@ fn aud_1_entries_per_minute_are_limited_and_the_rest_is_counted() {
     server.terminate();
     let server = server.restart();
     let events = refused(&server.root());
-    let (beyond, named): (Vec<_>, Vec<_>) = events.iter().partition(|event| event["reason"] == "beyond_limit");
-    let count = |events: &[&Value]| -> i64 { events.iter().filter_map(|e| e["after"]["attempts"].as_i64()).sum() };
+    let (beyond, named): (Vec<_>, Vec<_>) =
+        events.iter().partition(|event| event["reason"] == "beyond_limit");
+    let count =
+        |events: &[&Value]| -> i64 { events.iter().filter_map(|e| e["after"]["attempts"].as_i64()).sum() };
     assert_eq!(count(&named) + count(&beyond), 14, "{events:?}");
     // A run that crosses the minute has the limit twice.
     assert!((3..=6).contains(&named.len()) && (1..=2).contains(&beyond.len()), "{events:?}");

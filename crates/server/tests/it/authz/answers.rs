@@ -36,7 +36,8 @@ fn assert_problem(answer: &Answer, status: u16) {
 fn http_9_x1_allow_is_200_empty_with_every_identity_header() {
     let server = Server::start();
     let (user, key) = server.root().member("ada", &["reports/emea:read"]);
-    let answer = ask_as(&server.caller(&text(&key["secret"])), &[("X-Keyward-Right", "reports/emea:read")]).expect(200);
+    let answer = ask_as(&server.caller(&text(&key["secret"])), &[("X-Keyward-Right", "reports/emea:read")])
+        .expect(200);
     assert_eq!(answer.text, "");
     assert_eq!(answer.header("x-auth-subject"), user);
     assert_eq!(answer.header("x-auth-user"), "ada");
@@ -45,7 +46,8 @@ fn http_9_x1_allow_is_200_empty_with_every_identity_header() {
     assert_eq!(answer.header("x-auth-actor"), "");
     let verified = server.root().verify(&text(&key["secret"]));
     assert_eq!(answer.header("x-auth-expires-at"), text(&verified["expires_at"]));
-    let mut rights: Vec<_> = answer.header("x-auth-rights").split([' ', ',']).filter(|word| !word.is_empty()).collect();
+    let mut rights: Vec<_> =
+        answer.header("x-auth-rights").split([' ', ',']).filter(|word| !word.is_empty()).collect();
     rights.sort_unstable();
     assert_eq!(rights, ["me/keys:*", "me:read", "reports/emea:read"]);
     for name in IDENTITY {
@@ -103,7 +105,11 @@ fn http_9_every_method_is_answered_alike() {
         for path in ["/authz", "/authz/", "/authz/api/v2/things"] {
             let known = server.root().request(method, path).body("anything").send().expect("an answer");
             let known = Answer::read(known).expect(200);
-            assert_eq!((known.text.as_str(), known.header("x-auth-tenant")), ("", &*server.tenant()), "{method} {path}");
+            assert_eq!(
+                (known.text.as_str(), known.header("x-auth-tenant")),
+                ("", &*server.tenant()),
+                "{method} {path}"
+            );
             let stranger = server.caller("nothing").request(method, path).send().expect("an answer");
             let stranger = Answer::read(stranger).expect(401);
             assert_nobody(&stranger);
@@ -194,7 +200,8 @@ fn ver_5_key_4_a_flood_of_wrong_keys_is_429_and_good_keys_from_there_pass() {
     let root = server.root();
     let agent = client();
     for _ in 0..300 {
-        let answer = agent.get(format!("{}/authz", server.url)).bearer_auth("kwm_wrong").send().expect("an answer");
+        let answer =
+            agent.get(format!("{}/authz", server.url)).bearer_auth("kwm_wrong").send().expect("an answer");
         assert_eq!(answer.status(), 401);
     }
     // Five a second are let through again.

@@ -33,8 +33,16 @@ fn key_12_mo_4_sq_9_each_way_to_present_a_key() {
         ("x-api-key", secret.clone()),
     ];
     for (name, value) in &ways {
-        assert_eq!(ask(&server.url, &[(name, value)]).expect(200).header("x-auth-user"), "ada", "{name}: {value}");
-        assert_eq!(me(&server, &[(name, value)]).expect(200).body["principal"]["username"], "ada", "{name}: {value}");
+        assert_eq!(
+            ask(&server.url, &[(name, value)]).expect(200).header("x-auth-user"),
+            "ada",
+            "{name}: {value}"
+        );
+        assert_eq!(
+            me(&server, &[(name, value)]).expect(200).body["principal"]["username"],
+            "ada",
+            "{name}: {value}"
+        );
     }
 }
 
@@ -108,5 +116,6 @@ fn key_12_the_header_for_keys_is_a_setting() {
     let secret = server.operator();
     ask(&server.url, &[("X-Service-Key", &secret)]).expect(200);
     ask(&server.url, &[("X-API-Key", &secret)]).refused(401, "no_credential");
-    ask(&server.url, &[("X-Service-Key", &secret), ("Authorization", "Bearer x")]).refused(401, "multiple_credentials");
+    ask(&server.url, &[("X-Service-Key", &secret), ("Authorization", "Bearer x")])
+        .refused(401, "multiple_credentials");
 }

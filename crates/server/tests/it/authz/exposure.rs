@@ -24,12 +24,16 @@ fn key_12_a_key_in_the_query_is_400_and_marked() {
         let path = format!("/v1/keys/{}", text(&key["id"]));
         assert!(root.get(&path).ok()["exposed_at"].is_null());
         let query = query.replace("SECRET", &secret).replace("ENCODED", &secret.replace('_', "%5F"));
-        let bare = client().get(format!("{}/v1/me?{query}", server.url)).header("X-Request-Id", "exposing-request").send();
+        let bare = client()
+            .get(format!("{}/v1/me?{query}", server.url))
+            .header("X-Request-Id", "exposing-request")
+            .send();
         let refused = Answer::read(bare.expect("an answer"));
         assert!(!refused.text.contains(&secret), "nothing is reflected");
         refused.refused(400, "credential_in_url");
         wait_until(|| !root.get(&path).ok()["exposed_at"].is_null());
-        let events = root.get(&format!("/v1/audit-events?action=key.exposed&target_id={}", text(&key["id"]))).ok();
+        let events =
+            root.get(&format!("/v1/audit-events?action=key.exposed&target_id={}", text(&key["id"]))).ok();
         assert_eq!(events["data"][0]["request_id"], "exposing-request", "{name}: {events}");
         assert_eq!(events["data"].as_array().expect("a list").len(), 1);
     }
@@ -44,7 +48,8 @@ fn key_12_good_credentials_do_not_excuse_a_key_in_the_query() {
     let before = root.get("/v1/keys").ok()["data"].as_array().expect("a list").len();
     let body = json!({ "class": "workspace", "label": "made" });
     root.post(&format!("/v1/keys?key={secret}"), body).refused(400, "credential_in_url");
-    root.post(&format!("/v1/verify?key={secret}"), json!({ "credential": "x" })).refused(400, "credential_in_url");
+    root.post(&format!("/v1/verify?key={secret}"), json!({ "credential": "x" }))
+        .refused(400, "credential_in_url");
     assert_eq!(root.get("/v1/keys").ok()["data"].as_array().expect("a list").len(), before);
 }
 
@@ -72,7 +77,8 @@ fn key_12_a_key_in_the_query_of_the_gateways_client_is_refused_and_marked() {
 fn key_12_keys_that_do_not_work_now_are_marked_too() {
     let server = Server::start();
     let root = server.root();
-    let bound = json!({ "class": "workspace", "label": "bound", "conditions": { "cidrs": ["192.0.2.0/24"] } });
+    let bound =
+        json!({ "class": "workspace", "label": "bound", "conditions": { "cidrs": ["192.0.2.0/24"] } });
     let off = json!({ "class": "workspace", "label": "off" });
     for (body, deactivate) in [(bound, false), (off, true)] {
         let key = root.key(body);

@@ -10,7 +10,8 @@ const OTHERS: &str = "server: {trusted_proxies: [10.0.0.0/8, 192.0.2.0/24]}";
 
 /// A key with these conditions.
 fn conditional(server: &Server, conditions: Value) -> Caller {
-    let body = json!({ "class": "workspace", "label": "conditional", "role_ids": [], "conditions": conditions });
+    let body =
+        json!({ "class": "workspace", "label": "conditional", "role_ids": [], "conditions": conditions });
     server.caller(&text(&server.root().key(body)["secret"]))
 }
 
@@ -75,11 +76,18 @@ fn key_13_aud_1_the_record_holds_the_address_that_counts() {
         assert_eq!(made.status(), 201);
         let event = &root.get("/v1/audit-events?action=role.create&limit=1").ok()["data"][0];
         assert_eq!(event["address"], expected);
-        ask_as(&server.caller(&text(&key["secret"])), &[("X-Forwarded-For", "192.0.2.7"), ("User-Agent", "probe/1")]).expect(200);
+        ask_as(
+            &server.caller(&text(&key["secret"])),
+            &[("X-Forwarded-For", "192.0.2.7"), ("User-Agent", "probe/1")],
+        )
+        .expect(200);
         let path = format!("/v1/keys/{}/usage", text(&key["id"]));
         wait_until(|| !root.get(&path).ok()["last_used_address"].is_null());
         let used = root.get(&path).ok();
-        assert_eq!((&used["last_used_address"], &used["last_used_agent"]), (&json!(expected), &json!("probe/1")));
+        assert_eq!(
+            (&used["last_used_address"], &used["last_used_agent"]),
+            (&json!(expected), &json!("probe/1"))
+        );
     }
 }
 
@@ -94,7 +102,8 @@ fn x6_x1_method_and_path_come_from_a_trusted_proxy() {
         ask_as(&bound, &[(method, "GET"), (uri, "/admin")]).refused(403, "condition_failed");
         ask_as(&bound, &[(method, "GET")]).refused(403, "condition_failed");
         ask_as(&bound, &[(uri, "/api/things")]).refused(403, "condition_failed");
-        ask_as(&bound, &[(method, "GET"), (method, "POST"), (uri, "/api/x")]).refused(403, "ambiguous_request");
+        ask_as(&bound, &[(method, "GET"), (method, "POST"), (uri, "/api/x")])
+            .refused(403, "ambiguous_request");
     }
     bound.get("/authz/api/things").expect(200);
     bound.get("/authz/admin").refused(403, "condition_failed");

@@ -55,10 +55,16 @@ fn cases(key: &Value, other: &Value) -> Vec<Case> {
         pair("an unknown access key", "kwa_0000000000000000", &secret),
         pair("the label as user name", &text(&key["label"]), &secret),
     ];
-    for (name, tenant) in [("the wrong tenant", "other"), ("an unknown tenant", "nowhere"), ("the wrong number", "1")] {
+    for (name, tenant) in
+        [("the wrong tenant", "other"), ("an unknown tenant", "nowhere"), ("the wrong number", "1")]
+    {
         let authorization = format!("apiKey {tenant}::{access_key}::{secret}");
         cases.push(Case { name, authorization: authorization.clone(), body: Value::Null });
-        cases.push(Case { name, authorization: authorization.replace("apiKey", "Bearer"), body: Value::Null });
+        cases.push(Case {
+            name,
+            authorization: authorization.replace("apiKey", "Bearer"),
+            body: Value::Null,
+        });
     }
     cases
 }
@@ -94,9 +100,14 @@ fn scene() -> Scene {
 #[test]
 fn key_4_every_refusal_of_a_stranger_is_the_same_to_the_byte() {
     let Scene { server, key, other } = scene();
-    for (head, body) in [("GET /authz", ""), ("GET /v1/me", ""), ("POST /v1/keys", "{}"), ("POST /v1/verify", "{}")] {
+    for (head, body) in
+        [("GET /authz", ""), ("GET /v1/me", ""), ("POST /v1/keys", "{}"), ("POST /v1/verify", "{}")]
+    {
         let golden = answer(&server, head, "Bearer garbage", body);
-        assert!(golden.starts_with("HTTP/1.1 401 ") && golden.contains(r#""code":"invalid_key""#), "{golden}");
+        assert!(
+            golden.starts_with("HTTP/1.1 401 ") && golden.contains(r#""code":"invalid_key""#),
+            "{golden}"
+        );
         for case in cases(&key, &other) {
             assert_eq!(answer(&server, head, &case.authorization, body), golden, "{head}, {}", case.name);
         }
@@ -104,7 +115,10 @@ fn key_4_every_refusal_of_a_stranger_is_the_same_to_the_byte() {
     let good = format!("Bearer {}", text(&key["secret"]));
     assert!(answer(&server, "GET /v1/me", &good, "").starts_with("HTTP/1.1 200 "), "the right one passes");
     let scheme = format!("apiKey primary::{}::{}", text(&key["access_key"]), text(&key["secret"]));
-    assert!(answer(&server, "GET /authz", &scheme, "").starts_with("HTTP/1.1 200 "), "so does the right tenant");
+    assert!(
+        answer(&server, "GET /authz", &scheme, "").starts_with("HTTP/1.1 200 "),
+        "so does the right tenant"
+    );
 }
 
 #[test]

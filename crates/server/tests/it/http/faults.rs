@@ -18,12 +18,20 @@ fn http_8_a_panic_is_a_problem_document_and_harms_nobody_else() {
     let pid = server.pid();
     for round in 1..=5 {
         let answer = caller.get(FAULT).expect(500);
-        assert_eq!((answer.header("content-type"), &answer.body["code"]), ("application/problem+json", &"internal".into()));
+        assert_eq!(
+            (answer.header("content-type"), &answer.body["code"]),
+            ("application/problem+json", &"internal".into())
+        );
         assert_eq!(answer.header("x-request-id"), text(&answer.body["request_id"]));
         for trace in ["panic", "health.rs", "asked to", "stack", "src/", ".rs"] {
             assert!(!answer.text.contains(trace), "{trace}: {}", answer.text);
         }
-        let counted = client().get(format!("http://{metrics}/metrics")).send().expect("metrics").text().expect("a text");
+        let counted = client()
+            .get(format!("http://{metrics}/metrics"))
+            .send()
+            .expect("metrics")
+            .text()
+            .expect("a text");
         assert!(counted.contains(&format!("keyward_panics_total {round}\n")), "{counted}");
     }
     assert_eq!(caller.code(&text(&root["secret"])), "ok");
@@ -60,7 +68,8 @@ fn http_8_bm_7_errors_of_every_kind_are_problem_documents() {
             assert!(!text(&answer.body[field]).is_empty(), "{method} {path}: {field}");
         }
         assert_eq!(answer.body["status"], status, "{method} {path}");
-        let page = client().get(format!("{}{}", server.url, text(&answer.body["type"]))).send().expect("a page");
+        let page =
+            client().get(format!("{}{}", server.url, text(&answer.body["type"]))).send().expect("a page");
         assert_eq!(page.status(), 200, "the type leads to a page of this server");
     }
 }

@@ -47,7 +47,12 @@ fn http_5_doubtful_heads_are_400_and_close_the_connection() {
         for method in ["POST", "GET"] {
             let request = format!("{method} /v1/verify HTTP/1.1\r\n{rest}{behind}");
             let answer = exchange(&server.address(), request.as_bytes());
-            assert_eq!((answer.statuses(), answer.closed), (vec![400], true), "{method}, {name}: {}", answer.text);
+            assert_eq!(
+                (answer.statuses(), answer.closed),
+                (vec![400], true),
+                "{method}, {name}: {}",
+                answer.text
+            );
         }
     }
     let keys = server.root().get("/v1/keys?label=smuggled");
@@ -64,7 +69,12 @@ fn http_5_a_doubtful_head_behind_good_ones_ends_the_connection_there() {
     for (name, rest) in DOUBTFUL {
         let request = format!("{good}{good}POST /v1/verify HTTP/1.1\r\n{rest}{good}");
         let answer = exchange(&server.address(), request.as_bytes());
-        assert_eq!((answer.statuses(), answer.closed), (vec![200, 200, 400], true), "{name}: {}", answer.text);
+        assert_eq!(
+            (answer.statuses(), answer.closed),
+            (vec![200, 200, 400], true),
+            "{name}: {}",
+            answer.text
+        );
     }
 }
 

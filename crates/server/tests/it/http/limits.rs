@@ -16,7 +16,13 @@ fn count_keys(root: &Caller) -> usize {
     root.get("/v1/keys").ok()["data"].as_array().expect("a list").len()
 }
 
-fn send(caller: &Caller, method: &str, path: &str, kind: &str, body: impl Into<reqwest::blocking::Body>) -> Answer {
+fn send(
+    caller: &Caller,
+    method: &str,
+    path: &str,
+    kind: &str,
+    body: impl Into<reqwest::blocking::Body>,
+) -> Answer {
     let request = caller.request(method, path).header("content-type", kind).body(body);
     Answer::read(request.send().expect("an answer"))
 }
@@ -54,7 +60,11 @@ fn http_1_a_body_larger_than_64_kib_is_413() {
     let server = Server::start();
     let root = server.root();
     let padded = |path: &str, length: usize| {
-        let body = if path == "/v1/keys" { json!({ "class": "workspace", "label": "padded" }) } else { json!({ "credential": "x" }) };
+        let body = if path == "/v1/keys" {
+            json!({ "class": "workspace", "label": "padded" })
+        } else {
+            json!({ "credential": "x" })
+        };
         let body = body.to_string();
         send(&root, "POST", path, "application/json", format!("{}{body}", " ".repeat(length - body.len())))
     };
@@ -103,7 +113,8 @@ fn http_1_depth_and_number_of_values_are_bounded() {
     let server = Server::start();
     let root = server.root();
     let before = count_keys(&root);
-    let body = |conditions: &str| format!(r#"{{"class":"workspace","label":"deep","conditions":{conditions}}}"#);
+    let body =
+        |conditions: &str| format!(r#"{{"class":"workspace","label":"deep","conditions":{conditions}}}"#);
     let nested = |depth: usize| body(&format!("{}{}", "[".repeat(depth), "]".repeat(depth)));
     let first_fault = |answer: Answer| {
         assert_eq!(answer.status, 400, "{}", answer.text);
@@ -115,8 +126,17 @@ fn http_1_depth_and_number_of_values_are_bounded() {
     let far_deeper = first_fault(send(&root, "POST", "/v1/keys", "application/json", nested(30_000)));
     assert_eq!(far_deeper["code"], "bad_json");
     let shallow = send(&root, "POST", "/v1/keys", "application/json", nested(31)).expect(422);
-    assert_eq!(shallow.body["errors"][0]["pointer"], "/conditions", "it is read, and then it is no condition");
-    let wide = first_fault(send(&root, "POST", "/v1/keys", "application/json", body(&format!("[{}1]", "1,".repeat(10_000)))));
+    assert_eq!(
+        shallow.body["errors"][0]["pointer"], "/conditions",
+        "it is read, and then it is no condition"
+    );
+    let wide = first_fault(send(
+        &root,
+        "POST",
+        "/v1/keys",
+        "application/json",
+        body(&format!("[{}1]", "1,".repeat(10_000))),
+    ));
     assert!(wide["detail"].as_str().expect("a text").contains("10000 values"), "{wide}");
     assert_eq!(count_keys(&root), before);
 }
@@ -127,9 +147,12 @@ fn http_1_another_media_type_is_415() {
     let root = server.root();
     let body = json!({ "class": "workspace", "label": "typed" }).to_string();
     let before = count_keys(&root);
-    for kind in ["text/plain", "application/x-www-form-urlencoded", "application/xml", "multipart/form-data", ""] {
+    for kind in
+        ["text/plain", "application/x-www-form-urlencoded", "application/xml", "multipart/form-data", ""]
+    {
         send(&root, "POST", "/v1/keys", kind, body.clone()).refused(415, "unsupported_media_type");
-        send(&root, "POST", "/v1/verify", kind, r#"{"credential":"x"}"#).refused(415, "unsupported_media_type");
+        send(&root, "POST", "/v1/verify", kind, r#"{"credential":"x"}"#)
+            .refused(415, "unsupported_media_type");
     }
     let untyped = root.request("POST", "/v1/keys").body(body.clone()).send().expect("an answer");
     Answer::read(untyped).refused(415, "unsupported_media_type");
@@ -137,7 +160,8 @@ fn http_1_another_media_type_is_415() {
     send(&root, "POST", "/v1/keys", "application/json; charset=utf-8", body).expect(201);
     let merge = r#"{"max_keys_per_user": 3}"#;
     send(&root, "PATCH", "/v1/policies", "application/merge-patch+json", merge).expect(200);
-    send(&root, "POST", "/v1/roles", "application/merge-patch+json", "{}").refused(415, "unsupported_media_type");
+    send(&root, "POST", "/v1/roles", "application/merge-patch+json", "{}")
+        .refused(415, "unsupported_media_type");
 }
 
 #[test]
@@ -171,7 +195,11 @@ fn http_1_trace_and_connect_are_405_on_every_path() {
         "CONNECT a:443 HTTP/1.1\r\nHost: a\r\n\r\n",
     ] {
         let refused = exchange(&server.address(), request.as_bytes());
-        assert_eq!((refused.statuses(), refused.code()), (vec![405], "method_not_allowed".into()), "{request}");
+        assert_eq!(
+            (refused.statuses(), refused.code()),
+            (vec![405], "method_not_allowed".into()),
+            "{request}"
+        );
         assert!(!refused.header("allow").is_empty(), "RFC 9110 wants Allow with every 405");
         assert!(!refused.text.contains("canary"), "nothing is reflected");
     }
@@ -190,11 +218,16 @@ fn http_2_compressed_bodies_are_refused_before_they_are_read() {
     let server = Server::start();
     let root = server.root();
     // 20 bytes of gzip that would become a valid body.
-    for (path, coding) in [("/v1/keys", "gzip"), ("/v1/verify", "gzip"), ("/v1/keys", "br"), ("/v1/verify", "zstd")] {
+    for (path, coding) in
+        [("/v1/keys", "gzip"), ("/v1/verify", "gzip"), ("/v1/keys", "br"), ("/v1/verify", "zstd")]
+    {
         let request = root.request("POST", path).header("content-type", "application/json");
-        let request = request.header("content-encoding", coding).body(vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3]);
+        let request =
+            request.header("content-encoding", coding).body(vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3]);
         Answer::read(request.send().expect("an answer")).refused(415, "unsupported_media_type");
     }
-    let answer = Answer::read(root.request("GET", "/openapi.json").header("accept-encoding", "gzip").send().expect("one"));
+    let answer = Answer::read(
+        root.request("GET", "/openapi.json").header("accept-encoding", "gzip").send().expect("one"),
+    );
     assert_ne!(answer.body, Value::Null, "answers are not compressed either");
 }

@@ -22,7 +22,13 @@ fn watched() -> Watched {
     let root = place.bootstrap();
     let metrics = format!("127.0.0.1:{}", free_port());
     let server = Process::start(&place, "", &[("KEYWARD_METRICS__LISTEN", &metrics)]);
-    Watched { server, metrics, secret: text(&root["secret"]), tenant: text(&root["tenant_id"]), _place: place }
+    Watched {
+        server,
+        metrics,
+        secret: text(&root["secret"]),
+        tenant: text(&root["tenant_id"]),
+        _place: place,
+    }
 }
 
 impl Watched {
@@ -43,7 +49,11 @@ impl Watched {
         root.get("/v1/keys/path-marker").expect(404);
         root.post("/v1/tenants", json!({ "slug": "tenant-marker" })).expect(201);
         let ids = [&key["id"], &key["access_key"], &key["secret"]].map(text);
-        [vec![user, self.tenant.clone(), self.secret.clone(), "marker".into(), "127.0.0.1".into()], ids.to_vec()].concat()
+        [
+            vec![user, self.tenant.clone(), self.secret.clone(), "marker".into(), "127.0.0.1".into()],
+            ids.to_vec(),
+        ]
+        .concat()
     }
 }
 
@@ -54,7 +64,8 @@ fn http_7_metrics_have_a_listener_of_their_own() {
     let root = watched.server.caller(&watched.secret);
     root.get("/metrics").expect(404);
     for path in ["/v1/me", "/v1/keys", "/healthz", "/authz", "/openapi.json"] {
-        let answer = client().get(format!("http://{}{path}", watched.metrics)).bearer_auth(&watched.secret).send();
+        let answer =
+            client().get(format!("http://{}{path}", watched.metrics)).bearer_auth(&watched.secret).send();
         assert_eq!(answer.expect("an answer").status(), 404, "the metrics listener has metrics only: {path}");
     }
 }
@@ -100,7 +111,10 @@ fn http_7_the_text_format_is_sound() {
             assert!(seen.insert(series), "a series twice: {series}");
             let name = series.split('{').next().expect("a name");
             let base = ["_bucket", "_sum", "_count"].iter().find_map(|end| name.strip_suffix(end));
-            assert!(declared.contains(name) || base.is_some_and(|base| declared.contains(base)), "undeclared: {name}");
+            assert!(
+                declared.contains(name) || base.is_some_and(|base| declared.contains(base)),
+                "undeclared: {name}"
+            );
         }
     }
     assert!(declared.len() > 8, "{declared:?}");
@@ -123,7 +137,8 @@ fn http_7_promtool_finds_nothing_to_complain_about() {
     };
     promtool.stdin.take().expect("piped").write_all(text.as_bytes()).expect("read");
     let output = promtool.wait_with_output().expect("ends");
-    let said = String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
+    let said =
+        String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success() && said.is_empty(), "{said}\n{text}");
 }
 
@@ -132,7 +147,8 @@ fn http_7_public_health_says_only_up_or_not() {
     let watched = watched();
     let health = client().get(format!("{}/healthz", watched.server.url())).send().expect("an answer");
     assert_eq!(health.text().expect("a text"), "ok\n");
-    let ready = Answer::read(client().get(format!("{}/readyz", watched.server.url())).send().expect("an answer"));
+    let ready =
+        Answer::read(client().get(format!("{}/readyz", watched.server.url())).send().expect("an answer"));
     let mut fields: Vec<_> = ready.expect(200).body.as_object().expect("an object").keys().cloned().collect();
     fields.sort();
     assert_eq!(fields, ["feed_lag_ms", "ready", "reasons"]);

@@ -63,7 +63,8 @@ fn http_6_x1_a_gateways_path_that_reads_in_two_ways_is_403() {
     ask("X-Forwarded-Uri", "/v1/me").expect(200);
     let twice = root.request("GET", "/authz").header("X-Forwarded-Uri", "/a").header("X-Forwarded-Uri", "/b");
     Answer::read(twice.send().expect("an answer")).refused(403, "ambiguous_request");
-    let contrary = root.request("GET", "/authz").header("X-Forwarded-Uri", "/a").header("X-Original-Uri", "/b");
+    let contrary =
+        root.request("GET", "/authz").header("X-Forwarded-Uri", "/a").header("X-Original-Uri", "/b");
     Answer::read(contrary.send().expect("an answer")).refused(403, "ambiguous_request");
 }
 
@@ -73,13 +74,17 @@ fn http_6_a_key_twice_in_one_object_is_400() {
     let root = server.root();
     let before = root.get("/v1/keys").text;
     let send = |path: &str, body: &str| {
-        let request = root.request("POST", path).header("content-type", "application/json").body(body.to_owned());
+        let request =
+            root.request("POST", path).header("content-type", "application/json").body(body.to_owned());
         Answer::read(request.send().expect("an answer"))
     };
     for (path, body) in [
         ("/v1/keys", r#"{"class":"workspace","label":"one","label":"two"}"#),
         ("/v1/keys", r#"{"class":"workspace","label":"one","l\u0061bel":"two"}"#),
-        ("/v1/keys", r#"{"class":"workspace","label":"one","conditions":{"methods":["GET"],"methods":["PUT"]}}"#),
+        (
+            "/v1/keys",
+            r#"{"class":"workspace","label":"one","conditions":{"methods":["GET"],"methods":["PUT"]}}"#,
+        ),
         ("/v1/verify", r#"{"credential":"x","credential":"y"}"#),
         ("/v1/verify/batch", r#"{"requests":[{"credential":"x","credential":"y"}]}"#),
         ("/v1/users", r#"{"username":"ada","username":"ada"}"#),

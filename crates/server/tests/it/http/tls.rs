@@ -21,7 +21,17 @@ fn issue(place: &Place, name: &str) -> Pair {
     let (fresh_cert, fresh_key) = (folder.join("fresh-cert.pem"), folder.join("fresh-key.pem"));
     let pair = Pair { cert: folder.join("cert.pem"), key: folder.join("key.pem") };
     let output = Command::new("openssl")
-        .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"])
+        .args([
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:prime256v1",
+            "-nodes",
+            "-days",
+            "2",
+        ])
         .args(["-subj", &format!("/CN={name}"), "-addext", "subjectAltName=IP:127.0.0.1"])
         .args(["-addext", "basicConstraints=critical,CA:FALSE"])
         .arg("-keyout")
@@ -48,7 +58,9 @@ fn shown_name(address: &str) -> String {
         .output()
         .expect("openssl runs");
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    said.lines().find_map(|line| line.split_once("CN = ")).map_or(String::new(), |(_, name)| name.trim().to_owned())
+    said.lines()
+        .find_map(|line| line.split_once("CN = "))
+        .map_or(String::new(), |(_, name)| name.trim().to_owned())
 }
 
 fn trusting(pair: &Pair) -> Client {
@@ -99,7 +111,8 @@ fn ops_9_a_replaced_certificate_is_used_without_a_restart() {
 fn ops_9_http_3_a_client_that_never_finishes_the_handshake_is_closed() {
     let place = Place::new();
     place.bootstrap();
-    let config = format!("{}\n", config(&issue(&place, "first")).replace("{tls", "{timeouts: {first_byte: 1s}, tls"));
+    let config =
+        format!("{}\n", config(&issue(&place, "first")).replace("{tls", "{timeouts: {first_byte: 1s}, tls"));
     let server = Process::start(&place, &config, &[]);
     let mut silent = crate::socket::connect(&server.address());
     assert!(crate::socket::read(&mut silent, Duration::from_secs(5)).closed);

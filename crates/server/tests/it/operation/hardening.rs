@@ -45,7 +45,11 @@ fn serve_as_nobody(place: &Place, uid: u32) -> Process {
     hand_over(folder, uid);
     let mut unprivileged = Command::new("setpriv");
     unprivileged.args([format!("--reuid={uid}"), format!("--regid={uid}"), "--clear-groups".into()]);
-    unprivileged.arg(binary).args(command.get_args()).current_dir(folder).envs(command.get_envs().filter_map(|(k, v)| Some((k, v?))));
+    unprivileged
+        .arg(binary)
+        .args(command.get_args())
+        .current_dir(folder)
+        .envs(command.get_envs().filter_map(|(k, v)| Some((k, v?))));
     Process::spawn(place, unprivileged, port)
 }
 

@@ -45,7 +45,10 @@ fn va_9_aud_1_a_change_is_audited_with_both_filters() {
     let root = server.root();
     put(&root, "warn").expect(200);
     let event = &root.get("/v1/audit-events?limit=1").ok()["data"][0];
-    assert_eq!((&event["before"], &event["after"]), (&json!({ "filter": "info" }), &json!({ "filter": "warn" })));
+    assert_eq!(
+        (&event["before"], &event["after"]),
+        (&json!({ "filter": "info" }), &json!({ "filter": "warn" }))
+    );
 }
 
 #[test]
@@ -58,7 +61,10 @@ fn va_9_az_1_only_operators_may() {
     put(&admin, "trace").refused(403, "insufficient_rights");
     put(&server.caller("nothing"), "trace").refused(401, "invalid_key");
     root.post("/v1/tenants", json!({ "slug": "acme" })).expect(201);
-    let visit = root.request("PUT", "/v1/log-levels").header("X-Keyward-Tenant", "acme").json(&json!({ "filter": "trace" }));
+    let visit = root
+        .request("PUT", "/v1/log-levels")
+        .header("X-Keyward-Tenant", "acme")
+        .json(&json!({ "filter": "trace" }));
     assert_eq!(visit.send().expect("an answer").status(), 404, "it is no business of that tenant");
     assert_eq!(root.get("/v1/log-levels").ok()["filter"], "info");
     let own = root.role("log reader", &["instance/log:read"]);
@@ -78,7 +84,8 @@ fn va_9_a_filter_that_does_not_parse_changes_nothing() {
         assert_eq!(refused.body["errors"][0]["pointer"], "/filter", "{bad}");
     }
     assert_eq!(root.get("/v1/log-levels").ok()["filter"], "info");
-    let unknown = root.request("PUT", "/v1/log-levels").json(&json!({ "levels": "info" })).send().expect("an answer");
+    let unknown =
+        root.request("PUT", "/v1/log-levels").json(&json!({ "levels": "info" })).send().expect("an answer");
     assert_eq!(unknown.status(), 400);
 }
 

@@ -44,7 +44,18 @@ fn ops_2_recover_needs_an_instance_and_its_root_key() {
 #[test]
 fn ops_2_nothing_of_the_kind_goes_over_http() {
     let server = Server::start();
-    for path in ["recover", "recovery", "rekey", "rekey/cancel", "unseal", "seal", "init", "generate-root", "bootstrap", "pepper/rotate"] {
+    for path in [
+        "recover",
+        "recovery",
+        "rekey",
+        "rekey/cancel",
+        "unseal",
+        "seal",
+        "init",
+        "generate-root",
+        "bootstrap",
+        "pepper/rotate",
+    ] {
         for prefix in ["/v1/", "/v1/instance/", "/", "/v1/sys/"] {
             let url = format!("{}{prefix}{path}", server.url);
             assert_eq!(send("POST", &url, &json!({})).status, 404, "{url}");
@@ -56,7 +67,12 @@ fn ops_2_nothing_of_the_kind_goes_over_http() {
         .as_object()
         .expect("an object")
         .iter()
-        .flat_map(|(path, item)| item.as_object().expect("an object").iter().map(move |(method, operation)| (method, path, operation)))
+        .flat_map(|(path, item)| {
+            item.as_object()
+                .expect("an object")
+                .iter()
+                .map(move |(method, operation)| (method, path, operation))
+        })
         .filter(|(_, _, operation)| operation["security"] == json!([]))
         .map(|(method, path, _)| format!("{method} {path}"))
         .collect();

@@ -17,12 +17,17 @@ fn ops_9_plain_http_off_loopback_needs_the_operators_word() {
         assert_eq!(run.code, 3, "{}", run.err);
         assert!(run.err.contains("--insecure-listen"), "{}", run.err);
     }
-    let run = refused_start(&place, "", &[("KEYWARD_SERVER__LISTEN", "0.0.0.0:1"), ("KEYWARD_SERVER__PUBLIC_URL", "x")]);
+    let run = refused_start(
+        &place,
+        "",
+        &[("KEYWARD_SERVER__LISTEN", "0.0.0.0:1"), ("KEYWARD_SERVER__PUBLIC_URL", "x")],
+    );
     assert_eq!(run.code, 3, "{}", run.err);
     let port = free_port();
     let data = place.data();
     let listen = format!("0.0.0.0:{port}");
-    let args = ["serve", "--data-dir", data.to_str().expect("UTF-8"), "--listen", &listen, "--insecure-listen"];
+    let args =
+        ["serve", "--data-dir", data.to_str().expect("UTF-8"), "--listen", &listen, "--insecure-listen"];
     let server = Process::spawn(&place, place.keyward(&args), port);
     server.caller(&secret).get("/v1/me").expect(200);
 }
@@ -44,7 +49,11 @@ fn ops_9_unknown_keys_stop_the_start_and_name_what_was_meant() {
     }
     let run = refused_start(&place, "", &[("KEYWARD_SERVER__LSTEN", "127.0.0.1:1")]);
     assert_eq!(run.code, 3);
-    assert!(run.err.contains("KEYWARD_SERVER__LSTEN") && run.err.to_lowercase().contains("listen"), "{}", run.err);
+    assert!(
+        run.err.contains("KEYWARD_SERVER__LSTEN") && run.err.to_lowercase().contains("listen"),
+        "{}",
+        run.err
+    );
 }
 
 #[test]
@@ -100,10 +109,21 @@ fn ops_9_aud_2_config_show_names_origins_and_hides_passwords() {
     let run = show(&[]);
     assert_eq!(run.code, 0, "{}", run.err);
     let line = |key: &str| {
-        run.out.lines().find(|line| line.contains(key)).unwrap_or_else(|| panic!("{key} is not in {}", run.out)).to_owned()
+        run.out
+            .lines()
+            .find(|line| line.contains(key))
+            .unwrap_or_else(|| panic!("{key} is not in {}", run.out))
+            .to_owned()
     };
-    assert!(line("server.threads").contains('3') && line("server.threads").contains("config.yml"), "{}", run.out);
-    assert!(line("verify.usage_flush").contains("7s") && line("verify.usage_flush").contains("KEYWARD_VERIFY__USAGE_FLUSH"));
+    assert!(
+        line("server.threads").contains('3') && line("server.threads").contains("config.yml"),
+        "{}",
+        run.out
+    );
+    assert!(
+        line("verify.usage_flush").contains("7s")
+            && line("verify.usage_flush").contains("KEYWARD_VERIFY__USAGE_FLUSH")
+    );
     assert!(line("server.drain").contains("default"));
     assert!(!run.out.contains("canary-password") && !run.err.contains("canary-password"), "{}", run.out);
     let json: Value = serde_json::from_str(&show(&["-o", "json"]).out).expect("JSON");

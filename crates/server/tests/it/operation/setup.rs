@@ -38,7 +38,8 @@ fn ops_1_before_setup_only_health_and_setup_answer() {
         ("GET", "/authz"),
     ] {
         for secret in ["", "kwm_nothing", &token(&place)] {
-            let answer = server.caller(secret).request(method, path).json(&json!({})).send().expect("an answer");
+            let answer =
+                server.caller(secret).request(method, path).json(&json!({})).send().expect("an answer");
             let answer = crate::support::Answer::read(answer);
             assert!(!answer.header("retry-after").is_empty(), "{method} {path}");
             answer.refused(503, "not_set_up");

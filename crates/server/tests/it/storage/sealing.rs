@@ -31,12 +31,18 @@ fn sto_6_r18_a_sealed_value_in_another_place_stops_the_start() {
             "peppers exchanged",
             "UPDATE peppers SET sealed = (SELECT kept.sealed FROM kept WHERE kept.id = 3 - peppers.id)",
         ),
-        ("one pepper copied over the other", "UPDATE peppers SET sealed = (SELECT kept.sealed FROM kept WHERE kept.id = 1)"),
+        (
+            "one pepper copied over the other",
+            "UPDATE peppers SET sealed = (SELECT kept.sealed FROM kept WHERE kept.id = 1)",
+        ),
         (
             "a pepper in the place of the signing key",
             "UPDATE peppers SET sealed = (SELECT value FROM instance WHERE name = 'audit_signing_key') WHERE id = 1",
         ),
-        ("a pepper cut short", "UPDATE peppers SET sealed = SUBSTR(sealed, 1, LENGTH(sealed) - 2) WHERE id = 2"),
+        (
+            "a pepper cut short",
+            "UPDATE peppers SET sealed = SUBSTR(sealed, 1, LENGTH(sealed) - 2) WHERE id = 2",
+        ),
         ("a pepper emptied", "UPDATE peppers SET sealed = '' WHERE id = 1"),
         ("another generation named", "UPDATE peppers SET sealed = '2' || SUBSTR(sealed, 2) WHERE id = 1"),
         ("the data key cut short", "UPDATE data_keys SET wrapped = SUBSTR(wrapped, 1, LENGTH(wrapped) - 2)"),
@@ -57,8 +63,13 @@ fn sto_6_r18_a_sealed_value_in_another_place_stops_the_start() {
 #[test]
 fn sto_6_each_sealing_is_counted_and_no_two_are_alike() {
     let (place, _) = stopped();
-    assert_eq!(place.sql("UPDATE data_keys SET uses = uses WHERE uses = 3"), 1, "two peppers and the signing key");
-    let statement = "DELETE FROM peppers WHERE id = 2 AND sealed <> (SELECT kept.sealed FROM kept WHERE kept.id = 1)";
+    assert_eq!(
+        place.sql("UPDATE data_keys SET uses = uses WHERE uses = 3"),
+        1,
+        "two peppers and the signing key"
+    );
+    let statement =
+        "DELETE FROM peppers WHERE id = 2 AND sealed <> (SELECT kept.sealed FROM kept WHERE kept.id = 1)";
     assert_eq!(place.sql(statement), 1);
 }
 
