@@ -192,7 +192,8 @@ async fn enter(app: &App, own: Actor, found: &Found, wanted: &str) -> Result<Act
     Ok(Actor { tenant_id, rights: Arc::new(rights), visiting: true, ..own })
 }
 
-fn actor_of(found: &Found, call: Call, as_of: i64) -> Actor {
+/// Who a key that was found speaks for.
+pub(crate) fn actor_of(found: &Found, call: Call, as_of: i64) -> Actor {
     let principal = match (&found.owner, found.key.key.class) {
         (Some(owner), KeyClass::Member) => {
             Principal { kind: "user".into(), id: owner.id.to_string(), label: owner.username.to_string() }

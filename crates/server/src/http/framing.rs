@@ -53,22 +53,28 @@ impl Default for Framing {
 }
 
 impl Framing {
-    /// Looks at the bytes that just arrived. False when they must not reach hyper.
-    pub(crate) fn accept(&mut self, mut bytes: &[u8]) -> bool {
-        while !bytes.is_empty() {
+    /// Looks at the bytes that just arrived; returns how many of them may reach hyper. What stands
+    /// before a bad head is answered still.
+    pub(crate) fn accept(&mut self, bytes: &[u8]) -> usize {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let passed = bytes.len() - rest.len();
             match self.state {
-                State::Opaque => return true,
-                State::Refused => return false,
+                State::Opaque => return bytes.len(),
+                State::Refused => return passed,
                 State::Body(left) => {
-                    let skip = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len());
-                    bytes = &bytes[skip..];
+                    let skip = usize::try_from(left).unwrap_or(usize::MAX).min(rest.len());
+                    rest = &rest[skip..];
                     let left = left - skip as u64;
                     self.state = if left == 0 { State::Head } else { State::Body(left) };
                 }
-                State::Head => bytes = self.read_head(bytes),
+                State::Head => rest = self.read_head(rest),
+            }
+            if self.state == State::Refused {
+                return passed;
             }
         }
-        self.state != State::Refused
+        bytes.len()
     }
 
     /// Whether a head has begun and not ended.
@@ -205,8 +211,10 @@ impl<S: AsyncRead + Unpin> AsyncRead for Inspected<S> {
         if buf.filled().len() == before {
             return Poll::Ready(Ok(()));
         }
-        if !this.framing.accept(&buf.filled()[before..]) {
-            buf.set_filled(before);
+        let arrived = &buf.filled()[before..];
+        let (count, good) = (arrived.len(), this.framing.accept(arrived));
+        if good < count {
+            buf.set_filled(before + good);
             buf.put_slice(&REFUSED[..REFUSED.len().min(buf.remaining())]);
         }
         this.state.note_read(this.framing.is_within_head(), this.framing.is_last());
@@ -247,7 +255,7 @@ mod tests {
     use super::*;
 
     fn accepts(stream: &[u8]) -> bool {
-        Framing::default().accept(stream)
+        Framing::default().accept(stream) == stream.len()
     }
 
     #[test]
@@ -281,6 +289,19 @@ mod tests {
         assert!(accepts(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\n\n"));
     }
 
+    #[test]
+    fn http_5_what_stands_before_a_bad_head_passes() {
+        let good = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nok";
+        let bad = "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: x\r\n\r\n";
+        let mut framing = Framing::default();
+        assert_eq!(framing.accept(format!("{good}{good}{bad}{good}").as_bytes()), 2 * good.len());
+        assert_eq!(framing.accept(good.as_bytes()), 0, "nothing behind it does");
+        let mut framing = Framing::default();
+        let cut = bad.len() - 3;
+        assert_eq!(framing.accept(format!("{good}{}", &bad[..cut]).as_bytes()), good.len() + cut);
+        assert_eq!(framing.accept(&bad.as_bytes()[cut..]), 0);
+    }
+
     proptest! {
         #[test]
         fn http_5_pieces_make_no_difference(
@@ -290,7 +311,7 @@ mod tests {
             let bytes = bytes.as_bytes();
             let cut = cut.min(bytes.len());
             let mut framing = Framing::default();
-            let pieces = framing.accept(&bytes[..cut]) && framing.accept(&bytes[cut..]);
+            let pieces = framing.accept(&bytes[..cut]) == cut && framing.accept(&bytes[cut..]) == bytes.len() - cut;
             // A refusal may come earlier when the pieces show a bare LF, never later.
             prop_assert!(!pieces || accepts(bytes));
             if has_bare_lf(bytes) { return Ok(()); }

@@ -153,26 +153,25 @@ async fn reach(app: &App, origin: &Origin<'_>, request: &Request<Incoming>) -> R
         if let (Decision::Allow { .. }, Some(found)) = (verified.decision, &verified.found)
             && may_manage(found.key.key.class)
         {
-            return reach_of(|right| found.effective.rights.covers(right), found.tenant.id, app, || None);
+            let actor = || caller::actor_of(found, caller::call(headers, origin), 0);
+            return reach_of(|right| found.effective.rights.covers(right), found.tenant.id, app, actor);
         }
     }
     // Everything else is told, noted and throttled where all callers are.
     let actor = caller::authenticate(app, headers, caller::call(headers, origin)).await?;
     let tenant = actor.tenant_id.parse().map_err(Error::internal)?;
-    reach_of(|right| actor.rights.covers(right), tenant, app, || Some(&actor))
+    reach_of(|right| actor.rights.covers(right), tenant, app, || actor.clone())
 }
 
-fn reach_of<'a>(
+fn reach_of(
     covers: impl Fn(&Right) -> bool,
     tenant: TenantId,
     app: &App,
-    actor: impl Fn() -> Option<&'a Actor>,
+    actor: impl Fn() -> Actor,
 ) -> Result<Reach> {
     let rights = &app.rights;
     if !covers(&rights.verify_call) {
-        if let Some(actor) = actor() {
-            app.refusals.note(actor, "verify", "insufficient_rights");
-        }
+        app.refusals.note(&actor(), "verify", "insufficient_rights");
         return Err(Error::forbidden("insufficient_rights", "this needs the right verify:call"));
     }
     let everywhere = covers(&rights.enter_tenants);

@@ -396,7 +396,8 @@ pub(crate) async fn rehash(
 ) -> Result<()> {
     on!(conn, c => sqlx::query(
         "UPDATE key_secrets SET pepper_id = $4, hash = $5
-         WHERE tenant_id = $1 AND key_id = $2 AND generation = $3 AND pepper_id < $4"
+         WHERE tenant_id = $1 AND key_id = $2 AND generation = $3 AND pepper_id < $4
+           AND pepper_id IN (SELECT id FROM peppers WHERE retired_at IS NULL)"
     ).bind(tenant).bind(key).bind(generation).bind(pepper).bind(hash).execute(c).await.map(drop))?;
     Ok(())
 }

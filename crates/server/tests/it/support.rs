@@ -115,7 +115,11 @@ impl Place {
                 let output =
                     Command::new("pg_dump").args(["--inserts", &url]).output().expect("pg_dump runs");
                 assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-                String::from_utf8_lossy(&output.stdout).into_owned()
+                let text = String::from_utf8_lossy(&output.stdout);
+                // Two lines of pg_dump's own differ from dump to dump.
+                let same =
+                    |line: &&str| !line.starts_with("\\restrict ") && !line.starts_with("\\unrestrict ");
+                text.split_inclusive('\n').filter(same).collect()
             }
             None => ["keyward.db", "keyward.db-wal"]
                 .iter()
@@ -386,7 +390,10 @@ impl Answer {
         if headers.get("content-type").is_some_and(|kind| kind == "application/problem+json") {
             let code = body["code"].as_str().unwrap_or_default();
             let catalogue: String = CATALOGUE.split_whitespace().collect();
-            assert!(catalogue.contains(&format!("(\"{code}\",{status},")), "not in the catalogue: {text}");
+            // `/authz` has four statuses alone, whatever the code.
+            let gateway = headers.contains_key("x-auth-code") && [401, 403, 429, 503].contains(&status);
+            let status = if gateway { String::new() } else { format!("{status},") };
+            assert!(catalogue.contains(&format!("(\"{code}\",{status}")), "not in the catalogue: {text}");
         }
         Self { status, headers, body, text }
     }

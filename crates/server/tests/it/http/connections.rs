@@ -127,6 +127,7 @@ fn a_full_cap_serves_newcomers(config: &str) {
     let mut used: Vec<_> = (0..30).map(|_| connect(&server.address())).collect();
     for stream in &mut used {
         let _ = stream.write_all(GET);
+        read(stream, SECOND / 20);
     }
     for _ in 0..10 {
         assert!(is_served(&server), "so does whoever had an answer and went silent");

@@ -72,13 +72,14 @@ fn ops_9_values_out_of_range_and_double_keys_stop_the_start() {
         ("server: {threads: 1}\nserver: {threads: 2}", "server"),
         ("keys: {prefixes: {member: kwt}}", "prefixes"),
         ("root_key: {file: a, command: b}", "root_key"),
-        ("database: {url: 'mysql://h/db'}", "database.url"),
         (": :", ""),
     ] {
         let run = refused_start(&place, config, &[]);
         assert_eq!((run.code, run.out.as_str()), (3, ""), "{config}: {}", run.err);
         assert!(run.err.contains(named), "{config}: {}", run.err);
     }
+    let run = refused_start(&place, "", &[("KEYWARD_DATABASE__URL", "mysql://h/db")]);
+    assert!(run.code == 3 && run.err.contains("database.url"), "{}", run.err);
     let missing = place.keyward(&["serve", "--config", "nowhere.yml"]);
     assert_eq!(refused(missing).code, 3);
 }
