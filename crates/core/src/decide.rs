@@ -5,6 +5,7 @@
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 
 use crate::key::{Conditions, Key, Owner, OwnerState, SecretVersion, Switch, Tenant};
 use crate::limit::{RateLimit, Verdict};
@@ -191,9 +192,9 @@ pub enum Finding<'a> {
 }
 
 /// The state of every limit after a decision, in the order of the facts; nothing is allocated
-/// for a key without limits.
+/// for up to two limits.
 #[derive(Clone, Debug, Default)]
-pub struct Verdicts(Vec<Verdict>);
+pub struct Verdicts(SmallVec<[Verdict; 2]>);
 
 impl Verdicts {
     /// The verdicts.
@@ -358,7 +359,7 @@ fn idle_at(facts: &KeyFacts<'_>) -> Option<i64> {
     let by_key = facts.key.idle_seconds.map(i64::from);
     let seconds = by_policy.into_iter().chain(by_key).min()?;
     // A fresh secret counts as a sign of life: rotation wakes an idle key.
-    let since = facts.last_used_at.unwrap_or(facts.key.created_at).max(facts.secret.created_at);
+    let since = facts.last_used_at.unwrap_or(facts.secret.created_at).max(facts.secret.created_at);
     Some(since.saturating_add(seconds.saturating_mul(1000)))
 }
 
@@ -432,7 +433,7 @@ pub fn is_ambiguous(path: &str) -> bool {
 /// All limits must agree before any is spent.
 fn spend(limits: &[LimitState<'_>], cost: u32, now: Now) -> Result<Verdicts, u64> {
     let judge = |state: &LimitState<'_>| state.limit.judge(state.arrival, now.monotonic_ns, cost);
-    let verdicts: Vec<_> = limits.iter().map(judge).collect();
+    let verdicts: SmallVec<[Verdict; 2]> = limits.iter().map(judge).collect();
     match verdicts.iter().filter(|verdict| !verdict.allowed).map(|verdict| verdict.wait_ns).max() {
         Some(wait_ns) => Err(wait_ns),
         None => Ok(Verdicts(verdicts)),

@@ -128,7 +128,7 @@ const MAX_TEXT: usize = 8 + DIGITS;
 
 impl<K: Kind> Id<K> {
     /// Writes the text into a buffer on the stack and hands it on.
-    fn with_text<T>(self, hand_on: impl FnOnce(&str) -> T) -> T {
+    pub fn with_text<T>(self, hand_on: impl FnOnce(&str) -> T) -> T {
         let mut buffer = [b'_'; MAX_TEXT];
         let prefix = K::PREFIX.as_bytes();
         buffer[..prefix.len()].copy_from_slice(prefix);

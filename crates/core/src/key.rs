@@ -2,6 +2,8 @@
 //!
 //! All times are Unix milliseconds, UTC.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::address::Networks;
@@ -55,7 +57,7 @@ pub enum Switch {
 }
 
 /// Where and how a key may be used (X6). An empty list is no condition.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Conditions {
     /// Networks of the end client.
@@ -87,8 +89,6 @@ pub struct Key {
     pub class: KeyClass,
     /// On, off or revoked.
     pub switch: Switch,
-    /// When it was made.
-    pub created_at: i64,
     /// Not valid before this time.
     pub not_before: Option<i64>,
     /// Not valid from this time on; `None` is never (BM4).
@@ -96,7 +96,7 @@ pub struct Key {
     /// Ends after so many seconds without use.
     pub idle_seconds: Option<u32>,
     /// Address, method, path and resource conditions.
-    pub conditions: Option<Box<Conditions>>,
+    pub conditions: Option<Arc<Conditions>>,
 }
 
 /// One of a key's live or retired secrets (X3).
@@ -283,7 +283,6 @@ mod tests {
         Key {
             class: KeyClass::Member,
             switch: Switch::On,
-            created_at: 0,
             not_before: None,
             expires_at: None,
             idle_seconds: None,

@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 /// So many requests in so many seconds, with a burst of at most `burst` at once.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RateLimit {
     /// Shown in answers and in `RateLimit-Policy`; 1 to 64 characters `[a-z0-9_-]`.

@@ -324,20 +324,21 @@ impl App {
         }
         let gone = || Error::Unauthenticated("invalid_key");
         let key = facts::load_key(conn, access_key, 0).await?.ok_or_else(gone)?;
-        let tenant = facts::load_tenant(conn, key.tenant_id, 0).await?.ok_or_else(gone)?;
-        let owner = match key.owner_id {
-            Some(owner) => facts::load_user(conn, key.tenant_id, owner, 0).await?,
+        let terms = &key.terms;
+        let tenant = facts::load_tenant(conn, terms.tenant_id, 0).await?.ok_or_else(gone)?;
+        let owner = match terms.owner_id {
+            Some(owner) => facts::load_user(conn, terms.tenant_id, owner, 0).await?,
             None => None,
         };
-        let usable = key.key.switch == keyward_core::key::Switch::On
+        let usable = key.key().switch == keyward_core::key::Switch::On
             && !tenant.tenant.suspended
-            && tenant.tenant.allows(key.key.class)
+            && tenant.tenant.allows(terms.class)
             && owner.as_ref().is_none_or(|o| o.owner.state == keyward_core::key::OwnerState::Active);
         if !usable {
             return Err(gone());
         }
-        let grant = owner.as_ref().map_or(&key.grant, |owner| &owner.grant);
-        let effective = tenant.effective(key.key.class, key.scopes.as_ref(), grant);
+        let grant = owner.as_ref().map_or(&terms.grant, |owner| &owner.grant);
+        let effective = tenant.effective(terms.class, terms.scopes.as_ref(), grant);
         match actor.visiting {
             false => Ok((Arc::new(effective.rights.clone()), None)),
             true if effective.rights.covers(&self.rights.enter_tenants) => Ok((actor.rights.clone(), None)),

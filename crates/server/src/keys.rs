@@ -71,7 +71,7 @@ pub(super) async fn must_be_above(tx: &mut Tx<'_>, viewer: &mut Viewer, row: &Ke
     if is_own(tx.actor, row) {
         return Ok(());
     }
-    let held = viewer.owner_rights(tx.conn(), standing.record.owner_id).await?;
+    let held = viewer.owner_rights(tx.conn(), standing.record.terms.owner_id).await?;
     tx.must_cover(&held, "above_caller", "the owner of the key may do more than you")
 }
 

@@ -28,6 +28,10 @@ mod users;
 mod verify;
 mod wire;
 
+/// Verifications allocate little and often, on several threads.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};

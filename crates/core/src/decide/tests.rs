@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -26,7 +28,6 @@ fn world() -> World {
         key: Key {
             class: KeyClass::Member,
             switch: Switch::On,
-            created_at: NOW.unix_ms - 10 * DAY,
             not_before: None,
             expires_at: Some(NOW.unix_ms + 80 * DAY),
             idle_seconds: None,
@@ -90,10 +91,10 @@ fn limit(requests: u32) -> RateLimit {
     RateLimit { name: "test".into(), requests, per_seconds: 60, burst: None }
 }
 
-fn conditions(change: impl FnOnce(&mut Conditions)) -> Option<Box<Conditions>> {
+fn conditions(change: impl FnOnce(&mut Conditions)) -> Option<Arc<Conditions>> {
     let mut conditions = Conditions::default();
     change(&mut conditions);
-    Some(Box::new(conditions))
+    Some(Arc::new(conditions))
 }
 
 /// Something that makes a check fail.
@@ -121,7 +122,7 @@ fn spoilers() -> Vec<(Code, Spoiler)> {
         }),
         (Code::InsufficientRights, |w| w.rights = RightSet::default()),
         (Code::ConditionFailed, |w| {
-            let cidrs = w.key.conditions.take().map(|c| c.cidrs).unwrap_or_default();
+            let cidrs = w.key.conditions.take().map(|c| c.cidrs.clone()).unwrap_or_default();
             w.key.conditions = conditions(|c| {
                 c.cidrs = cidrs;
                 c.methods = vec!["PUT".into()];

@@ -16,24 +16,27 @@ use keyward_core::right::Right;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use super::dispatch::{Origin, Reply};
-use super::verify::{principal, status_of};
+use super::verify::answer::principal;
+use super::verify::status_of;
 use super::{caller, exposure, limits, problem};
 use crate::app::App;
-use crate::clock::rfc3339;
+use crate::clock::Moment;
 use crate::error::{Error, Result};
 use crate::verify::usage::Sighting;
 use crate::verify::{Ask, Found};
 
 /// The identity headers, always all of them.
-const IDENTITY: [&str; 7] = [
-    "x-auth-subject",
-    "x-auth-user",
-    "x-auth-tenant",
-    "x-auth-key-id",
-    "x-auth-rights",
-    "x-auth-actor",
-    "x-auth-expires-at",
+const IDENTITY: [HeaderName; 7] = [
+    HeaderName::from_static("x-auth-subject"),
+    HeaderName::from_static("x-auth-user"),
+    HeaderName::from_static("x-auth-tenant"),
+    HeaderName::from_static("x-auth-key-id"),
+    HeaderName::from_static("x-auth-rights"),
+    HeaderName::from_static("x-auth-actor"),
+    HeaderName::from_static("x-auth-expires-at"),
 ];
+const STATUS: HeaderName = HeaderName::from_static("x-auth-status");
+const CODE: HeaderName = HeaderName::from_static("x-auth-code");
 /// Characters that a header value cannot hold, and the percent sign that marks them.
 const UNSAFE: &AsciiSet = &CONTROLS.add(b'%');
 /// Bytes of the rights header, at most; gateways have limits of their own.
@@ -56,7 +59,7 @@ impl From<Error> for Refusal {
 pub(crate) async fn answer(app: &Arc<App>, origin: &Origin<'_>, request: &Request<Incoming>) -> Reply {
     match judge(app, origin, request).await {
         Ok((found, decision)) => allow(&found, &decision),
-        Err(refusal) => refuse(&refusal, origin.request_id, request.headers()),
+        Err(refusal) => refuse(&refusal, origin.request_id(), request.headers()),
     }
 }
 
@@ -65,7 +68,7 @@ async fn judge(
     origin: &Origin<'_>,
     request: &Request<Incoming>,
 ) -> Result<(Found, Decision), Refusal> {
-    if !app.set_up.load(std::sync::atomic::Ordering::Relaxed) && !app.is_set_up().await? {
+    if !app.set_up.load(std::sync::atomic::Ordering::Relaxed) && !Box::pin(app.is_set_up()).await? {
         return Err(Error::NotSetUp.into());
     }
     let headers = request.headers();
@@ -84,7 +87,7 @@ async fn judge(
             other => other,
         })?;
     let rights = needed_rights(headers, trusted)?;
-    let address = caller::client_address(headers, origin.peer, origin.trusted);
+    let address = origin.address(headers);
     let ask = Ask {
         presented: credential.presented(),
         request: decide::Request {
@@ -200,16 +203,16 @@ fn allow(found: &Found, decision: &Decision) -> Reply {
     let principal = principal(found);
     let rights = if found.effective.header.len() > MAX_RIGHTS { "" } else { &found.effective.header };
     let values = [
-        header(&principal.id),
+        principal.id.with_text(header),
         header(principal.username.unwrap_or_default()),
-        header(&found.tenant.id.to_string()),
-        header(&found.key.id.to_string()),
+        found.tenant.id.with_text(header),
+        found.key.id.with_text(header),
         header(rights),
         HeaderValue::from_static(""),
-        header(&expires_at.map(rfc3339).unwrap_or_default()),
+        expires_at.map_or(HeaderValue::from_static(""), |at| Moment(at).with_text(header)),
     ];
     for (name, value) in IDENTITY.into_iter().zip(values) {
-        headers.insert(HeaderName::from_static(name), value);
+        headers.insert(name, value);
     }
     let cache = match cache_seconds {
         0 => HeaderValue::from_static("no-store"),
@@ -239,7 +242,7 @@ fn refuse(refusal: &Refusal, request_id: &str, asked: &HeaderMap) -> Reply {
     let status = problem::status(&refusal.error);
     let headers = reply.headers_mut();
     for name in IDENTITY {
-        headers.insert(HeaderName::from_static(name), HeaderValue::from_static(""));
+        headers.insert(name, HeaderValue::from_static(""));
     }
     if let Some(seconds) = refusal.retry_after {
         headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
@@ -258,6 +261,6 @@ fn refuse(refusal: &Refusal, request_id: &str, asked: &HeaderMap) -> Reply {
 
 /// The status that was meant and why, for gateways that can pass on little else.
 fn mark(headers: &mut HeaderMap, status: StatusCode, code: &'static str) {
-    headers.insert(HeaderName::from_static("x-auth-status"), HeaderValue::from(status.as_u16()));
-    headers.insert(HeaderName::from_static("x-auth-code"), HeaderValue::from_static(code));
+    headers.insert(STATUS, HeaderValue::from(status.as_u16()));
+    headers.insert(CODE, HeaderValue::from_static(code));
 }

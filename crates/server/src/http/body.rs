@@ -35,7 +35,7 @@ where
                 let timeouts = &settings.server.timeouts;
                 let earned = whole.len() as u64 / timeouts.body_bytes_per_second.max(1);
                 let deadline = start + timeouts.header + Duration::from_secs(earned);
-                timeout_at(deadline, body.frame()).await.map_err(|_| too_slow())?
+                Box::pin(timeout_at(deadline, body.frame())).await.map_err(|_| too_slow())?
             }
         };
         match frame {

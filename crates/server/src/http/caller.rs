@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -20,25 +21,27 @@ use crate::store::tenants;
 use crate::verify::usage::Sighting;
 use crate::verify::{Ask, Found, Presented, may_manage};
 
+/// The tenant that an operator wants to act in.
+pub(crate) const TENANT: &str = "x-keyward-tenant";
 /// Characters of an agent that are kept.
-const MAX_AGENT: usize = 200;
+pub(crate) const MAX_AGENT: usize = 200;
 
-/// A credential taken out of the headers, wiped when dropped.
-pub(crate) enum Credential {
+/// A credential in the headers. What had to be decoded is wiped when dropped.
+pub(crate) enum Credential<'h> {
     /// Bearer, or the configured header.
-    Secret(Zeroizing<String>),
-    /// Basic: access key and secret.
-    Pair(String, Zeroizing<String>),
+    Secret(&'h str),
+    /// Basic, decoded: access key and secret with a colon between them, whose place is given.
+    Pair(Zeroizing<String>, usize),
     /// `apiKey`: tenant, access key and secret.
-    Triple(String, String, Zeroizing<String>),
+    Triple(&'h str, &'h str, &'h str),
 }
 
-impl Credential {
+impl Credential<'_> {
     /// As the verify path takes it.
     pub(crate) fn presented(&self) -> Presented<'_> {
         match self {
             Self::Secret(secret) => Presented::Secret(secret),
-            Self::Pair(access_key, secret) => Presented::Pair(access_key, secret),
+            Self::Pair(text, colon) => Presented::Pair(&text[..*colon], &text[colon + 1..]),
             Self::Triple(tenant, access_key, secret) => Presented::Triple(tenant, access_key, secret),
         }
     }
@@ -48,7 +51,10 @@ impl Credential {
 ///
 /// # Errors
 /// 401 when there is none, 400 when there is more than one, `invalid_key` for what cannot be read.
-pub(crate) fn credential(headers: &HeaderMap, key_header: &http::HeaderName) -> Result<Credential> {
+pub(crate) fn credential<'h>(
+    headers: &'h HeaderMap,
+    key_header: &http::HeaderName,
+) -> Result<Credential<'h>> {
     let mut sent = headers.get_all(AUTHORIZATION).iter().chain(headers.get_all(key_header));
     let Some(first) = sent.next() else { return Err(Error::Unauthenticated("no_credential")) };
     if sent.next().is_some() {
@@ -60,28 +66,27 @@ pub(crate) fn credential(headers: &HeaderMap, key_header: &http::HeaderName) -> 
     }
     let text = first.to_str().map_err(|_| Error::Unauthenticated("invalid_key"))?;
     if headers.contains_key(key_header) {
-        return Ok(Credential::Secret(Zeroizing::new(text.to_owned())));
+        return Ok(Credential::Secret(text));
     }
     from_authorization(text).ok_or(Error::Unauthenticated("invalid_key"))
 }
 
-fn from_authorization(text: &str) -> Option<Credential> {
+fn from_authorization(text: &str) -> Option<Credential<'_>> {
     let (scheme, rest) = text.split_once(' ')?;
     let rest = rest.trim();
     if scheme.eq_ignore_ascii_case("basic") {
         let decoded = Zeroizing::new(STANDARD.decode(rest).ok()?);
-        let (user, password) = std::str::from_utf8(&decoded).ok()?.split_once(':')?;
-        return Some(Credential::Pair(user.to_owned(), Zeroizing::new(password.to_owned())));
+        let text = Zeroizing::new(std::str::from_utf8(&decoded).ok()?.to_owned());
+        let colon = text.find(':')?;
+        return Some(Credential::Pair(text, colon));
     }
     let bearer = scheme.eq_ignore_ascii_case("bearer");
     if bearer && !rest.contains("::") {
-        return Some(Credential::Secret(Zeroizing::new(rest.to_owned())));
+        return Some(Credential::Secret(rest));
     }
     if bearer || scheme.eq_ignore_ascii_case("apikey") {
         let mut parts = rest.splitn(3, "::");
-        let (tenant, access_key, secret) = (parts.next()?, parts.next()?, parts.next()?);
-        let secret = Zeroizing::new(secret.to_owned());
-        return Some(Credential::Triple(tenant.to_owned(), access_key.to_owned(), secret));
+        return Some(Credential::Triple(parts.next()?, parts.next()?, parts.next()?));
     }
     None
 }
@@ -107,8 +112,8 @@ pub(crate) fn client_address(headers: &HeaderMap, peer: IpAddr, trusted: &Networ
 /// Where a request comes from, for the record.
 pub(crate) fn call(headers: &HeaderMap, origin: &Origin<'_>) -> Call {
     Call {
-        request_id: origin.request_id.to_owned(),
-        address: client_address(headers, origin.peer, origin.trusted),
+        request_id: origin.request_id().to_owned(),
+        address: origin.address(headers),
         agent: agent(headers).map(Into::into),
     }
 }
@@ -122,22 +127,38 @@ pub(crate) fn agent(headers: &HeaderMap) -> Option<&str> {
 /// Authenticates a caller of the management API and says what it may do.
 ///
 /// # Errors
-/// 401 with what the presenter may know, 403 for classes that never manage, 404 for a tenant
-/// that the caller may not enter, 503 when facts cannot be read.
+/// As [`identify`] and [`actor`].
 pub(crate) async fn authenticate(app: &App, headers: &HeaderMap, call: Call) -> Result<Actor> {
+    let (found, as_of) = identify(app, headers, call.address, || call.clone()).await?;
+    actor(app, headers, found, call, as_of).await
+}
+
+/// Finds out whose credential the headers carry, and as of which change that is known.
+///
+/// # Errors
+/// 401 with what the presenter may know, 403 for classes that never manage, 503 when facts cannot
+/// be read.
+pub(crate) async fn identify(
+    app: &App,
+    headers: &HeaderMap,
+    address: Option<IpAddr>,
+    call: impl Fn() -> Call,
+) -> Result<(Found, i64)> {
     let credential = credential(headers, &app.settings.server.api_key_header)?;
-    let as_of = app.verifier.cache.health.applied_seq.load(std::sync::atomic::Ordering::Acquire);
-    let request = Request { address: call.address, cost: 1, ..Request::default() };
-    let sighting = Sighting { address: call.address, agent: call.agent.as_deref() };
+    let as_of = app.verifier.cache.health.applied_seq.load(Ordering::Acquire);
+    let request = Request { address, cost: 1, ..Request::default() };
+    let sighting = Sighting { address, agent: agent(headers) };
     let ask = Ask { presented: credential.presented(), request, sighting, tenant: None };
     let verified = app.verifier.verify(&ask).await?;
-    match verified.decision {
-        Decision::Deny { code, retry_after_seconds } => {
-            Err(refusal(app, code, retry_after_seconds, verified.found.as_ref(), &call))
+    match (verified.decision, verified.found) {
+        (Decision::Deny { code, retry_after_seconds }, found) => {
+            Err(refusal(app, code, retry_after_seconds, found.as_ref(), &call()))
         }
-        Decision::Allow { .. } => {
-            let found = verified.found.ok_or_else(|| Error::internal("allowed without facts"))?;
-            actor(app, headers, found, call, as_of).await
+        (Decision::Allow { .. }, None) => Err(Error::internal("allowed without facts")),
+        (Decision::Allow { .. }, Some(found)) if may_manage(found.key.terms.class) => Ok((found, as_of)),
+        (Decision::Allow { .. }, Some(found)) => {
+            app.refusals.note(&actor_of(&found, call(), as_of), "auth.refused", "wrong_class");
+            Err(Error::forbidden("wrong_class", super::problems::detail("wrong_class")))
         }
     }
 }
@@ -161,13 +182,19 @@ fn refusal(app: &App, code: Code, retry_after: u64, found: Option<&Found>, call:
     }
 }
 
-async fn actor(app: &App, headers: &HeaderMap, found: Found, call: Call, as_of: i64) -> Result<Actor> {
+/// The actor behind a key, in the tenant that is asked for.
+///
+/// # Errors
+/// 404 for a tenant that the caller may not enter.
+pub(crate) async fn actor(
+    app: &App,
+    headers: &HeaderMap,
+    found: Found,
+    call: Call,
+    as_of: i64,
+) -> Result<Actor> {
     let own = actor_of(&found, call, as_of);
-    if !may_manage(found.key.key.class) {
-        app.refusals.note(&own, "auth.refused", "wrong_class");
-        return Err(Error::forbidden("wrong_class", super::problems::detail("wrong_class")));
-    }
-    let Some(wanted) = headers.get("x-keyward-tenant") else { return Ok(own) };
+    let Some(wanted) = headers.get(TENANT) else { return Ok(own) };
     let wanted = wanted.to_str().map_err(|_| Error::NotFound)?;
     enter(app, own, &found, wanted).await
 }
@@ -194,7 +221,7 @@ async fn enter(app: &App, own: Actor, found: &Found, wanted: &str) -> Result<Act
 
 /// Who a key that was found speaks for.
 pub(crate) fn actor_of(found: &Found, call: Call, as_of: i64) -> Actor {
-    let principal = match (&found.owner, found.key.key.class) {
+    let principal = match (&found.owner, found.key.terms.class) {
         (Some(owner), KeyClass::Member) => {
             Principal { kind: "user".into(), id: owner.id.to_string(), label: owner.username.to_string() }
         }
@@ -208,7 +235,7 @@ pub(crate) fn actor_of(found: &Found, call: Call, as_of: i64) -> Actor {
         tenant_id: found.tenant.id.to_string(),
         principal,
         key_id: Some(found.key.id.to_string()),
-        access_key: Some(found.key.access_key),
+        access_key: Some(found.access_key),
         rights: Arc::new(found.effective.rights.clone()),
         visiting: false,
         as_of,

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use axum::body::Body;
 use bytes::Bytes;
 use futures_util::FutureExt as _;
-use http::header::{CONNECTION, CONTENT_TYPE, HOST, HeaderValue};
+use http::header::{CONNECTION, CONTENT_TYPE, HOST, HeaderName, HeaderValue};
 use http::{Method, Request, Response, Version};
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
@@ -28,7 +28,7 @@ use crate::error::{Error, Result};
 const MAX_URI: usize = 8 * 1024;
 /// Bytes of all header names and values, at most.
 const MAX_HEADERS: usize = 16 * 1024;
-const REQUEST_ID: &str = "x-request-id";
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// A whole answer of the hot routes, or a body that the router made.
 pub(crate) type Reply = Response<Either<Full<Bytes>, Body>>;
@@ -45,7 +45,24 @@ pub(crate) struct Dispatch {
 pub(crate) struct Origin<'r> {
     pub(crate) peer: std::net::IpAddr,
     pub(crate) trusted: &'r Networks,
-    pub(crate) request_id: &'r str,
+    request_id: &'r HeaderValue,
+}
+
+impl Origin<'_> {
+    /// The id of this request.
+    pub(crate) fn request_id(&self) -> &str {
+        text_of(self.request_id)
+    }
+
+    /// The end client's address; forwarded ones count behind trusted proxies only (KEY-13).
+    pub(crate) fn address(&self, headers: &http::HeaderMap) -> Option<std::net::IpAddr> {
+        caller::client_address(headers, self.peer, self.trusted)
+    }
+}
+
+/// A request id, which is ASCII always.
+fn text_of(request_id: &HeaderValue) -> &str {
+    request_id.to_str().unwrap_or_default()
 }
 
 impl Dispatch {
@@ -74,15 +91,13 @@ impl Dispatch {
         let answered = AssertUnwindSafe(routed).catch_unwind().await;
         let mut reply = match answered {
             Ok(Ok(reply)) => reply,
-            Ok(Err(error)) => tell(&error, &request_id),
+            Ok(Err(error)) => tell(&error, text_of(&request_id)),
             Err(_) => {
                 self.app.metrics.panics.inc();
-                tell(&Error::internal("a handler panicked"), &request_id)
+                tell(&Error::internal("a handler panicked"), text_of(&request_id))
             }
         };
-        if let Ok(value) = HeaderValue::from_str(&request_id) {
-            reply.headers_mut().insert(REQUEST_ID, value);
-        }
+        reply.headers_mut().insert(REQUEST_ID, request_id);
         if last {
             reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
@@ -91,11 +106,12 @@ impl Dispatch {
 
     async fn route(&self, origin: &Origin<'_>, request: Request<Incoming>) -> Result<Reply> {
         let path = request.uri().path();
-        if path == "/v1/verify"
-            && request.method() == Method::POST
-            && request.uri().query().is_none_or(str::is_empty)
-        {
-            return verify::answer(&self.app, origin, request).await;
+        if request.method() == Method::POST && request.uri().query().is_none_or(str::is_empty) {
+            match path {
+                "/v1/verify" => return verify::one(&self.app, origin, request).await,
+                "/v1/verify/batch" => return verify::batch(&self.app, origin, request).await,
+                _ => {}
+            }
         }
         if path == "/authz" || path.starts_with("/authz/") {
             return Ok(authz::answer(&self.app, origin, &request).await);
@@ -113,7 +129,8 @@ impl Dispatch {
                 detail: super::problems::detail("credential_in_url").into(),
             });
         }
-        self.manage(origin, request).await
+        // The rare ways are boxed: the future of a request is moved around by its whole size.
+        Box::pin(self.manage(origin, request)).await
     }
 
     /// Runs the router on the control runtime, so that slow work never delays a verification.
@@ -131,7 +148,7 @@ impl Dispatch {
         self.app.metrics.managed(response.status(), self.app.clock.monotonic_ms() - started_ms);
         if let Some(Pending(error)) = response.extensions_mut().remove::<Pending>() {
             let allow = response.headers_mut().remove(http::header::ALLOW);
-            let mut told = tell(&error, origin.request_id);
+            let mut told = tell(&error, origin.request_id());
             if let Some(allow) = allow {
                 told.headers_mut().insert(http::header::ALLOW, allow);
             }
@@ -221,18 +238,21 @@ impl RequestIds {
         Self { base: u64::from_le_bytes(bytes), next: AtomicU64::new(1) }
     }
 
-    fn of(&self, request: &Request<Incoming>) -> String {
-        let sent = request.headers().get(REQUEST_ID).and_then(|value| value.to_str().ok());
-        if let Some(id) = sent.filter(|id| is_request_id(id)) {
-            return id.to_owned();
+    fn of(&self, request: &Request<Incoming>) -> HeaderValue {
+        let sent = request.headers().get(REQUEST_ID);
+        if let Some(id) = sent.filter(|id| is_request_id(id.as_bytes())) {
+            return id.clone();
         }
         // Distinct for as long as the process lives, and spread, so that nobody reads a count in it.
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        format!("{:016x}", (self.base ^ number).wrapping_mul(0x9E37_79B9_7F4A_7C15))
+        let spread = (self.base ^ number).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let digit = |place: usize| b"0123456789abcdef"[(spread >> (4 * place) & 15) as usize];
+        let digits: [u8; 16] = std::array::from_fn(digit);
+        HeaderValue::from_bytes(&digits).expect("hexadecimal digits make a header value")
     }
 }
 
-fn is_request_id(text: &str) -> bool {
+fn is_request_id(text: &[u8]) -> bool {
     (8..=64).contains(&text.len())
-        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
+        && text.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'_' || *b == b'-')
 }

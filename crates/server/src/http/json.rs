@@ -9,6 +9,7 @@ use std::fmt;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
+use serde::Deserialize;
 use serde::de::{DeserializeOwned, DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
 
 use super::body::read_body;
@@ -55,7 +56,7 @@ fn check_type(kind: &[u8], is_patch: bool) -> Result<()> {
 ///
 /// # Errors
 /// `Error::Malformed` with the place of the first fault.
-pub(crate) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T> {
+pub(crate) fn parse<'de, T: Deserialize<'de>>(body: &'de [u8]) -> Result<T> {
     let mut budget = Budget { values: 0 };
     let mut reader = serde_json::Deserializer::from_slice(body);
     Shape { depth: 0, budget: &mut budget }

@@ -7,6 +7,7 @@ use http::header::{HeaderName, HeaderValue};
 use keyward_core::decide::Decision;
 use keyward_core::limit::RateLimit;
 use serde::Serialize;
+use smallvec::SmallVec;
 
 use crate::verify::Found;
 
@@ -22,9 +23,12 @@ pub(crate) struct LimitOut<'a> {
     pub(crate) reset_seconds: u64,
 }
 
+/// Limits after a request; most keys have two at most.
+pub(crate) type After<'a> = SmallVec<[LimitOut<'a>; 2]>;
+
 /// The limits that bound an allowed request.
-pub(crate) fn after<'a>(found: &'a Found, decision: &Decision) -> Vec<LimitOut<'a>> {
-    let Decision::Allow { limits, .. } = decision else { return Vec::new() };
+pub(crate) fn after<'a>(found: &'a Found, decision: &Decision) -> After<'a> {
+    let Decision::Allow { limits, .. } = decision else { return After::new() };
     rules(found)
         .zip(limits.as_slice())
         .map(|(rule, verdict)| LimitOut {
@@ -37,7 +41,7 @@ pub(crate) fn after<'a>(found: &'a Found, decision: &Decision) -> Vec<LimitOut<'
 }
 
 fn rules(found: &Found) -> impl Iterator<Item = &RateLimit> {
-    let own = found.key.limiters.iter().map(|limiter| &limiter.limit);
+    let own = found.key.terms.limits.iter();
     let owner = found.owner.as_ref().map(|_| found.tenant.tenant.policy.owner_limits.iter());
     own.chain(owner.into_iter().flatten())
 }

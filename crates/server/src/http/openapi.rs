@@ -119,8 +119,9 @@ pub(crate) fn build(routes: &[Route]) -> Value {
     for route in routes {
         add(&mut paths, &mut schemas, route.path, route.method.as_str(), &route.operation, route.need);
     }
-    let hot = super::v1::verify::VERIFY;
-    add(&mut paths, &mut schemas, "/v1/verify", "POST", &hot, Need::OneOf(&["verify:call"]));
+    for (path, operation) in super::v1::verify::HOT {
+        add(&mut paths, &mut schemas, path, "POST", &operation, Need::OneOf(&["verify:call"]));
+    }
     let schemas: Map<String, Value> = schemas
         .into_iter()
         .map(|(name, schema)| (name, serde_json::to_value(schema).expect("schemas are plain data")))

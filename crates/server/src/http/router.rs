@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::handler::Handler;
-use axum::routing::{MethodFilter, MethodRouter, any, get, on, post};
+use axum::routing::{MethodFilter, MethodRouter, get, on, post};
 use http::Method;
 
 use super::guard::{self, guard};
@@ -116,8 +116,7 @@ pub(crate) fn routes() -> Vec<Route> {
         route(GET, "/v1/policies", OneOf(&["policies:read"]), policies::SHOW, policies::show),
         route(PATCH, "/v1/policies", OneOf(&["policies:write"]), policies::EDIT, policies::edit),
 
-        // `POST /v1/verify` is answered before this map, in `dispatch.rs`.
-        route(POST, "/v1/verify/batch", OneOf(&["verify:call"]), verify::BATCH, verify::batch),
+        // `verify::HOT` is answered before this map, in `dispatch.rs`.
 
         route(GET, "/v1/audit-events", OneOf(&["audit:read"]), audit::LIST, audit::list),
         route(GET, "/v1/audit-events/export", OneOf(&["audit:export"]), audit::EXPORT, audit::export),
@@ -142,9 +141,11 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         let guarded = route.handler.layer(axum::middleware::from_fn_with_state(gate, guard));
         router = router.route(route.path, guarded);
     }
-    // What of `/v1/verify` does not go the short way: other methods, and parameters that it has not.
-    let router = router.route("/v1/verify", post(verify::refuse_parameters));
+    // What of the hot routes does not go the short way: other methods, and parameters that they have not.
+    for (path, _) in verify::HOT {
+        router = router.route(path, post(verify::refuse_parameters));
+    }
     #[cfg(debug_assertions)]
-    let router = router.route("/v1/fault", any(health::fault));
+    let router = router.route("/v1/fault", axum::routing::any(health::fault));
     router.fallback(guard::not_found).method_not_allowed_fallback(guard::method_not_allowed).with_state(app)
 }

@@ -1,21 +1,24 @@
 //! Listening and serving: a few threads, each with its own runtime, answer the verify path where
 //! the connection lives; everything else is handed to the control runtime (`performance.md`).
 
+use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 
-use super::connection::{ConnectionState, Connections, Place};
+use super::connection::{ConnectionState, Connections, Order, Place};
 use super::dispatch::Dispatch;
 use super::framing::Inspected;
 use super::tls::Tls;
 use crate::app::App;
+use crate::clock::Clock;
 use crate::error::{Error, Result};
 
 /// How long requests that were sent before a stop signal may take to be read.
@@ -24,15 +27,16 @@ const LAST_CALL: Duration = Duration::from_millis(100);
 /// A connection on its way to the thread that will serve it.
 struct Accepted {
     stream: std::net::TcpStream,
-    peer: SocketAddr,
+    state: Arc<ConnectionState>,
+    place: Place,
 }
 
 /// The running server.
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
-    stop: watch::Sender<bool>,
     connections: Arc<Connections>,
     acceptor: tokio::task::JoinHandle<()>,
+    watcher: tokio::task::JoinHandle<()>,
 }
 
 impl Server {
@@ -48,19 +52,23 @@ impl Server {
             count => count,
         };
         let connections = Connections::new(settings.max_connections, settings.max_connections_per_address);
-        let (stop, stopping) = watch::channel(false);
         let dispatch = Arc::new(Dispatch::new(app));
-        let workers = (0..threads)
-            .map(|number| worker(number, &dispatch, tls.clone(), &connections, &stopping))
-            .collect::<Result<Vec<_>>>()?;
-        let acceptor = tokio::spawn(accept(listener, workers, stopping));
-        Ok(Self { address, stop, connections, acceptor })
+        let workers =
+            (0..threads).map(|number| worker(number, &dispatch, tls.clone())).collect::<Result<Vec<_>>>()?;
+        let (all, timeouts) = (connections.clone(), dispatch.app.settings.server.timeouts.clone());
+        let (clock, accepting) = (dispatch.app.clock, connections.clone());
+        let watcher = tokio::spawn(async move { all.watch(&timeouts, clock).await });
+        let acceptor = tokio::spawn(accept(listener, workers, accepting, clock));
+        Ok(Self { address, connections, acceptor, watcher })
     }
 
     /// Stops accepting, lets requests in flight end, and gives up after `patience` (R6).
     pub(crate) async fn drain(self, patience: Duration) {
-        self.stop.send_replace(true);
         self.acceptor.abort();
+        // A request that was sent before may still lie unread in the socket of a connection that
+        // looks idle and would be closed under it.
+        tokio::time::sleep(LAST_CALL).await;
+        self.connections.finish();
         let all_closed = async {
             while self.connections.count() > 0 {
                 tokio::time::sleep(Duration::from_millis(10)).await;
@@ -69,25 +77,27 @@ impl Server {
         if tokio::time::timeout(patience, all_closed).await.is_err() {
             tracing::warn!(open = self.connections.count(), "connections were cut after the drain time");
         }
+        self.watcher.abort();
     }
 }
 
-/// Hands new connections to the workers in turn.
+/// Takes new connections in, in the order of their arrival, and hands them to the workers in turn.
 async fn accept(
     listener: TcpListener,
     workers: Vec<mpsc::UnboundedSender<Accepted>>,
-    mut stopping: watch::Receiver<bool>,
+    connections: Arc<Connections>,
+    clock: Clock,
 ) {
     let mut turn = workers.iter().cycle();
     loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            _ = stopping.changed() => return,
-        };
+        let accepted = listener.accept().await;
         match accepted.and_then(|(stream, peer)| Ok((stream.into_std()?, peer))) {
             Ok((stream, peer)) => {
+                let state = ConnectionState::new(peer.ip(), clock.monotonic_ms());
+                // At a cap full of busy connections a new one is closed at once.
+                let Some(place) = connections.admit(&state) else { continue };
                 if let Some(worker) = turn.next() {
-                    let _ = worker.send(Accepted { stream, peer });
+                    let _ = worker.send(Accepted { stream, state, place });
                 }
             }
             Err(error) => {
@@ -104,19 +114,16 @@ fn worker(
     number: usize,
     dispatch: &Arc<Dispatch>,
     tls: Option<Arc<Tls>>,
-    connections: &Arc<Connections>,
-    stopping: &watch::Receiver<bool>,
 ) -> Result<mpsc::UnboundedSender<Accepted>> {
     let (sender, mut receiver) = mpsc::unbounded_channel::<Accepted>();
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::internal)?;
-    let (dispatch, connections, stopping) = (dispatch.clone(), connections.clone(), stopping.clone());
+    let dispatch = dispatch.clone();
     let serve = move || {
         runtime.block_on(async move {
             while let Some(accepted) = receiver.recv().await {
-                let client =
-                    Client { dispatch: dispatch.clone(), tls: tls.clone(), stopping: stopping.clone() };
-                tokio::spawn(client.serve(accepted, connections.clone()));
+                let client = Client { dispatch: dispatch.clone(), tls: tls.clone() };
+                tokio::spawn(client.serve(accepted));
             }
             // Nobody new comes any more, but connections live on this runtime until they are drained
             // and the process ends.
@@ -130,15 +137,12 @@ fn worker(
 struct Client {
     dispatch: Arc<Dispatch>,
     tls: Option<Arc<Tls>>,
-    stopping: watch::Receiver<bool>,
 }
 
 impl Client {
-    async fn serve(self, accepted: Accepted, connections: Arc<Connections>) {
-        let state = ConnectionState::new(accepted.peer.ip(), self.dispatch.app.clock);
-        // At a cap full of busy connections a new one is closed at once.
-        let Some(place) = connections.admit(&state) else { return };
-        let Ok(stream) = TcpStream::from_std(accepted.stream) else { return };
+    async fn serve(self, accepted: Accepted) {
+        let Accepted { stream, state, place } = accepted;
+        let Ok(stream) = TcpStream::from_std(stream) else { return };
         let _ = stream.set_nodelay(true);
         match &self.tls {
             None => self.run(stream, state, place).await,
@@ -156,7 +160,6 @@ impl Client {
     where
         S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
     {
-        let timeouts = self.dispatch.app.settings.server.timeouts.clone();
         let (dispatch, answering) = (self.dispatch.clone(), state.clone());
         let service = service_fn(move |request| {
             let (dispatch, state) = (dispatch.clone(), answering.clone());
@@ -165,28 +168,28 @@ impl Client {
         let builder = builder();
         let io = TokioIo::new(Inspected::new(stream, state.clone()));
         let mut connection = std::pin::pin!(builder.serve_connection(io, service));
-        let mut lapse = std::pin::pin!(state.lapse(&timeouts));
-        let mut last_call = std::pin::pin!(last_call(self.stopping));
-        let mut closing = false;
-        loop {
-            tokio::select! {
-                biased;
-                _ = connection.as_mut() => return,
-                () = &mut lapse => return,
-                () = &mut last_call, if !closing => {
-                    closing = true;
-                    connection.as_mut().graceful_shutdown();
+        let (mut watched, mut closing) = (false, false);
+        poll_fn(|cx| {
+            if !watched {
+                watched = true;
+                state.serve_on(cx.waker());
+            }
+            loop {
+                if connection.as_mut().poll(cx).is_ready() {
+                    return Poll::Ready(());
+                }
+                match state.order() {
+                    Order::End if !state.is_busy() => return Poll::Ready(()),
+                    Order::Finish | Order::End if !closing => {
+                        closing = true;
+                        connection.as_mut().graceful_shutdown();
+                    }
+                    _ => return Poll::Pending,
                 }
             }
-        }
+        })
+        .await;
     }
-}
-
-/// Ends a moment after the server was told to stop: a request that was sent before may still lie
-/// unread in the socket of a connection that looks idle and would be closed under it (R6).
-async fn last_call(mut stopping: watch::Receiver<bool>) {
-    let _ = stopping.wait_for(|stopping| *stopping).await;
-    tokio::time::sleep(LAST_CALL).await;
 }
 
 /// HTTP/1 and HTTP/2 with our limits.
@@ -195,7 +198,7 @@ pub(crate) fn builder() -> auto::Builder<TokioExecutor> {
     builder
         .http1()
         .timer(TokioTimer::new())
-        // `ConnectionState::lapse` watches silence and slow heads, without a timer per request.
+        // `Connections::watch` sees to silence and slow heads, without a timer per request.
         .header_read_timeout(None)
         // No `pipeline_flush`: with it an answer waits for as long as part of a next request is in
         // the buffer, and is lost when the connection ends there.

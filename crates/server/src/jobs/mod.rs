@@ -66,7 +66,7 @@ async fn rehash(app: &App) -> Result<()> {
     }
     let mut tx = app.db.begin().await?;
     for item in &waiting {
-        let (tenant, id) = (item.key.tenant_id.to_string(), item.key.id.to_string());
+        let (tenant, id) = (item.key.terms.tenant_id.to_string(), item.key.id.to_string());
         let (generation, pepper) = (i64::from(item.generation), i64::from(item.pepper));
         keys::rehash(tx.conn(), &tenant, &id, generation, pepper, &item.hash.to_hex()).await?;
     }

@@ -12,7 +12,8 @@ use crate::error::{Error, Result};
 use crate::names::check_label;
 use crate::store::keys::{self, KeyRow};
 use crate::store::{groups, roles};
-use crate::verify::facts::{self, TenantRecord};
+use crate::verify::facts::TenantRecord;
+use crate::verify::record;
 
 /// Applies a merge patch.
 pub(crate) async fn edit(app: &App, actor: &Actor, id: &str, patch: KeyPatch) -> Result<KeyOut> {
@@ -51,7 +52,7 @@ fn check(patch: &KeyPatch) -> Result<()> {
 }
 
 async fn apply(tx: &mut Tx<'_>, directory: &TenantRecord, row: &mut KeyRow, patch: &KeyPatch) -> Result<()> {
-    let class = facts::key_facts(row)?.class;
+    let class = record::class(row)?;
     if let Some(label) = &patch.label {
         row.label.clone_from(label);
     }

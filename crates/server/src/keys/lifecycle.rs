@@ -11,7 +11,7 @@ use crate::app::{Actor, App, Tx};
 use crate::audit::{Audited, Event};
 use crate::error::{Error, Result};
 use crate::store::keys::{self, KeyRow, SecretRow};
-use crate::verify::facts;
+use crate::verify::record;
 
 /// Secrets of one key that may be live at the same time.
 const MAX_LIVE: usize = 3;
@@ -64,7 +64,7 @@ pub(crate) async fn extend(app: &App, actor: &Actor, id: &str, input: &ExtendIn)
     change(app, actor, id, "edit", "key.extend", None, async |tx, row| {
         must_live(row)?;
         let directory = tx.directory().await?;
-        let class = facts::key_facts(row)?.class;
+        let class = record::class(row)?;
         // Without a wish: a whole default life from now.
         set_end(tx, &directory, row, class, wish).await
     })
@@ -141,7 +141,7 @@ async fn renew(
         if overlap_seconds > 0 && live_secrets(&row, tx.now)?.len() >= MAX_LIVE {
             return Err(Error::conflict("too_many_secrets", "finish the running rotation first"));
         }
-        let class = facts::key_facts(&row)?.class;
+        let class = record::class(&row)?;
         rules::class_is_on(&viewer.tenant.tenant, class)?;
         let generation = row.secret_rows()?.iter().map(|secret| secret.generation).max().unwrap_or(0) + 1;
         let access_key = AccessKey::from_digits(&row.access_key)

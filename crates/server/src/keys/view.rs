@@ -15,7 +15,8 @@ use crate::clock::rfc3339;
 use crate::error::{Error, Result};
 use crate::store::Conn;
 use crate::store::keys::{KeyRow, SecretRow};
-use crate::verify::facts::{self, Effective, KeyRecord, TenantRecord, UserRecord};
+use crate::verify::facts::{self, Effective, TenantRecord, UserRecord};
+use crate::verify::record::{self, KeyRecord};
 
 /// A tenant and the owners met so far, to render many keys with few queries.
 pub(crate) struct Viewer {
@@ -68,15 +69,16 @@ impl Viewer {
 
     /// Derives state and rights of a key; the state comes from the one function in core.
     pub(crate) async fn standing(&mut self, conn: &mut Conn, row: &KeyRow) -> Result<Standing> {
-        let record = facts::key_record(row, 0)?;
-        let owner = self.owner(conn, record.owner_id).await?;
-        let grant = owner.as_ref().map_or(&record.grant, |owner| &owner.grant);
-        let effective = self.tenant.effective(record.key.class, record.scopes.as_ref(), grant);
-        let live = record.secrets.iter().filter(|s| s.retires_at.is_none_or(|end| end > self.now)).count();
+        let record = KeyRecord::of(row, 0)?;
+        let (key, terms) = (record.key(), &record.terms);
+        let owner = self.owner(conn, terms.owner_id).await?;
+        let grant = owner.as_ref().map_or(&terms.grant, |owner| &owner.grant);
+        let effective = self.tenant.effective(terms.class, terms.scopes.as_ref(), grant);
+        let live = record.secrets().filter(|s| s.retires_at.is_none_or(|end| end > self.now)).count();
         let cause = record.current_secret(self.now).and_then(|secret| {
             let facts = KeyFacts {
-                key: &record.key,
-                secret,
+                key: &key,
+                secret: &secret,
                 owner: owner.as_ref().map(|owner| &owner.owner),
                 tenant: &self.tenant.tenant,
                 rights: &effective.rights,
@@ -86,7 +88,7 @@ impl Viewer {
             };
             standing_cause(&facts, Now { unix_ms: self.now, monotonic_ns: 0 })
         });
-        let status = status(&record.key, cause, live, self.now);
+        let status = status(&key, cause, live, self.now);
         Ok(Standing { record, status, cause, effective })
     }
 
@@ -94,16 +96,16 @@ impl Viewer {
     pub(crate) async fn render(&mut self, conn: &mut Conn, row: KeyRow, with_rights: bool) -> Result<KeyOut> {
         let standing = self.standing(conn, &row).await?;
         let secrets = row.secret_rows()?.iter().map(|secret| self.secret(secret)).collect();
-        let record = standing.record;
+        let terms = &standing.record.terms;
         let suspended = standing.status == Status::Suspended;
         Ok(KeyOut {
-            access_key: record.access_key.to_string(),
-            class: record.key.class,
+            access_key: format!("kwa_{}", row.access_key),
+            class: terms.class,
             status: standing.status,
             status_cause: standing.cause.filter(|_| suspended).map(Code::as_str),
-            scopes: record.scopes.as_deref().map(texts),
-            role_ids: record.grant.roles.iter().map(ToString::to_string).collect(),
-            group_ids: record.grant.groups.iter().map(ToString::to_string).collect(),
+            scopes: terms.scopes.as_deref().map(texts),
+            role_ids: terms.grant.roles.iter().map(ToString::to_string).collect(),
+            group_ids: terms.grant.groups.iter().map(ToString::to_string).collect(),
             effective_rights: with_rights.then(|| texts(&standing.effective.rights)),
             has_admin_rights: standing.effective.rights.covers_all(&RightSet::everything()),
             created_at: rfc3339(row.created_at),
@@ -113,8 +115,8 @@ impl Viewer {
             never_expires: row.expires_at.is_none(),
             revoked_at: row.revoked_at.map(rfc3339),
             last_used_at: row.last_used_at.map(rfc3339),
-            conditions: record.key.conditions.map(|conditions| *conditions),
-            limits: record.limiters.into_iter().map(|limiter| limiter.limit).collect(),
+            conditions: terms.conditions.as_deref().cloned(),
+            limits: terms.limits.to_vec(),
             credits: row
                 .credits_granted
                 .map(|granted| CreditsOut { granted, remaining: row.credits_left.unwrap_or(0) }),
@@ -152,7 +154,7 @@ pub(crate) fn brief(row: &KeyRow) -> Result<BulkKey> {
         id: row.id.clone(),
         access_key: AccessKey::from_digits(&row.access_key).map(|key| key.to_string()).unwrap_or_default(),
         label: row.label.clone(),
-        class: facts::key_facts(row)?.class,
+        class: record::class(row)?,
         owner_id: row.owner_id.clone(),
         owner_username: row.owner_username.clone(),
     })

@@ -12,7 +12,8 @@ use keyward_core::token::AccessKey;
 use tokio::runtime::Handle;
 use tokio::sync::OnceCell;
 
-use super::facts::{self, Age, KeyRecord, TenantRecord, UserRecord};
+use super::facts::{self, Age, TenantRecord, UserRecord};
+use super::record::KeyRecord;
 use crate::clock::Clock;
 use crate::config::OnDatabaseLoss;
 use crate::error::{Error, Result};
@@ -278,7 +279,7 @@ impl Cache {
             (Need::Key(id), Fresh::Key(Some(record))) => {
                 let map = self.keys.pin();
                 if let Some(old) = map.get(&id) {
-                    carry_key_state(old, &record);
+                    record.carry_on(old);
                 }
                 map.insert(id, Arc::new(record));
                 true
@@ -376,7 +377,7 @@ impl Cache {
     async fn lease(&self, id: AccessKey, wish: i64) -> Result<()> {
         let Some(key) = self.keys.pin().get(&id).cloned() else { return Ok(()) };
         let Some(credits) = &key.credits else { return Ok(()) };
-        let (tenant, key_id) = (key.tenant_id.to_string(), key.id.to_string());
+        let (tenant, key_id) = (key.terms.tenant_id.to_string(), key.id.to_string());
         loop {
             let mut tx = self.db.begin().await?;
             let taken = keys::lease_credits(tx.conn(), &tenant, &key_id, credits.granted_at, wish).await?;
@@ -411,7 +412,7 @@ impl Cache {
         for key in leased {
             let Some(credits) = &key.credits else { continue };
             let count = credits.leased.swap(0, Ordering::AcqRel);
-            let (tenant, id) = (key.tenant_id.to_string(), key.id.to_string());
+            let (tenant, id) = (key.terms.tenant_id.to_string(), key.id.to_string());
             keys::return_credits(tx.conn(), &tenant, &id, credits.granted_at, count).await?;
         }
         tx.commit().await
@@ -440,21 +441,6 @@ enum Fresh {
     Key(Option<KeyRecord>),
     User(Option<UserRecord>),
     Tenant(Option<TenantRecord>),
-}
-
-/// What outlives a reload: the state of limits, credits in hand, the last use.
-fn carry_key_state(old: &KeyRecord, new: &KeyRecord) {
-    for limiter in &new.limiters {
-        if let Some(before) = old.limiters.iter().find(|before| before.limit == limiter.limit) {
-            limiter.arrival.store(before.arrival.load(Ordering::Relaxed), Ordering::Relaxed);
-        }
-    }
-    if let (Some(before), Some(now)) = (&old.credits, &new.credits)
-        && before.granted_at == now.granted_at
-    {
-        now.leased.store(before.leased.swap(0, Ordering::AcqRel), Ordering::Release);
-    }
-    new.last_used_at.fetch_max(old.last_used_at.load(Ordering::Relaxed), Ordering::Relaxed);
 }
 
 fn log_failure(error: &Error) {

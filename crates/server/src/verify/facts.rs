@@ -4,21 +4,20 @@
 //! roles and groups, the tenant's record says what those mean.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, Weak};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 
-use keyward_core::id::{GroupId, KeyId, RoleId, TenantId, UserId};
-use keyward_core::key::{Key, KeyClass, Owner, OwnerState, SecretVersion, Switch, Tenant};
-use keyward_core::limit::{MAX_LIMITS, RateLimit};
+use keyward_core::id::{GroupId, RoleId, TenantId, UserId};
+use keyward_core::key::{KeyClass, Owner, OwnerState, Tenant};
+use keyward_core::limit::MAX_LIMITS;
 use keyward_core::policy::Policy;
 use keyward_core::right::RightSet;
-use keyward_core::secret::SecretHash;
 use keyward_core::token::AccessKey;
 use serde_json::value::RawValue;
 
-use super::usage::Tally;
+use super::pool::Pool;
+use super::record::KeyRecord;
 use crate::error::{Error, Result};
-use crate::store::keys::KeyRow;
 use crate::store::users::UserRow;
 use crate::store::{Conn, groups, keys, roles, tenants, users};
 
@@ -27,51 +26,6 @@ use crate::store::{Conn, groups, keys, roles, tenants, users};
 pub(crate) struct Grant {
     pub(crate) roles: Vec<RoleId>,
     pub(crate) groups: Vec<GroupId>,
-}
-
-/// A rate limit with its state, which outlives reloads of the record.
-#[derive(Debug)]
-pub(crate) struct Limiter {
-    pub(crate) limit: RateLimit,
-    pub(crate) arrival: AtomicU64,
-}
-
-/// Credits that this node has taken out of the store and not spent yet.
-#[derive(Debug)]
-pub(crate) struct Credits {
-    pub(crate) granted: i64,
-    pub(crate) granted_at: i64,
-    pub(crate) leased: AtomicI64,
-    /// The store had none left when last asked.
-    pub(crate) dry: AtomicBool,
-}
-
-/// What is known about a key.
-#[derive(Debug)]
-pub(crate) struct KeyRecord {
-    pub(crate) access_key: AccessKey,
-    pub(crate) id: KeyId,
-    pub(crate) tenant_id: TenantId,
-    pub(crate) owner_id: Option<UserId>,
-    pub(crate) label: Box<str>,
-    pub(crate) key: Key,
-    pub(crate) scopes: Option<Arc<RightSet>>,
-    pub(crate) grant: Arc<Grant>,
-    pub(crate) secrets: Box<[SecretVersion]>,
-    pub(crate) limiters: Box<[Limiter]>,
-    pub(crate) credits: Option<Box<Credits>>,
-    pub(crate) last_used_at: AtomicI64,
-    pub(crate) tally: Tally,
-    pub(crate) age: Age,
-}
-
-impl KeyRecord {
-    /// The newest secret that is live, or the newest of all when none is: an aborted rotation
-    /// leaves a dead secret behind that is newer than the one in use.
-    pub(crate) fn current_secret(&self, now: i64) -> Option<&SecretVersion> {
-        let live = |secret: &&SecretVersion| secret.retires_at.is_none_or(|end| now < end);
-        self.secrets.iter().rev().find(live).or(self.secrets.last())
-    }
 }
 
 /// What is known about a user.
@@ -113,33 +67,32 @@ pub(crate) struct Effective {
     _grant: Option<Arc<Grant>>,
 }
 
-/// Whether a record may still be used.
+/// Whether a record may still be used, and when it was read: milliseconds of the monotonic clock,
+/// above a bit that says stale.
 #[derive(Debug)]
-pub(crate) struct Age {
-    loaded_ms: AtomicU64,
-    stale: AtomicBool,
-}
+pub(crate) struct Age(AtomicU64);
 
 impl Age {
     pub(crate) fn new(loaded_ms: u64) -> Self {
-        Self { loaded_ms: AtomicU64::new(loaded_ms), stale: AtomicBool::new(false) }
+        Self(AtomicU64::new(loaded_ms << 1))
     }
 
     /// The facts are known to have changed.
     pub(crate) fn expire(&self) {
-        self.stale.store(true, Ordering::Release);
+        self.0.fetch_or(1, Ordering::Release);
     }
 
     pub(crate) fn is_stale(&self) -> bool {
-        self.stale.load(Ordering::Acquire)
+        self.0.load(Ordering::Acquire) & 1 == 1
     }
 
     /// Milliseconds of the monotonic clock when the facts were read.
     pub(crate) fn loaded_ms(&self) -> u64 {
-        self.loaded_ms.load(Ordering::Relaxed)
+        self.0.load(Ordering::Relaxed) >> 1
     }
 }
 
+static GRANTS: LazyLock<Pool<Grant>> = LazyLock::new(Pool::default);
 static EVERYTHING_INGEST: LazyLock<RightSet> = LazyLock::new(|| {
     ["ingest/**:*"].iter().map(|right| right.parse().expect("a constant right parses")).collect()
 });
@@ -230,70 +183,7 @@ pub(crate) async fn load_key(
     now_ms: u64,
 ) -> Result<Option<KeyRecord>> {
     let Some(row) = keys::load(conn, access_key.digits()).await? else { return Ok(None) };
-    key_record(&row, now_ms).map(Some)
-}
-
-/// The record of a row.
-pub(crate) fn key_record(row: &KeyRow, now_ms: u64) -> Result<KeyRecord> {
-    let credits = row.credits_granted.map(|granted| {
-        Box::new(Credits {
-            granted,
-            granted_at: row.credits_granted_at.unwrap_or(0),
-            leased: AtomicI64::new(0),
-            dry: AtomicBool::new(false),
-        })
-    });
-    let limits: Vec<RateLimit> = parse_json(row.limits.as_deref())?.unwrap_or_default();
-    Ok(KeyRecord {
-        access_key: AccessKey::from_digits(&row.access_key).ok_or_else(|| unreadable("access key"))?,
-        id: row.id.parse().map_err(Error::internal)?,
-        tenant_id: row.tenant_id.parse().map_err(Error::internal)?,
-        owner_id: row.owner_id.as_deref().map(str::parse).transpose().map_err(Error::internal)?,
-        label: row.label.as_str().into(),
-        key: key_facts(row)?,
-        scopes: parse_json::<RightSet>(row.scopes.as_deref())?.map(intern_rights),
-        grant: grant(row.role_ids.as_deref(), row.group_ids.as_deref())?,
-        secrets: secret_versions(row)?.into(),
-        limiters: limits.into_iter().map(|limit| Limiter { limit, arrival: AtomicU64::new(0) }).collect(),
-        credits,
-        last_used_at: AtomicI64::new(row.last_used_at.unwrap_or(0)),
-        tally: Tally::default(),
-        age: Age::new(now_ms),
-    })
-}
-
-/// The part of a row that decides about the key itself.
-pub(crate) fn key_facts(row: &KeyRow) -> Result<Key> {
-    Ok(Key {
-        class: KeyClass::parse(&row.class).ok_or_else(|| unreadable("class"))?,
-        switch: match row.switch.as_str() {
-            "on" => Switch::On,
-            "off" => Switch::Off,
-            "revoked" => Switch::Revoked,
-            _ => return Err(unreadable("switch")),
-        },
-        created_at: row.created_at,
-        not_before: row.not_before,
-        expires_at: row.expires_at,
-        idle_seconds: row.idle_seconds.and_then(|seconds| u32::try_from(seconds).ok()),
-        conditions: parse_json(row.conditions.as_deref())?,
-    })
-}
-
-/// The secrets of a row, oldest first.
-pub(crate) fn secret_versions(row: &KeyRow) -> Result<Vec<SecretVersion>> {
-    row.secret_rows()?
-        .into_iter()
-        .map(|secret| {
-            Ok(SecretVersion {
-                generation: u32::try_from(secret.generation).map_err(Error::internal)?,
-                pepper: u32::try_from(secret.pepper_id).map_err(Error::internal)?,
-                hash: SecretHash::from_hex(&secret.hash).ok_or_else(|| unreadable("hash"))?,
-                created_at: secret.created_at,
-                retires_at: secret.retires_at,
-            })
-        })
-        .collect()
+    KeyRecord::of(&row, now_ms).map(Some)
 }
 
 /// Reads the facts of a user, living or deleted.
@@ -359,7 +249,7 @@ pub(crate) async fn load_tenant(conn: &mut Conn, id: TenantId, now_ms: u64) -> R
 
 /// The grant that two lists of ids spell.
 pub(crate) fn grant(roles: Option<&str>, groups: Option<&str>) -> Result<Arc<Grant>> {
-    Ok(intern(&GRANTS, Grant { roles: split_ids(roles)?, groups: split_ids(groups)? }))
+    Ok(GRANTS.share(Grant { roles: split_ids(roles)?, groups: split_ids(groups)? }))
 }
 
 /// The ids in a text like `role_…,role_…`, sorted.
@@ -374,65 +264,12 @@ where
     Ok(ids)
 }
 
-fn parse_json<T: serde::de::DeserializeOwned>(text: Option<&str>) -> Result<Option<T>> {
+/// A column of JSON.
+pub(super) fn parse_json<T: serde::de::DeserializeOwned>(text: Option<&str>) -> Result<Option<T>> {
     text.map(serde_json::from_str).transpose().map_err(Error::internal)
 }
 
-fn unreadable(what: &str) -> Error {
+/// A stored key that makes no sense.
+pub(super) fn unreadable(what: &str) -> Error {
     Error::internal(format!("a stored key has an unreadable {what}"))
-}
-
-static GRANTS: LazyLock<Mutex<Pool<Grant>>> = LazyLock::new(Mutex::default);
-static RIGHTS: LazyLock<Mutex<Pool<RightSet>>> = LazyLock::new(Mutex::default);
-
-/// Equal values share one allocation, for as long as somebody uses it.
-struct Pool<T> {
-    known: HashMap<u64, Vec<Weak<T>>, foldhash::fast::RandomState>,
-    hasher: foldhash::fast::RandomState,
-    inserted: usize,
-}
-
-impl<T> Default for Pool<T> {
-    fn default() -> Self {
-        Self { known: HashMap::default(), hasher: foldhash::fast::RandomState::default(), inserted: 0 }
-    }
-}
-
-fn intern_rights(rights: RightSet) -> Arc<RightSet> {
-    intern(&RIGHTS, rights)
-}
-
-fn intern<T: Eq + std::hash::Hash>(pool: &Mutex<Pool<T>>, value: T) -> Arc<T> {
-    use std::hash::BuildHasher as _;
-    let mut pool = pool.lock().expect("no code panics while it interns");
-    let hash = pool.hasher.hash_one(&value);
-    let bucket = pool.known.entry(hash).or_default();
-    if let Some(known) = bucket.iter().filter_map(Weak::upgrade).find(|known| **known == value) {
-        return known;
-    }
-    let shared = Arc::new(value);
-    bucket.retain(|weak| weak.strong_count() > 0);
-    bucket.push(Arc::downgrade(&shared));
-    pool.inserted += 1;
-    if pool.inserted > 2 * pool.known.len() + 1024 {
-        pool.inserted = 0;
-        pool.known.retain(|_, bucket| bucket.iter().any(|weak| weak.strong_count() > 0));
-    }
-    shared
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn equal_grants_share_one_allocation_and_die_with_their_users() {
-        let role = keyward_core::id::RoleId::from_u128(7).to_string();
-        let one = grant(Some(&role), None).expect("an id");
-        let two = grant(Some(&role), None).expect("an id");
-        assert!(Arc::ptr_eq(&one, &two));
-        let weak = Arc::downgrade(&one);
-        drop((one, two));
-        assert_eq!(weak.strong_count(), 0);
-    }
 }

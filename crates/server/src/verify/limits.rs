@@ -5,49 +5,38 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use keyward_core::decide::{LimitState, Now, Verdicts};
-use keyward_core::limit::{MAX_LIMITS, RateLimit};
+use keyward_core::limit::RateLimit;
 use quick_cache::sync::Cache;
+use smallvec::SmallVec;
 
-use super::facts::{Credits, KeyRecord, TenantRecord, UserRecord};
+use super::facts::{TenantRecord, UserRecord};
+use super::record::{Credits, KeyRecord};
+
+/// A limit with the place of its state.
+type Rule<'a> = (&'a RateLimit, &'a AtomicU64);
+/// The states of limits; most keys have two limits at most, their owner's included.
+pub(crate) type States<'a> = SmallVec<[LimitState<'a>; 2]>;
 
 /// The limits that bind one request: those of the key, then those of its owner.
-pub(crate) struct Meter<'a> {
-    rules: [Option<(&'a RateLimit, &'a AtomicU64)>; 2 * MAX_LIMITS],
-    len: usize,
-}
+pub(crate) struct Meter<'a>(SmallVec<[Rule<'a>; 2]>);
 
 impl<'a> Meter<'a> {
     /// Gathers the limits of key and owner.
     pub(crate) fn of(key: &'a KeyRecord, owner: Option<&'a UserRecord>, tenant: &'a TenantRecord) -> Self {
-        let mut meter = Self { rules: [None; 2 * MAX_LIMITS], len: 0 };
-        for limiter in key.limiters.iter().take(MAX_LIMITS) {
-            meter.push(&limiter.limit, &limiter.arrival);
-        }
-        if let Some(owner) = owner {
-            for (limit, arrival) in tenant.tenant.policy.owner_limits.iter().zip(&owner.arrivals) {
-                meter.push(limit, arrival);
-            }
-        }
-        meter
+        let own = key.terms.limits.iter().zip(&key.arrivals);
+        let owners =
+            owner.map(|owner| tenant.tenant.policy.owner_limits.iter().zip(&owner.arrivals)).into_iter();
+        Self(own.chain(owners.flatten()).collect())
     }
 
-    fn push(&mut self, limit: &'a RateLimit, arrival: &'a AtomicU64) {
-        self.rules[self.len] = Some((limit, arrival));
-        self.len += 1;
-    }
-
-    fn rules(&self) -> impl Iterator<Item = (&'a RateLimit, &'a AtomicU64)> {
-        self.rules[..self.len].iter().flatten().copied()
+    fn rules(&self) -> impl Iterator<Item = Rule<'a>> {
+        self.0.iter().copied()
     }
 
     /// The present state of each limit, for a decision.
-    pub(crate) fn read<'s>(&self, states: &'s mut Vec<LimitState<'a>>) -> &'s [LimitState<'a>] {
-        states.clear();
-        states.extend(
-            self.rules()
-                .map(|(limit, arrival)| LimitState { limit, arrival: arrival.load(Ordering::Relaxed) }),
-        );
-        states
+    pub(crate) fn read(&self) -> States<'a> {
+        let read = |arrival: &AtomicU64| arrival.load(Ordering::Relaxed);
+        self.rules().map(|(limit, arrival)| LimitState { limit, arrival: read(arrival) }).collect()
     }
 
     /// Keeps the states of a decision; false when another request was faster and it must be

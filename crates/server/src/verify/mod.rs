@@ -7,6 +7,8 @@ pub(crate) mod cache;
 pub(crate) mod facts;
 pub(crate) mod feed;
 pub(crate) mod limits;
+mod pool;
+pub(crate) mod record;
 pub(crate) mod usage;
 
 use std::sync::Arc;
@@ -17,13 +19,14 @@ use keyward_core::decide::{
     Code, Decision, Finding, KeyFacts, LimitState, Now, Request, Step, decide, explain,
 };
 use keyward_core::id::TenantId;
-use keyward_core::key::{KeyClass, SecretVersion};
+use keyward_core::key::{Key, KeyClass, SecretVersion};
 use keyward_core::secret::Pepper;
 use keyward_core::token::{self, AccessKey, ParsedSecret, Prefixes};
 
 use self::cache::{Cache, Need};
-use self::facts::{Effective, KeyRecord, TenantRecord, UserRecord};
+use self::facts::{Effective, TenantRecord, UserRecord};
 use self::limits::Meter;
+use self::record::KeyRecord;
 use self::usage::{Sighting, Usage};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
@@ -56,6 +59,7 @@ pub(crate) struct Ask<'a> {
 /// A key with everything that its decision reads.
 #[derive(Clone)]
 pub(crate) struct Found {
+    pub(crate) access_key: AccessKey,
     pub(crate) key: Arc<KeyRecord>,
     pub(crate) owner: Option<Arc<UserRecord>>,
     pub(crate) tenant: Arc<TenantRecord>,
@@ -117,18 +121,28 @@ impl Verifier {
     /// # Errors
     /// `Error::Outage` when facts are missing and cannot be read: neither yes nor no (VER-8).
     pub(crate) async fn verify(&self, ask: &Ask<'_>) -> Result<Verified> {
+        let verified = match self.verify_cached(ask) {
+            Ok(verified) => verified,
+            // Boxed, because it is rare: the hot future stays small.
+            Err(missing) => Box::pin(self.verify_with_reads(ask, missing)).await?,
+        };
+        tracing::debug!(
+            code = verified.decision.code(),
+            key = verified.found.as_ref().map(|found| found.key.id.to_string()),
+            "verified"
+        );
+        Ok(verified)
+    }
+
+    async fn verify_with_reads(&self, ask: &Ask<'_>, mut missing: Missing) -> Result<Verified> {
         loop {
+            match missing {
+                Missing::Facts(need) => self.cache.load(need).await?,
+                Missing::Pepper(id) => self.learn_pepper(id).await?,
+            }
             match self.verify_cached(ask) {
-                Ok(verified) => {
-                    tracing::debug!(
-                        code = verified.decision.code(),
-                        key = verified.found.as_ref().map(|found| found.key.id.to_string()),
-                        "verified"
-                    );
-                    return Ok(verified);
-                }
-                Err(Missing::Facts(need)) => self.cache.load(need).await?,
-                Err(Missing::Pepper(id)) => self.learn_pepper(id).await?,
+                Ok(verified) => return Ok(verified),
+                Err(still) => missing = still,
             }
         }
     }
@@ -146,7 +160,7 @@ impl Verifier {
         self.knows_peppers(&found.key)?;
         let secret = self.matching_secret(&found.key, &parsed);
         let fits_tenant = tenant.is_none_or(|name| names_tenant(&found.tenant, name));
-        let Some(&secret) = secret.filter(|_| fits_tenant && found.key.key.class == parsed.class) else {
+        let Some(secret) = secret.filter(|_| fits_tenant && found.key.terms.class == parsed.class) else {
             self.usage.denied(&found.key, Code::WrongSecret);
             return Ok(Verified::refused(Code::WrongSecret));
         };
@@ -176,41 +190,36 @@ impl Verifier {
     /// The facts of a key, its owner and its tenant; `None` when there is no such key.
     pub(crate) fn find(&self, access_key: AccessKey, now: Now) -> Result<Option<Found>, Need> {
         let Some(key) = self.cache.key(access_key, now)? else { return Ok(None) };
-        let tenant = self.cache.tenant(key.tenant_id, now)?;
-        let owner = match key.owner_id {
-            Some(owner) => self.cache.user(key.tenant_id, owner, now)?,
+        let terms = &key.terms;
+        let tenant = self.cache.tenant(terms.tenant_id, now)?;
+        let owner = match terms.owner_id {
+            Some(owner) => self.cache.user(terms.tenant_id, owner, now)?,
             None => None,
         };
         let Some(tenant) = tenant else { return Ok(None) };
-        let grant = owner.as_ref().map_or(&key.grant, |owner| &owner.grant);
-        let effective = tenant.effective(key.key.class, key.scopes.as_ref(), grant);
-        Ok(Some(Found { key, owner, tenant, effective }))
+        let grant = owner.as_ref().map_or(&terms.grant, |owner| &owner.grant);
+        let effective = tenant.effective(terms.class, terms.scopes.as_ref(), grant);
+        Ok(Some(Found { access_key, key, owner, tenant, effective }))
     }
 
     /// The version whose hash matches, compared in constant time. The pepper is that of the
     /// version; each pepper in use hashes at most once.
-    fn matching_secret<'k>(
-        &self,
-        key: &'k KeyRecord,
-        parsed: &ParsedSecret<'_>,
-    ) -> Option<&'k SecretVersion> {
+    fn matching_secret(&self, key: &KeyRecord, parsed: &ParsedSecret<'_>) -> Option<SecretVersion> {
         let peppers = self.peppers.load();
-        peppers
-            .iter()
-            .filter(|pepper| key.secrets.iter().any(|version| version.pepper == pepper.id()))
-            .find_map(|pepper| {
+        peppers.iter().filter(|pepper| key.secrets().any(|version| version.pepper == pepper.id())).find_map(
+            |pepper| {
                 let hash = pepper.hash(parsed.expose());
-                key.secrets
-                    .iter()
+                key.secrets()
                     .filter(|version| version.pepper == pepper.id())
                     .find(|version| version.hash.matches(&hash))
-            })
+            },
+        )
     }
 
     /// A secret under a pepper newer than ours was hashed by a node that heard of a rotation first.
     fn knows_peppers(&self, key: &KeyRecord) -> Result<(), Missing> {
         let newest = self.peppers.load().first().map_or(0, Pepper::id);
-        let unknown = key.secrets.iter().map(|version| version.pepper).find(|pepper| *pepper > newest);
+        let unknown = key.secrets().map(|version| version.pepper).find(|pepper| *pepper > newest);
         unknown.map_or(Ok(()), |pepper| Err(Missing::Pepper(pepper)))
     }
 
@@ -232,52 +241,21 @@ impl Verifier {
         request: &Request<'_>,
         now: Now,
     ) -> Result<Decision, Need> {
+        let key = found.key.key();
         let meter = Meter::of(&found.key, found.owner.as_deref(), &found.tenant);
-        let mut states = Vec::new();
         loop {
-            let states = meter.read(&mut states);
-            let facts = self.facts(found, secret, states);
-            let decision = decide(&Finding::Key(facts), request, now);
+            let states = meter.read();
+            let decision = decide(&Finding::Key(facts(found, &key, secret, &states)), request, now);
             let Decision::Allow { limits, .. } = &decision else {
-                return self.or_lease(decision, &found.key, request.cost);
+                return or_lease(decision, found, request.cost);
             };
-            if !meter.keep(states, limits) {
+            if !meter.keep(&states, limits) {
                 continue;
             }
             match &found.key.credits {
                 Some(credits) if !credits.spend(request.cost) => continue,
                 _ => return Ok(decision),
             }
-        }
-    }
-
-    /// Credits that this node does not hold may still lie in the store.
-    fn or_lease(&self, decision: Decision, key: &KeyRecord, cost: u32) -> Result<Decision, Need> {
-        let Decision::Deny { code: Code::CreditsExhausted, .. } = decision else { return Ok(decision) };
-        match &key.credits {
-            Some(credits) if !credits.dry.load(Ordering::Acquire) => {
-                Err(Need::Credits(key.access_key, credits.lease_size(cost)))
-            }
-            _ => Ok(decision),
-        }
-    }
-
-    fn facts<'a>(
-        &self,
-        found: &'a Found,
-        secret: &'a SecretVersion,
-        limits: &'a [LimitState<'a>],
-    ) -> KeyFacts<'a> {
-        let last_used_at = found.key.last_used_at.load(Ordering::Relaxed);
-        KeyFacts {
-            key: &found.key.key,
-            secret,
-            owner: found.owner.as_ref().map(|owner| &owner.owner),
-            tenant: &found.tenant.tenant,
-            rights: &found.effective.rights,
-            last_used_at: (last_used_at > 0).then_some(last_used_at),
-            limits,
-            credits: found.key.credits.as_ref().map(|credits| credits.held()),
         }
     }
 
@@ -290,12 +268,12 @@ impl Verifier {
         request: &Request<'_>,
     ) -> Vec<Step> {
         let now = self.clock.now();
-        let Some(secret) = presented.or_else(|| found.key.current_secret(now.unix_ms)) else {
+        let Some(secret) = presented.copied().or_else(|| found.key.current_secret(now.unix_ms)) else {
             return Vec::new();
         };
-        let meter = Meter::of(&found.key, found.owner.as_deref(), &found.tenant);
-        let mut states = Vec::new();
-        let mut facts = self.facts(found, secret, meter.read(&mut states));
+        let (key, meter) = (found.key.key(), Meter::of(&found.key, found.owner.as_deref(), &found.tenant));
+        let states = meter.read();
+        let mut facts = facts(found, &key, &secret, &states);
         if let Some(credits) = &found.key.credits {
             // What is leased elsewhere or still in the store counts as there.
             facts.credits = Some(if credits.dry.load(Ordering::Acquire) { credits.held() } else { i64::MAX });
@@ -309,6 +287,36 @@ impl Verifier {
         let Some(newest) = peppers.first().filter(|newest| newest.id() != secret.pepper) else { return };
         let hash = newest.hash(parsed.expose());
         self.cache.rehash_later(key.clone(), secret.generation, newest.id(), hash);
+    }
+}
+
+fn facts<'a>(
+    found: &'a Found,
+    key: &'a Key,
+    secret: &'a SecretVersion,
+    limits: &'a [LimitState<'a>],
+) -> KeyFacts<'a> {
+    let last_used_at = found.key.last_used_at.load(Ordering::Relaxed);
+    KeyFacts {
+        key,
+        secret,
+        owner: found.owner.as_ref().map(|owner| &owner.owner),
+        tenant: &found.tenant.tenant,
+        rights: &found.effective.rights,
+        last_used_at: (last_used_at > 0).then_some(last_used_at),
+        limits,
+        credits: found.key.credits.as_ref().map(|credits| credits.held()),
+    }
+}
+
+/// Credits that this node does not hold may still lie in the store.
+fn or_lease(decision: Decision, found: &Found, cost: u32) -> Result<Decision, Need> {
+    let Decision::Deny { code: Code::CreditsExhausted, .. } = decision else { return Ok(decision) };
+    match &found.key.credits {
+        Some(credits) if !credits.dry.load(Ordering::Acquire) => {
+            Err(Need::Credits(found.access_key, credits.lease_size(cost)))
+        }
+        _ => Ok(decision),
     }
 }
 

@@ -6,13 +6,13 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use keyward_core::decide::Code;
 use keyward_core::id::{KeyId, TenantId};
 
-use super::facts::KeyRecord;
+use super::record::KeyRecord;
 use crate::error::Result;
 use crate::store::Db;
 use crate::store::usage::{HourRow, SeenRow, add_uses, merge_seen};
@@ -24,13 +24,28 @@ const BATCH: usize = 512;
 /// What happened to one key since the last flush.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
+    allowed: AtomicU32,
     listed: AtomicBool,
-    counts: Mutex<Option<Box<Counts>>>,
+    notes: Mutex<Notes>,
 }
 
 #[derive(Debug, Default)]
-struct Counts {
-    allowed: u32,
+struct Notes {
+    /// Where the last allowed use came from, if that was told.
+    source: Option<Box<Source>>,
+    /// What few keys have: refusals, and uses of several secrets.
+    more: Option<Box<More>>,
+}
+
+/// Where a use came from.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Source {
+    address: Option<IpAddr>,
+    agent: Option<Box<str>>,
+}
+
+#[derive(Debug, Default)]
+struct More {
     denied: Vec<(Code, u32)>,
     seen: Vec<Seen>,
 }
@@ -40,8 +55,15 @@ struct Counts {
 struct Seen {
     generation: u32,
     at: i64,
-    address: Option<IpAddr>,
-    agent: Option<Box<str>>,
+    source: Option<Box<Source>>,
+}
+
+/// What a flush takes out of a record.
+#[derive(Debug)]
+struct Counts {
+    allowed: u32,
+    seen: Vec<Seen>,
+    denied: Vec<(Code, u32)>,
 }
 
 /// Who used a key, from where.
@@ -57,9 +79,74 @@ pub(crate) struct Usage {
     listed: Mutex<Vec<Arc<KeyRecord>>>,
 }
 
+impl Sighting<'_> {
+    /// Writes it over an older one; allocates only when something changed.
+    fn keep(self, source: &mut Option<Box<Source>>) {
+        let (old_address, old_agent) =
+            source.as_ref().map_or((None, None), |source| (source.address, source.agent.as_deref()));
+        if (old_address, old_agent) != (self.address, self.agent) {
+            let agent = self.agent.map(Into::into);
+            *source = Some(Box::new(Source { address: self.address, agent }));
+        }
+    }
+}
+
 impl Tally {
-    fn counts(&self) -> MutexGuard<'_, Option<Box<Counts>>> {
-        self.counts.lock().expect("no code panics while it counts")
+    fn notes(&self) -> MutexGuard<'_, Notes> {
+        self.notes.lock().expect("no code panics while it counts")
+    }
+
+    /// Takes the counts; a use that comes later lists the record again.
+    fn take(&self, record: &KeyRecord) -> Counts {
+        self.listed.swap(false, Ordering::AcqRel);
+        let mut notes = self.notes();
+        let allowed = self.allowed.swap(0, Ordering::Relaxed);
+        let More { denied, mut seen } = notes.more.take().map(|more| *more).unwrap_or_default();
+        if let Some(generation) = record.only_generation().filter(|_| allowed > 0) {
+            let at = record.last_used_at.load(Ordering::Relaxed);
+            seen.push(Seen { generation, at, source: notes.source.take() });
+        }
+        Counts { allowed, seen, denied }
+    }
+
+    /// Takes back what could not be written. A use that came meanwhile is newer.
+    fn put_back(&self, record: &KeyRecord, old: Counts) {
+        let mut notes = self.notes();
+        self.allowed.fetch_add(old.allowed, Ordering::Relaxed);
+        self.listed.store(true, Ordering::Release);
+        for (code, count) in old.denied {
+            notes.more.get_or_insert_default().deny(code, count);
+        }
+        for seen in old.seen {
+            if record.only_generation() == Some(seen.generation) {
+                notes.source = notes.source.take().or(seen.source);
+            } else if notes.more.get_or_insert_default().of(seen.generation).is_none() {
+                notes.more.get_or_insert_default().seen.push(seen);
+            }
+        }
+    }
+}
+
+impl More {
+    fn deny(&mut self, code: Code, count: u32) {
+        match self.denied.iter_mut().find(|(known, _)| *known == code) {
+            Some((_, sum)) => *sum = sum.saturating_add(count),
+            None => self.denied.push((code, count)),
+        }
+    }
+
+    fn of(&mut self, generation: u32) -> Option<&mut Seen> {
+        self.seen.iter_mut().find(|seen| seen.generation == generation)
+    }
+
+    fn see(&mut self, generation: u32, sighting: Sighting<'_>, at: i64) {
+        if self.of(generation).is_none() {
+            self.seen.push(Seen { generation, at, source: None });
+        }
+        if let Some(seen) = self.of(generation) {
+            seen.at = at;
+            sighting.keep(&mut seen.source);
+        }
     }
 }
 
@@ -67,35 +154,20 @@ impl Usage {
     /// Notes an allowed use.
     pub(crate) fn allowed(&self, record: &Arc<KeyRecord>, generation: u32, sighting: Sighting<'_>, now: i64) {
         record.last_used_at.fetch_max(now, Ordering::Relaxed);
-        let mut counts = record.tally.counts();
-        let counts = counts.get_or_insert_default();
-        counts.allowed = counts.allowed.saturating_add(1);
-        match counts.seen.iter_mut().find(|seen| seen.generation == generation) {
-            Some(seen) => {
-                seen.at = now;
-                seen.address = sighting.address;
-                if seen.agent.as_deref() != sighting.agent {
-                    seen.agent = sighting.agent.map(Into::into);
-                }
+        {
+            let mut notes = record.tally.notes();
+            record.tally.allowed.fetch_add(1, Ordering::Relaxed);
+            match record.only_generation() {
+                Some(_) => sighting.keep(&mut notes.source),
+                None => notes.more.get_or_insert_default().see(generation, sighting, now),
             }
-            None => counts.seen.push(Seen {
-                generation,
-                at: now,
-                address: sighting.address,
-                agent: sighting.agent.map(Into::into),
-            }),
         }
         self.list(record);
     }
 
     /// Notes a refused use.
     pub(crate) fn denied(&self, record: &Arc<KeyRecord>, code: Code) {
-        let mut counts = record.tally.counts();
-        let counts = counts.get_or_insert_default();
-        match counts.denied.iter_mut().find(|(known, _)| *known == code) {
-            Some((_, count)) => *count = count.saturating_add(1),
-            None => counts.denied.push((code, 1)),
-        }
+        record.tally.notes().more.get_or_insert_default().deny(code, 1);
         self.list(record);
     }
 
@@ -123,10 +195,10 @@ impl Usage {
             records.drain(..count).collect()
         };
         for (at, records) in batch.chunks(BATCH).enumerate() {
-            let drained: Vec<_> = records.iter().map(|record| (record, take(record))).collect();
+            let drained: Vec<_> = records.iter().map(|record| (record, record.tally.take(record))).collect();
             if let Err(error) = write(db, &drained, now).await {
                 for (record, counts) in drained {
-                    put_back(record, counts);
+                    record.tally.put_back(record, counts);
                 }
                 self.records().extend(batch[at * BATCH..].iter().cloned());
                 return Err(error);
@@ -136,32 +208,7 @@ impl Usage {
     }
 }
 
-/// Takes the counts; a use that comes later lists the record again.
-fn take(record: &KeyRecord) -> Option<Box<Counts>> {
-    let mut counts = record.tally.counts();
-    record.tally.listed.store(false, Ordering::Release);
-    counts.take()
-}
-
-fn put_back(record: &KeyRecord, old: Option<Box<Counts>>) {
-    let mut counts = record.tally.counts();
-    record.tally.listed.store(true, Ordering::Release);
-    let Some(mut old) = old else { return };
-    if let Some(new) = counts.take() {
-        old.allowed = old.allowed.saturating_add(new.allowed);
-        for (code, count) in new.denied {
-            match old.denied.iter_mut().find(|(known, _)| *known == code) {
-                Some((_, sum)) => *sum = sum.saturating_add(count),
-                None => old.denied.push((code, count)),
-            }
-        }
-        old.seen.retain(|seen| new.seen.iter().all(|newer| newer.generation != seen.generation));
-        old.seen.extend(new.seen);
-    }
-    *counts = Some(old);
-}
-
-async fn write(db: &Db, drained: &[(&Arc<KeyRecord>, Option<Box<Counts>>)], now: i64) -> Result<()> {
+async fn write(db: &Db, drained: &[(&Arc<KeyRecord>, Counts)], now: i64) -> Result<()> {
     let rows = Rows::of(drained, now - now.rem_euclid(HOUR_MS));
     let mut tx = db.begin().await?;
     merge_seen(tx.conn(), &rows.seen).await?;
@@ -177,12 +224,11 @@ struct Rows {
 }
 
 impl Rows {
-    fn of(drained: &[(&Arc<KeyRecord>, Option<Box<Counts>>)], hour: i64) -> Self {
+    fn of(drained: &[(&Arc<KeyRecord>, Counts)], hour: i64) -> Self {
         let (mut seen, mut hours) = (BTreeMap::new(), BTreeMap::new());
         for (record, counts) in drained {
-            let Some(counts) = counts else { continue };
             for use_ in &counts.seen {
-                let place = (record.tenant_id, record.id, use_.generation);
+                let place = (record.terms.tenant_id, record.id, use_.generation);
                 let last = seen.entry(place).or_insert(use_);
                 if use_.at > last.at {
                     *last = use_;
@@ -191,7 +237,7 @@ impl Rows {
             let allowed = (counts.allowed > 0).then_some(("ok", counts.allowed));
             let denied = counts.denied.iter().map(|(code, count)| (code.as_str(), *count));
             for (outcome, uses) in allowed.into_iter().chain(denied) {
-                *hours.entry((record.tenant_id, record.id, outcome)).or_insert(0) += i64::from(uses);
+                *hours.entry((record.terms.tenant_id, record.id, outcome)).or_insert(0) += i64::from(uses);
             }
         }
         Self {
@@ -211,12 +257,13 @@ impl Rows {
 }
 
 fn seen_row(tenant: TenantId, key: KeyId, seen: &Seen) -> SeenRow {
+    let source = seen.source.as_deref();
     SeenRow {
         tenant_id: tenant.to_string(),
         key_id: key.to_string(),
         generation: i64::from(seen.generation),
         seen_at: seen.at,
-        address: seen.address.map(|address| address.to_string()),
-        agent: seen.agent.as_deref().map(Into::into),
+        address: source.and_then(|source| source.address).map(|address| address.to_string()),
+        agent: source.and_then(|source| source.agent.as_deref()).map(Into::into),
     }
 }

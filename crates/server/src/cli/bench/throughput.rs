@@ -17,6 +17,8 @@ pub(super) enum Kind {
     Batch,
 }
 
+/// Every key has been met once when this begins.
+const WARM_UP: Duration = Duration::from_secs(1);
 /// Keys in one batch.
 const BATCH: usize = 100;
 
@@ -32,9 +34,8 @@ pub(super) async fn run(kind: Kind, args: &BenchLoadArgs) -> anyhow::Result<Valu
         Kind::Authz => b"x-auth-code: ok",
     };
     let idle = load::rss(server.pid())?;
-    // Warm-up: every key is met about once.
-    let warm = Duration::from_secs(2).max(args.duration);
-    load::run(address, server.pid(), &requests, args.connections, warm, expect).await?;
+    load::sweep(address, &requests, args.connections, expect).await?;
+    load::run(address, server.pid(), &requests, args.connections, WARM_UP, expect).await?;
     let (mut own, mut limit) = (Vec::new(), Vec::new());
     for _ in 0..args.runs.max(1) {
         let pid = constant.pid();
@@ -53,6 +54,7 @@ fn report(kind: Kind, args: &BenchLoadArgs, own: &Figures, limit: &Figures, idle
         "constant_per_second": limit.per_second.round(),
         "ratio": round(own.per_second / limit.per_second),
         "cpu_us_per_request": round(own.cpu_us),
+        "behind_cpu_us_per_request": round(own.behind_us),
         "constant_cpu_us_per_request": round(limit.cpu_us),
         "cpu_ratio": round(limit.cpu_us / own.cpu_us),
         "p50_us": own.p50_us,
