@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::handler::Handler;
-use axum::routing::{MethodFilter, MethodRouter, any, get, on, post};
+use axum::routing::{MethodFilter, MethodRouter, get, on, post};
 use http::Method;
 
 use super::guard::{self, guard};
@@ -145,6 +145,6 @@ pub(crate) fn router(app: Arc<App>) -> Router {
     // What of `/v1/verify` does not go the short way: other methods, and parameters that it has not.
     let router = router.route("/v1/verify", post(verify::refuse_parameters));
     #[cfg(debug_assertions)]
-    let router = router.route("/v1/fault", any(health::fault));
+    let router = router.route("/v1/fault", axum::routing::any(health::fault));
     router.fallback(guard::not_found).method_not_allowed_fallback(guard::method_not_allowed).with_state(app)
 }
