@@ -93,6 +93,9 @@ pub(crate) enum Error {
     /// The server cannot start; told on the terminal, never over HTTP.
     #[error("{0}")]
     Startup(String),
+    /// The root key cannot be opened with what was given; told on the terminal, never over HTTP.
+    #[error("{0}")]
+    Locked(String),
 }
 
 impl Error {

@@ -62,6 +62,7 @@ enum Command {
     Recover(cli::bootstrap::RecoverArgs),
     Config(cli::config::ConfigArgs),
     Pepper(cli::pepper::PepperArgs),
+    RootKey(cli::root_key::RootKeyArgs),
     #[command(visible_alias = "key")]
     Keys(cli::keys::KeysArgs),
     Users(cli::users::UsersArgs),
@@ -94,6 +95,7 @@ async fn main() -> ExitCode {
         Command::Recover(args) => cli::bootstrap::recover(args, global).await,
         Command::Config(args) => cli::config::run(args, global).await,
         Command::Pepper(args) => cli::pepper::run(args, global).await,
+        Command::RootKey(args) => cli::root_key::run(args, global).await,
         Command::Keys(args) => cli::keys::run(args, global).await,
         Command::Users(args) => cli::users::run(args, global).await,
         Command::Groups(args) => cli::groups::run(args, global).await,

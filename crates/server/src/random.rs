@@ -7,6 +7,11 @@ pub(crate) fn fill(out: &mut [u8]) {
     getrandom::fill(out).expect("the operating system always has randomness once it has booted");
 }
 
+/// The same generator for those who ask for one.
+pub(crate) fn generator() -> impl getrandom::rand_core::CryptoRng {
+    getrandom::rand_core::UnwrapErr(getrandom::SysRng)
+}
+
 /// A new id: UUIDv7, so that ids made later sort later.
 pub(crate) fn new_id<K: Kind>(now_ms: i64) -> Id<K> {
     let mut random = [0; 10];

@@ -1,29 +1,57 @@
-//! Where the root key comes from (OPS-3): a file, a systemd credential, a command, or, with a
-//! warning, the environment. In the embedded default a file beside the database.
+//! Where the root key comes from (OPS-3). One text holds it – in a file, a systemd credential, the
+//! output of a command, the environment, or in the embedded default a file beside the database – in
+//! clear or sealed ([`sealed`]); or it is put together from shares ([`shares`]). The key itself is the
+//! same in each of these forms, so that going from one to another touches nothing in the database.
 
-use std::io::Write as _;
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
-use std::path::{Path, PathBuf};
+mod file;
+pub(crate) mod passphrase;
+mod pkcs11;
+pub(crate) mod sealed;
+pub(crate) mod shares;
+
+use std::path::PathBuf;
 
 use zeroize::Zeroizing;
 
+pub(crate) use file::write_new;
+use sealed::Sealed;
+
+use crate::cli::prompt;
 use crate::config::Settings;
 use crate::error::{Error, Result};
 use crate::seal::RootKey;
 
 /// Finds and reads the root key. `may_make` allows a new file where none is named and none exists.
 pub(crate) async fn read(settings: &Settings, may_make: bool) -> Result<RootKey> {
-    if let Some(command) = &settings.root_key.command {
-        return from_command(command).await;
+    if !settings.root_key.shares.is_empty() {
+        return shares::gather(&settings.root_key.shares);
     }
-    if let Some(file) = settings.root_key.file.clone().or_else(systemd_credential) {
+    find(settings, may_make).await?.open(settings)
+}
+
+/// A text that holds the root key, and how to call the place where it was.
+struct Found {
+    text: Zeroizing<String>,
+    place: String,
+}
+
+async fn find(settings: &Settings, may_make: bool) -> Result<Found> {
+    if let Some(command) = &settings.root_key.command {
+        let text = from_command(command).await?;
+        return Ok(Found { text, place: "root_key.command".into() });
+    }
+    let named = settings.root_key.file.clone();
+    if let Some(file) = named.or_else(|| std::env::var_os("KEYWARD_ROOT_KEY_FILE").map(PathBuf::from)) {
         return from_file(&file);
+    }
+    if let Some(credential) = file::credential("keyward-root-key") {
+        return from_file(&credential);
     }
     if let Ok(text) = std::env::var("KEYWARD_ROOT_KEY") {
         tracing::warn!(
             "the root key comes from the environment, where other processes may see it; use a file"
         );
-        return parse(&Zeroizing::new(text), "KEYWARD_ROOT_KEY");
+        return Ok(Found { text: Zeroizing::new(text), place: "KEYWARD_ROOT_KEY".into() });
     }
     let file = settings.data_dir.join("root.key");
     if !file.exists() {
@@ -34,42 +62,16 @@ pub(crate) async fn read(settings: &Settings, may_make: bool) -> Result<RootKey>
                 file.display()
             )));
         }
-        make(&file)?;
+        write_new(&file, &RootKey::generate().to_hex())?;
     }
     from_file(&file)
 }
 
-fn systemd_credential() -> Option<PathBuf> {
-    let file = Path::new(&std::env::var_os("CREDENTIALS_DIRECTORY")?).join("keyward-root-key");
-    file.exists().then_some(file)
+fn from_file(file: &std::path::Path) -> Result<Found> {
+    Ok(Found { text: file::read(file)?, place: file.display().to_string() })
 }
 
-fn make(file: &Path) -> Result<()> {
-    let fail = |why| Error::Startup(format!("{}: {why}", file.display()));
-    let mut out =
-        std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(file).map_err(fail)?;
-    out.write_all(RootKey::generate().as_bytes()).and_then(|()| out.write_all(b"\n")).map_err(fail)?;
-    out.sync_all().map_err(fail)
-}
-
-fn from_file(file: &Path) -> Result<RootKey> {
-    let fail = |why: String| Error::Startup(format!("root key {}: {why}", file.display()));
-    let data = std::fs::metadata(file).map_err(|why| fail(why.to_string()))?;
-    if data.mode() & 0o077 != 0 {
-        return Err(fail(format!(
-            "others may read it (mode {:o}); run chmod 600 on it and ask yourself who has",
-            data.mode() & 0o777
-        )));
-    }
-    let own = rustix::process::geteuid().as_raw();
-    if data.uid() != own && data.uid() != 0 {
-        return Err(fail(format!("it belongs to user {}, not to the user who runs the server", data.uid())));
-    }
-    let text = Zeroizing::new(std::fs::read_to_string(file).map_err(|why| fail(why.to_string()))?);
-    parse(&text, &file.display().to_string())
-}
-
-async fn from_command(command: &str) -> Result<RootKey> {
+async fn from_command(command: &str) -> Result<Zeroizing<String>> {
     let fail = |why: String| Error::Startup(format!("root_key.command: {why}"));
     let mut words = command.split_whitespace();
     let program = words.next().ok_or_else(|| fail("it is empty".into()))?;
@@ -81,11 +83,48 @@ async fn from_command(command: &str) -> Result<RootKey> {
     if !output.status.success() {
         return Err(fail(format!("it ended with {}", output.status)));
     }
-    let text = Zeroizing::new(String::from_utf8(output.stdout).map_err(|why| fail(why.to_string()))?);
-    parse(&text, "root_key.command")
+    String::from_utf8(output.stdout).map(Zeroizing::new).map_err(|why| fail(why.to_string()))
 }
 
-fn parse(text: &str, source: &str) -> Result<RootKey> {
-    RootKey::parse(text)
-        .ok_or_else(|| Error::Startup(format!("{source}: a root key is 64 hexadecimal digits")))
+impl Found {
+    fn open(&self, settings: &Settings) -> Result<RootKey> {
+        let (text, place) = (self.text.trim(), &self.place);
+        if Sealed::is_form_of(text) {
+            return Sealed::parse(text, place)?.open(&settings.root_key, place);
+        }
+        RootKey::parse(text).ok_or_else(|| {
+            let hint = if shares::is_share(text) { "; this is a share: name it in root_key.shares" } else { "" };
+            Error::Startup(format!(
+                "{place}: a root key is 64 hexadecimal digits, or a line that keyward root-key export wrote{hint}"
+            ))
+        })
+    }
+}
+
+/// A secret that opens the root key: from its file, else from a systemd credential, else typed.
+fn ask(file: Option<&PathBuf>, credential: &str, setting: &str, what: &str) -> Result<Zeroizing<String>> {
+    use std::io::IsTerminal as _;
+    if let Some(file) = file.cloned().or_else(|| file::credential(credential)) {
+        return Ok(first_line(&file::read(&file)?));
+    }
+    if !std::io::stdin().is_terminal() {
+        return Err(Error::Startup(format!(
+            "{what} is needed, and nobody can be asked here: name a file with it in {setting}, \
+             or give the systemd credential {credential}"
+        )));
+    }
+    typed(what)
+}
+
+/// A line that somebody types unseen, unless Ctrl-C ends the process.
+fn typed(what: &str) -> Result<Zeroizing<String>> {
+    let fail = |why: std::io::Error| Error::Startup(format!("{what}: {why}"));
+    let watch = prompt::exit_when_interrupted().map_err(fail)?;
+    let line = prompt::read_hidden(&format!("{what} (not shown): "));
+    watch.abort();
+    line.map(|line| first_line(&line)).map_err(fail)
+}
+
+fn first_line(text: &str) -> Zeroizing<String> {
+    Zeroizing::new(text.lines().next().unwrap_or_default().to_owned())
 }

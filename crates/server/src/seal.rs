@@ -36,16 +36,49 @@ impl RootKey {
         Some(Self(Zeroizing::new(bytes.as_slice().try_into().ok()?)))
     }
 
-    /// A fresh key, as the text of its file.
-    pub(crate) fn generate() -> Zeroizing<String> {
-        Zeroizing::new(random::hex::<32>())
+    /// A fresh key.
+    pub(crate) fn generate() -> Self {
+        let mut bytes = Zeroizing::new([0; 32]);
+        random::fill(&mut *bytes);
+        Self(bytes)
+    }
+
+    /// Takes over what was put together elsewhere.
+    pub(crate) fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(Zeroizing::new(bytes))
+    }
+
+    /// The key itself, to be taken apart.
+    pub(crate) fn expose(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// The text of its file.
+    pub(crate) fn to_hex(&self) -> Zeroizing<String> {
+        Zeroizing::new(random::to_hex(&*self.0))
+    }
+
+    /// This key, sealed under another one.
+    pub(crate) fn sealed_under(&self, key: &[u8; 32], associated: &[u8]) -> Result<String> {
+        encrypt(&Aes256GcmSiv::new(key.into()), &*self.0, associated)
+    }
+
+    /// The opposite; nothing when the other key is a wrong one.
+    pub(crate) fn unseal(key: &[u8; 32], sealed: &str, associated: &[u8]) -> Option<Self> {
+        let bytes = decrypt(&Aes256GcmSiv::new(key.into()), sealed, associated)?;
+        Some(Self(Zeroizing::new(bytes.as_slice().try_into().ok()?)))
+    }
+
+    /// What only this key makes of a message.
+    pub(crate) fn mac(&self, message: &[u8]) -> [u8; 32] {
+        let mut mac = Hmac::<Sha256>::new_from_slice(&*self.0).expect("HMAC takes keys of any length");
+        mac.update(message);
+        mac.finalize().into_bytes().into()
     }
 
     /// Tells this key from any other without telling anything about it.
     fn check_value(&self) -> String {
-        let mut mac = Hmac::<Sha256>::new_from_slice(&*self.0).expect("HMAC takes keys of any length");
-        mac.update(b"keyward root key check v1");
-        random::to_hex(&mac.finalize().into_bytes())
+        random::to_hex(&self.mac(b"keyward root key check v1"))
     }
 
     /// Refuses a root key that is not the one this database was sealed with (OPS-4, STO-2).

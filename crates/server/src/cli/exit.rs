@@ -36,6 +36,8 @@ pub(crate) enum Exit {
     Integrity = 12,
     /// `doctor` found problems.
     Problems = 13,
+    /// The root key cannot be opened: a wrong passphrase or PIN, or shares that do not make it.
+    Locked = 14,
     /// Ctrl-C.
     Interrupted = 130,
 }

@@ -53,6 +53,7 @@ pub(crate) fn failure(error: Error) -> anyhow::Error {
         Error::Invalid(_) | Error::Malformed(_) => Exit::Usage,
         Error::Policy { .. } => Exit::Blocked,
         Error::Startup(_) => Exit::Config,
+        Error::Locked(_) => Exit::Locked,
         Error::Damaged(_) => Exit::Integrity,
         Error::Outage(_) => Exit::Unreachable,
         _ => Exit::Failure,

@@ -8,6 +8,7 @@ use anyhow::Context;
 use keyward_core::secret::Secret;
 use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinHandle;
 use zeroize::Zeroizing;
 
 use super::{Exit, Failure, Session};
@@ -71,7 +72,7 @@ pub(crate) fn read_secret(source: Option<&str>, file: Option<&Path>) -> anyhow::
                 std::fs::File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
             read_text(file)
         }
-        None if io::stdin().is_terminal() => read_hidden(),
+        None if io::stdin().is_terminal() => read_hidden("Secret (not shown): "),
         None => read_text(io::stdin()),
     };
     let text = text.context("cannot read the secret")?;
@@ -85,8 +86,9 @@ fn read_text(source: impl Read) -> io::Result<Zeroizing<String>> {
     Ok(text)
 }
 
-fn read_hidden() -> io::Result<Zeroizing<String>> {
-    eprint!("Secret (not shown): ");
+/// A line typed on the terminal, which does not show it.
+pub(crate) fn read_hidden(question: &str) -> io::Result<Zeroizing<String>> {
+    eprint!("{}", super::cell::clean(question));
     set_echo(false)?;
     let mut text = Zeroizing::new(String::new());
     let outcome = io::stdin().read_line(&mut text);
@@ -104,16 +106,16 @@ fn set_echo(on: bool) -> io::Result<()> {
     Ok(())
 }
 
-/// From here on Ctrl-C ends the process with 130, also while stdin is being read.
-pub(crate) fn exit_when_interrupted() -> io::Result<()> {
+/// From here on Ctrl-C ends the process with 130, also while stdin is being read; until the task is
+/// aborted.
+pub(crate) fn exit_when_interrupted() -> io::Result<JoinHandle<()>> {
     let mut interrupts = signal(SignalKind::interrupt())?;
-    tokio::spawn(async move {
+    Ok(tokio::spawn(async move {
         interrupts.recv().await;
         if ECHO_IS_OFF.load(Ordering::Relaxed) {
             let _ = set_echo(true);
         }
         eprintln!("\ninterrupted");
         std::process::exit(Exit::Interrupted as i32);
-    });
-    Ok(())
+    }))
 }

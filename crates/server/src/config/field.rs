@@ -67,6 +67,22 @@ where
     text(deserializer, "the path of a file, or \"\"", |text| optional(text, |text| Ok(PathBuf::from(text))))
 }
 
+/// A list element of its own type, so that an error carries the element's index.
+struct File(PathBuf);
+
+impl<'de> Deserialize<'de> for File {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        text(deserializer, "the path of a file", |text| {
+            optional(text, |text| Ok(File(PathBuf::from(text))))?.ok_or_else(|| invalid(text))
+        })
+    }
+}
+
+pub(super) fn paths<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<PathBuf>, D::Error> {
+    let files = Vec::<File>::deserialize(deserializer)?;
+    Ok(files.into_iter().map(|file| file.0).collect())
+}
+
 pub(super) fn optional_text<'de, D>(deserializer: D) -> Result<Option<String>, D::Error>
 where
     D: Deserializer<'de>,

@@ -50,8 +50,14 @@ fn shared_listen(settings: &Settings) -> Option<Breach> {
 
 fn two_root_keys(settings: &Settings) -> Option<Breach> {
     let root_key = &settings.root_key;
-    let is_both = root_key.file.is_some() && root_key.command.is_some();
-    is_both.then(|| ("root_key.command", "given besides root_key.file; give one".to_owned()))
+    let sources = [
+        ("root_key.file", root_key.file.is_some()),
+        ("root_key.command", root_key.command.is_some()),
+        ("root_key.shares", !root_key.shares.is_empty()),
+    ];
+    let mut given = sources.into_iter().filter_map(|(name, is_given)| is_given.then_some(name));
+    let (first, second) = (given.next()?, given.next()?);
+    Some((second, format!("given besides {first}; give one")))
 }
 
 fn repeated_prefixes(settings: &Settings) -> Vec<Breach> {

@@ -129,7 +129,7 @@ pub(crate) struct DatabaseSettings {
     pub(crate) timeout: Duration,
 }
 
-/// The section `root_key`. A loaded configuration has at most one of the two.
+/// The section `root_key`. A loaded configuration has at most one of file, command and shares.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RootKeySettings {
@@ -139,6 +139,30 @@ pub(crate) struct RootKeySettings {
     /// Command that prints the root key.
     #[serde(deserialize_with = "field::optional_text")]
     pub(crate) command: Option<String>,
+    /// Files with shares of the root key; `-` asks for them.
+    #[serde(deserialize_with = "field::paths")]
+    pub(crate) shares: Vec<PathBuf>,
+    /// File with the passphrase of a sealed root key.
+    #[serde(deserialize_with = "field::optional_path")]
+    pub(crate) passphrase_file: Option<PathBuf>,
+    /// The token that seals the root key.
+    pub(crate) pkcs11: Pkcs11Settings,
+}
+
+/// The section `root_key.pkcs11`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Pkcs11Settings {
+    /// The library of the token's maker.
+    #[serde(deserialize_with = "field::optional_path")]
+    pub(crate) module: Option<PathBuf>,
+    /// Label of the token.
+    pub(crate) token: String,
+    /// Label of the secret key in it.
+    pub(crate) key: String,
+    /// File with the PIN.
+    #[serde(deserialize_with = "field::optional_path")]
+    pub(crate) pin_file: Option<PathBuf>,
 }
 
 /// The section `log`.

@@ -9,9 +9,11 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use bytes::{Buf as _, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::connection::ConnectionState;
+use super::unreadable;
 
 /// A head longer than this is left to hyper's own limits.
 const MAX_HEAD: usize = 64 * 1024;
@@ -191,11 +193,26 @@ pub(crate) struct Inspected<S> {
     inner: S,
     framing: Framing,
     state: Arc<ConnectionState>,
+    /// Of an answer that hyper believes to have written.
+    owed: Bytes,
 }
 
 impl<S> Inspected<S> {
     pub(crate) fn new(inner: S, state: Arc<ConnectionState>) -> Self {
-        Self { inner, framing: Framing::default(), state }
+        Self { inner, framing: Framing::default(), state, owed: Bytes::new() }
+    }
+}
+
+impl<S: AsyncWrite + Unpin> Inspected<S> {
+    /// Writes what is owed; nothing may overtake it.
+    fn pay(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.owed.is_empty() {
+            match ready!(Pin::new(&mut self.inner).poll_write(cx, &self.owed))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                written => self.owed.advance(written),
+            }
+        }
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -224,14 +241,24 @@ impl<S: AsyncRead + Unpin> AsyncRead for Inspected<S> {
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Inspected<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        ready!(self.pay(cx))?;
+        if self.framing.state != State::Opaque
+            && let Some(answer) = unreadable::told(data, self.framing.state == State::Refused)
+        {
+            // It goes out when hyper flushes, which it does before it closes.
+            self.owed = answer;
+            return Poll::Ready(Ok(data.len()));
+        }
         Pin::new(&mut self.inner).poll_write(cx, data)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.pay(cx))?;
         Pin::new(&mut self.inner).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.pay(cx))?;
         Pin::new(&mut self.inner).poll_shutdown(cx)
     }
 
@@ -240,6 +267,10 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Inspected<S> {
         cx: &mut Context<'_>,
         parts: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        if let [only] = parts {
+            return self.poll_write(cx, only);
+        }
+        ready!(self.pay(cx))?;
         Pin::new(&mut self.inner).poll_write_vectored(cx, parts)
     }
 

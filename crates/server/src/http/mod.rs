@@ -22,5 +22,6 @@ pub(crate) mod problems;
 pub(crate) mod router;
 pub(crate) mod server;
 pub(crate) mod tls;
+mod unreadable;
 pub(crate) mod v1;
 pub(crate) mod verify;

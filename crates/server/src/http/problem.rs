@@ -59,7 +59,7 @@ pub(crate) fn status(error: &Error) -> StatusCode {
         Error::RateLimited(_) => 429,
         Error::Http { status, .. } => *status,
         Error::NotSetUp | Error::Outage(_) => 503,
-        Error::Damaged(_) | Error::Internal(_) | Error::Startup(_) => 500,
+        Error::Damaged(_) | Error::Internal(_) | Error::Startup(_) | Error::Locked(_) => 500,
     };
     StatusCode::from_u16(number).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
@@ -80,7 +80,7 @@ pub(crate) fn code(error: &Error) -> &'static str {
         Error::RateLimited(_) => "rate_limited",
         Error::NotSetUp => "not_set_up",
         Error::Outage(_) => "unavailable",
-        Error::Damaged(_) | Error::Internal(_) | Error::Startup(_) => "internal",
+        Error::Damaged(_) | Error::Internal(_) | Error::Startup(_) | Error::Locked(_) => "internal",
     }
 }
 
@@ -90,7 +90,7 @@ pub(crate) fn document(error: &Error, request_id: &str) -> Vec<u8> {
     let detail = match error {
         Error::Unauthenticated(_) => problems::detail(code).to_owned(),
         Error::NotFound => "there is no such thing, or you may not know of it".to_owned(),
-        Error::Damaged(_) | Error::Internal(_) | Error::Startup(_) => {
+        Error::Damaged(_) | Error::Internal(_) | Error::Startup(_) | Error::Locked(_) => {
             "something went wrong on our side; it was logged".to_owned()
         }
         Error::Outage(_) => "the database cannot be used now; try again soon".to_owned(),

@@ -1,5 +1,8 @@
 //! Object access: an id that is not the caller's own reads like one that never was (AZ-2, AZ-12).
 
+use std::io::{Read as _, Seek as _, SeekFrom};
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::api::{Operation, all, document, inside, operations, person, snapshot, tenant, told, worker};
@@ -118,19 +121,82 @@ fn check(operation: &Operation, caller: &Caller, holds: bool, paths: &[String]) 
     }
 }
 
+/// What is done to a caller's request for each of some paths, the last of an id that never was.
+type Check<'a> = &'a dyn Fn(&Operation, &Caller, bool, &[String]);
+
 #[test]
 fn az_2_az_12_ids_of_others_read_like_ids_that_never_were() {
     let server = Server::start();
-    let estates = [Estate::new(&server, "acme"), Estate::new(&server, "globex")];
+    on_every_object(&server, &check);
+}
+
+/// The timing class, without a clock: what takes time is the database, and that is asked the same.
+#[test]
+fn az_2_ids_of_others_cost_the_same_statements_as_ids_that_never_were() {
+    let quiet = "log: {filter: 'warn,sqlx::query=debug'}\nverify: {usage_flush: 1m}\naudit: {max_refusals_per_minute: 1}";
+    let server = Server::with_config(quiet);
+    let seen = std::cell::Cell::new(0);
+    on_every_object(&server, &|operation, caller, _, paths| {
+        let statements = |path: &str| statements(&server, || drop(operation.send(caller, path)));
+        // What a first request looks up and remembers is not asked again.
+        operation.send(caller, &paths[0]);
+        for path in paths {
+            let never = never_in(path, &paths[0], paths.last().expect("several"));
+            // A job in the background may come between, but not each time.
+            let pair = |pause| {
+                std::thread::sleep(Duration::from_millis(pause));
+                (statements(path), statements(&never))
+            };
+            let equal = [0, 0, 100, 400, 900].into_iter().map(pair).find(|(found, never)| found == never);
+            assert!(
+                equal.is_some(),
+                "{} {path}: {:#?}",
+                operation.id,
+                (statements(path), statements(&never))
+            );
+            seen.set(seen.get() + equal.map_or(0, |(found, _)| found.len()));
+        }
+    });
+    assert!(seen.get() > 100, "{} statements were seen", seen.get());
+}
+
+/// The path with an id of the same kind that never was, in the place where two others differ.
+fn never_in(path: &str, one: &str, other: &str) -> String {
+    let places = path.split('/').zip(one.split('/').zip(other.split('/')));
+    let changed =
+        |(own, (one, other)): (&str, (&str, &str))| if one == other { own.into() } else { never(own) };
+    places.map(changed).collect::<Vec<_>>().join("/")
+}
+
+/// The statements that a request makes, as the log tells them.
+fn statements(server: &Server, send: impl Fn()) -> Vec<String> {
+    let mut log = std::fs::File::open(server.place.folder.path().join("log")).expect("a log");
+    log.seek(SeekFrom::End(0)).expect("its end");
+    send();
+    let mut lines = String::new();
+    log.read_to_string(&mut lines).expect("UTF-8");
+    let lines = lines.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let told = lines.map(|line| format!("{} {}", text(&line["summary"]), text(&line["db.statement"])));
+    let told = told.map(|statement| statement.split_whitespace().collect::<Vec<_>>().join(" "));
+    // The look at the feed comes from the background, the end of a transaction may come after the answer.
+    let is_own = |statement: &String| {
+        let ends = ["BEGIN", "COMMIT", "ROLLBACK"].iter().any(|word| statement.starts_with(word));
+        !ends && !statement.contains("FROM change_clock")
+    };
+    told.filter(is_own).collect()
+}
+
+fn on_every_object(server: &Server, check: Check<'_>) {
+    let estates = [Estate::new(server, "acme"), Estate::new(server, "globex")];
     let with_object: Vec<_> =
-        operations(&document(&server)).into_iter().filter(Operation::has_object).collect();
+        operations(&document(server)).into_iter().filter(Operation::has_object).collect();
     assert!(with_object.len() >= 25, "{}", with_object.len());
     let before: Vec<_> = estates.iter().map(|estate| snapshot(&estate.admin)).collect();
     for (own, other) in [(&estates[0], &estates[1]), (&estates[1], &estates[0])] {
         for (caller, is_member) in [(&own.admin, false), (&own.member, true), (&own.limited, false)] {
             let rights = caller.get("/v1/me").ok()["rights"].clone();
             for operation in &with_object {
-                try_ids(operation, own, other, (caller, is_member), &rights);
+                try_ids(operation, own, other, (caller, is_member), &rights, check);
             }
         }
     }
@@ -138,7 +204,14 @@ fn az_2_az_12_ids_of_others_read_like_ids_that_never_were() {
     assert_eq!(before, after, "a refused request changed something");
 }
 
-fn try_ids(operation: &Operation, own: &Estate, other: &Estate, who: (&Caller, bool), rights: &Value) {
+fn try_ids(
+    operation: &Operation,
+    own: &Estate,
+    other: &Estate,
+    who: (&Caller, bool),
+    rights: &Value,
+    check: Check<'_>,
+) {
     let (caller, is_member) = who;
     let holds = operation.rights.iter().any(|right| held(rights, right));
     let strange = own.strange(other, &operation.path, is_member);

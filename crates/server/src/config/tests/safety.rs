@@ -53,6 +53,13 @@ fn ops_9_the_root_key_has_one_source() {
     let fault = Case::with_file("root_key:\n  file: a\n  command: b\n").fault();
     assert!(fault.starts_with("root_key.command (file:conf/config.yml, line 3): given besides"));
     Case::with_file("root_key: {command: b}").loaded();
+    let fault = Case::with_file("root_key: {command: b, shares: [a, c]}").fault();
+    assert!(
+        fault.starts_with("root_key.shares (file:conf/config.yml, line 1): given besides root_key.command")
+    );
+    let fault = Case::with_file("root_key: {file: b, shares: ['-']}").fault();
+    assert!(fault.contains("given besides root_key.file"), "{fault}");
+    assert_eq!(Case::with_file("root_key: {shares: [a, '-']}").loaded().settings.root_key.shares.len(), 2);
 }
 
 #[test]

@@ -53,6 +53,14 @@ fn http_5_doubtful_heads_are_400_and_close_the_connection() {
                 "{method}, {name}: {}",
                 answer.text
             );
+            let code = answer.code();
+            assert!(
+                ["ambiguous_request", "malformed_request"].contains(&code.as_str()),
+                "{name}: {}",
+                answer.text
+            );
+            assert_eq!(answer.header("x-request-id").len(), 16, "{name}: {}", answer.text);
+            assert_eq!(answer.header("connection"), "close", "{name}");
         }
     }
     let keys = server.root().get("/v1/keys?label=smuggled");
@@ -75,6 +83,29 @@ fn http_5_a_doubtful_head_behind_good_ones_ends_the_connection_there() {
             "{name}: {}",
             answer.text
         );
+        assert!(answer.text.contains("_request\",\"request_id\":"), "{name}: {}", answer.text);
+    }
+}
+
+#[test]
+fn http_5_a_head_that_nobody_can_read_gets_a_problem_document() {
+    let server = Server::start();
+    for head in [
+        "GET / HTTP/1.1\r\nHo st: a\r\n\r\n",
+        "G@T / HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET / HTTP/3.7\r\nHost: a\r\n\r\n",
+        "GET http://[ HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET /\r\n\r\n",
+        "\u{16}\u{3}\u{1}\u{2}\r\n\r\n",
+    ] {
+        let answer = exchange(&server.address(), head.as_bytes());
+        assert_eq!((answer.statuses(), answer.closed), (vec![400], true), "{head:?}: {}", answer.text);
+        assert_eq!(answer.code(), "malformed_request", "{head:?}: {}", answer.text);
+        assert_eq!(answer.header("content-type"), "application/problem+json");
+        assert_eq!(answer.header("x-content-type-options"), "nosniff");
+        let (_, body) = answer.text.split_once("\r\n\r\n").expect("a body");
+        assert_eq!(answer.header("content-length"), body.len().to_string(), "{}", answer.text);
+        assert!(body.contains(answer.header("x-request-id")), "{}", answer.text);
     }
 }
 

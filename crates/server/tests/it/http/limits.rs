@@ -51,6 +51,7 @@ fn http_1_headers_larger_than_16_kib_or_more_than_100_are_431() {
     assert_eq!(get(&server, "/healthz", &many(98)).statuses(), [200]);
     let refused = get(&server, "/healthz", &many(99));
     assert_eq!((refused.statuses(), refused.closed), (vec![431], true));
+    assert_eq!(refused.code(), "headers_too_large", "{}", refused.text);
     let spread: String = (0..50).map(|n| format!("X-{n}: {}\r\n", "a".repeat(400))).collect();
     assert_eq!(get(&server, "/healthz", &spread).statuses(), [431], "small ones add up");
 }

@@ -1,9 +1,15 @@
 //! Where the root key comes from, and what a wrong one does (OPS-3, OPS-4, STO-2).
 
+mod passphrase;
+mod pkcs11;
+mod shares;
+mod typing;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
+use crate::cli::Run;
 use crate::process::{Process, refused_start};
 use crate::support::{Place, text};
 
@@ -36,6 +42,35 @@ fn snapshot(place: &Place) -> Vec<(PathBuf, Vec<u8>)> {
     files.sort();
     files.push(("database".into(), place.dump().into_bytes()));
     files
+}
+
+/// Writes a file that nobody else may read.
+fn private(place: &Place, name: &str, content: &str) -> PathBuf {
+    let file = place.folder.path().join(name);
+    fs::write(&file, content).expect("written");
+    set_mode(&file, 0o600);
+    file
+}
+
+/// `keyward root-key …` on the data folder, with a configuration.
+fn root_key(place: &Place, config: &str, args: &[&str]) -> Run {
+    let config = private(place, "root-key.yml", config);
+    let mut all = vec!["root-key"];
+    all.extend(args);
+    all.extend(["--config", config.to_str().expect("UTF-8")]);
+    place.run(&all).into()
+}
+
+/// A start that must be refused and change nothing.
+#[track_caller]
+fn stays_closed(place: &Place, config: &str, environment: &[(&str, &str)], code: i32, why: &[&str]) {
+    let before = snapshot(place);
+    let refused = refused_start(place, config, environment);
+    assert_eq!(refused.code, code, "{}", refused.err);
+    for part in why {
+        assert!(refused.err.contains(part), "{part:?} is not in {}", refused.err);
+    }
+    assert_eq!(snapshot(place), before);
 }
 
 fn serves(place: &Place, secret: &str, config: &str, environment: &[(&str, &str)]) {
@@ -127,14 +162,35 @@ fn ops_3_a_named_file_is_used_and_never_made() {
 }
 
 #[test]
+fn ops_3_the_variable_that_names_a_file_is_used() {
+    let place = Place::new();
+    let secret = text(&place.bootstrap()["secret"]);
+    let (elsewhere, _) = take_away(&place);
+    serves(&place, &secret, "", &[("KEYWARD_ROOT_KEY_FILE", elsewhere.to_str().expect("UTF-8"))]);
+    assert!(!key_file(&place).exists());
+    let refused = refused_start(&place, "", &[("KEYWARD_ROOT_KEY_FILE", "nowhere.key")]);
+    assert_eq!(refused.code, 3, "{}", refused.err);
+    assert!(refused.err.contains("nowhere.key"), "{}", refused.err);
+}
+
+#[test]
 fn ops_3_a_systemd_credential_is_used() {
     let place = Place::new();
     let secret = text(&place.bootstrap()["secret"]);
     let (elsewhere, _) = take_away(&place);
     let folder = place.folder.path().join("credentials");
     fs::create_dir(&folder).expect("made");
-    fs::rename(elsewhere, folder.join("keyward-root-key")).expect("moved");
-    serves(&place, &secret, "", &[("CREDENTIALS_DIRECTORY", folder.to_str().expect("UTF-8"))]);
+    let credential = folder.join("keyward-root-key");
+    fs::rename(elsewhere, &credential).expect("moved");
+    let environment = [("CREDENTIALS_DIRECTORY", folder.to_str().expect("UTF-8"))];
+    serves(&place, &secret, "", &environment);
+    // What systemd shows of a credential that the service reads by an access control list.
+    set_mode(&credential, 0o440);
+    serves(&place, &secret, "", &environment);
+    for mode in [0o444, 0o404, 0o460] {
+        set_mode(&credential, mode);
+        assert_eq!(refused_start(&place, "", &environment).code, 3, "{mode:o}");
+    }
 }
 
 #[test]
