@@ -105,7 +105,11 @@ impl SecretHash {
     /// Constant-time equality (STO-10).
     #[must_use]
     pub fn matches(&self, other: &SecretHash) -> bool {
-        self.0.ct_eq(&other.0).into()
+        // Word by word: `subtle` guards each step, and four steps are cheaper than thirty-two.
+        let words = |hash: &[u8; 32]| -> [u64; 4] {
+            std::array::from_fn(|at| u64::from_le_bytes(std::array::from_fn(|byte| hash[8 * at + byte])))
+        };
+        words(&self.0).ct_eq(&words(&other.0)).into()
     }
 }
 

@@ -99,6 +99,7 @@ async fn judge(
         },
         sighting: Sighting { address, agent: caller::agent(headers) },
         tenant: None,
+        now: app.clock.now(),
     };
     let verified = app.verifier.verify(&ask).await?;
     app.metrics.authorized(&verified.decision);

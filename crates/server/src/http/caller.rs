@@ -148,7 +148,8 @@ pub(crate) async fn identify(
     let as_of = app.verifier.cache.health.applied_seq.load(Ordering::Acquire);
     let request = Request { address, cost: 1, ..Request::default() };
     let sighting = Sighting { address, agent: agent(headers) };
-    let ask = Ask { presented: credential.presented(), request, sighting, tenant: None };
+    let now = app.clock.now();
+    let ask = Ask { presented: credential.presented(), request, sighting, tenant: None, now };
     let verified = app.verifier.verify(&ask).await?;
     match (verified.decision, verified.found) {
         (Decision::Deny { code, retry_after_seconds }, found) => {

@@ -46,6 +46,7 @@ async fn mark_one(app: &App, secret: &Secret, call: Call) -> Result<()> {
         request: keyward_core::decide::Request::default(),
         sighting: Sighting::default(),
         tenant: None,
+        now: app.clock.now(),
     };
     let verified = app.verifier.verify(&ask).await?;
     // Also a key that is bound to other networks or switched off for now: it may be used elsewhere,

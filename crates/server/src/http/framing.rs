@@ -6,10 +6,11 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf as _, Bytes};
+use memchr::memmem::Finder;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::connection::ConnectionState;
@@ -19,6 +20,7 @@ use super::unreadable;
 const MAX_HEAD: usize = 64 * 1024;
 /// What hyper gets instead of a bad head: no valid request line.
 const REFUSED: &[u8] = b"\0\r\n\r\n";
+static END_OF_HEAD: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\r\n\r\n"));
 const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\n";
 
 /// Follows the requests on one connection.
@@ -92,7 +94,7 @@ impl Framing {
     /// Takes bytes up to the end of the head; returns the rest.
     fn read_head<'b>(&mut self, bytes: &'b [u8]) -> &'b [u8] {
         if self.head.is_empty()
-            && let Some(end) = memchr::memmem::find(bytes, b"\r\n\r\n")
+            && let Some(end) = END_OF_HEAD.find(bytes)
         {
             // The usual case: the whole head came in one piece and need not be copied.
             self.conclude(&bytes[..end + 4]);
@@ -100,7 +102,7 @@ impl Framing {
         }
         let from = self.head.len().saturating_sub(3);
         self.head.extend_from_slice(bytes);
-        match memchr::memmem::find(&self.head[from..], b"\r\n\r\n") {
+        match END_OF_HEAD.find(&self.head[from..]) {
             Some(end) => {
                 let behind = self.head.len() - (from + end + 4);
                 let head = std::mem::take(&mut self.head);

@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 
 use http::{HeaderMap, Request};
 use hyper::body::Incoming;
-use keyward_core::decide::Code;
+use keyward_core::decide::{Code, Now};
 use keyward_core::id::TenantId;
 use keyward_core::right::Right;
 
@@ -36,7 +36,8 @@ pub(crate) async fn one(app: &App, origin: &Origin<'_>, request: Request<Incomin
     let body = body::read_body(body, &app.settings).await?;
     let input: VerifyIn<'_> = question::read(&head.headers, &body)?;
     let mut out = Vec::with_capacity(ANSWER);
-    verify(app, &Question::check(&input, "", reach.may_explain)?, reach, &mut out).await?;
+    let question = Question::check(&input, "", reach.may_explain)?;
+    verify(app, &question, reach, app.clock.now(), &mut out).await?;
     Ok(json_reply(out))
 }
 
@@ -47,13 +48,14 @@ pub(crate) async fn batch(app: &App, origin: &Origin<'_>, request: Request<Incom
     let body = body::read_body(body, &app.settings).await?;
     let input: BatchIn<'_> = question::read(&head.headers, &body)?;
     let questions = Question::check_all(&input, reach.may_explain)?;
+    let now = app.clock.now();
     let mut out = Vec::with_capacity(ANSWER * questions.len());
     out.extend_from_slice(br#"{"results":["#);
     for (number, question) in questions.iter().enumerate() {
         if number > 0 {
             out.push(b',');
         }
-        verify(app, question, reach, &mut out).await?;
+        verify(app, question, reach, now, &mut out).await?;
     }
     out.extend_from_slice(b"]}");
     Ok(json_reply(out))
@@ -92,12 +94,13 @@ fn reach_of(
 }
 
 /// Verifies and writes the answer as JSON.
-async fn verify(app: &App, question: &Question<'_>, reach: Reach, out: &mut Vec<u8>) -> Result<()> {
+async fn verify(app: &App, question: &Question<'_>, reach: Reach, now: Now, out: &mut Vec<u8>) -> Result<()> {
     let ask = Ask {
         presented: question.presented,
         request: question.request(),
         sighting: question.sighting(),
         tenant: reach.tenant,
+        now,
     };
     let verified = app.verifier.verify(&ask).await?;
     app.metrics.verified(&verified.decision);

@@ -54,6 +54,8 @@ pub(crate) struct Ask<'a> {
     pub(crate) sighting: Sighting<'a>,
     /// Keys of other tenants do not exist for whoever asks (AZ-3).
     pub(crate) tenant: Option<TenantId>,
+    /// When it is asked.
+    pub(crate) now: Now,
 }
 
 /// A key with everything that its decision reads.
@@ -121,7 +123,7 @@ impl Verifier {
     /// # Errors
     /// `Error::Outage` when facts are missing and cannot be read: neither yes nor no (VER-8).
     pub(crate) async fn verify(&self, ask: &Ask<'_>) -> Result<Verified> {
-        let verified = match self.verify_cached(ask) {
+        let verified = match self.verify_cached(ask, ask.now) {
             Ok(verified) => verified,
             // Boxed, because it is rare: the hot future stays small.
             Err(missing) => Box::pin(self.verify_with_reads(ask, missing)).await?,
@@ -140,7 +142,8 @@ impl Verifier {
                 Missing::Facts(need) => self.cache.load(need).await?,
                 Missing::Pepper(id) => self.learn_pepper(id).await?,
             }
-            match self.verify_cached(ask) {
+            // Reading took time.
+            match self.verify_cached(ask, self.clock.now()) {
                 Ok(verified) => return Ok(verified),
                 Err(still) => missing = still,
             }
@@ -148,11 +151,10 @@ impl Verifier {
     }
 
     /// Verifies from memory alone; `Err` says what is missing.
-    fn verify_cached(&self, ask: &Ask<'_>) -> Result<Verified, Missing> {
+    fn verify_cached(&self, ask: &Ask<'_>, now: Now) -> Result<Verified, Missing> {
         let Some((parsed, tenant)) = self.parse(ask.presented) else {
             return Ok(Verified::refused(Code::Malformed));
         };
-        let now = self.clock.now();
         let found = self.find(parsed.access_key, now)?;
         let Some(found) = found.filter(|found| ask.tenant.is_none_or(|id| id == found.tenant.id)) else {
             return Ok(Verified::refused(Code::UnknownKey));

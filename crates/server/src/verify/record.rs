@@ -4,6 +4,7 @@
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 
+use compact_str::CompactString;
 use keyward_core::id::{KeyId, TenantId, UserId};
 use keyward_core::key::{Conditions, Key, KeyClass, SecretVersion, Switch};
 use keyward_core::limit::RateLimit;
@@ -49,7 +50,7 @@ pub(crate) struct Credits {
 pub(crate) struct KeyRecord {
     pub(crate) id: KeyId,
     pub(crate) terms: Arc<Terms>,
-    pub(crate) label: Box<str>,
+    pub(crate) label: CompactString,
     switch: Switch,
     expires_at: Ending,
     secrets: SmallVec<[StoredSecret; 1]>,

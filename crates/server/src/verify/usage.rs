@@ -26,15 +26,17 @@ const BATCH: usize = 512;
 pub(crate) struct Tally {
     allowed: AtomicU32,
     listed: AtomicBool,
-    notes: Mutex<Notes>,
+    notes: Mutex<Option<Box<Notes>>>,
 }
 
+/// What is known besides the count, where anything is.
 #[derive(Debug, Default)]
 struct Notes {
-    /// Where the last allowed use came from, if that was told.
-    source: Option<Box<Source>>,
-    /// What few keys have: refusals, and uses of several secrets.
-    more: Option<Box<More>>,
+    /// Where the last allowed use of an only secret came from.
+    source: Option<Source>,
+    denied: Vec<(Code, u32)>,
+    /// Uses of several secrets.
+    seen: Vec<Seen>,
 }
 
 /// Where a use came from.
@@ -44,18 +46,12 @@ struct Source {
     agent: Option<Box<str>>,
 }
 
-#[derive(Debug, Default)]
-struct More {
-    denied: Vec<(Code, u32)>,
-    seen: Vec<Seen>,
-}
-
 /// The last allowed use of one secret version.
 #[derive(Debug)]
 struct Seen {
     generation: u32,
     at: i64,
-    source: Option<Box<Source>>,
+    source: Option<Source>,
 }
 
 /// What a flush takes out of a record.
@@ -81,18 +77,21 @@ pub(crate) struct Usage {
 
 impl Sighting<'_> {
     /// Writes it over an older one; allocates only when something changed.
-    fn keep(self, source: &mut Option<Box<Source>>) {
+    fn keep(self, source: &mut Option<Source>) {
         let (old_address, old_agent) =
             source.as_ref().map_or((None, None), |source| (source.address, source.agent.as_deref()));
         if (old_address, old_agent) != (self.address, self.agent) {
-            let agent = self.agent.map(Into::into);
-            *source = Some(Box::new(Source { address: self.address, agent }));
+            *source = Some(Source { address: self.address, agent: self.agent.map(Into::into) });
         }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.address.is_none() && self.agent.is_none()
     }
 }
 
 impl Tally {
-    fn notes(&self) -> MutexGuard<'_, Notes> {
+    fn notes(&self) -> MutexGuard<'_, Option<Box<Notes>>> {
         self.notes.lock().expect("no code panics while it counts")
     }
 
@@ -101,10 +100,9 @@ impl Tally {
         self.listed.swap(false, Ordering::AcqRel);
         let mut notes = self.notes();
         let allowed = self.allowed.swap(0, Ordering::Relaxed);
-        let More { denied, mut seen } = notes.more.take().map(|more| *more).unwrap_or_default();
+        let Notes { source, denied, mut seen } = notes.take().map(|notes| *notes).unwrap_or_default();
         if let Some(generation) = record.only_generation().filter(|_| allowed > 0) {
-            let at = record.last_used_at.load(Ordering::Relaxed);
-            seen.push(Seen { generation, at, source: notes.source.take() });
+            seen.push(Seen { generation, at: record.last_used_at.load(Ordering::Relaxed), source });
         }
         Counts { allowed, seen, denied }
     }
@@ -114,20 +112,21 @@ impl Tally {
         let mut notes = self.notes();
         self.allowed.fetch_add(old.allowed, Ordering::Relaxed);
         self.listed.store(true, Ordering::Release);
+        let notes = notes.get_or_insert_default();
         for (code, count) in old.denied {
-            notes.more.get_or_insert_default().deny(code, count);
+            notes.deny(code, count);
         }
         for seen in old.seen {
             if record.only_generation() == Some(seen.generation) {
                 notes.source = notes.source.take().or(seen.source);
-            } else if notes.more.get_or_insert_default().of(seen.generation).is_none() {
-                notes.more.get_or_insert_default().seen.push(seen);
+            } else if notes.of(seen.generation).is_none() {
+                notes.seen.push(seen);
             }
         }
     }
 }
 
-impl More {
+impl Notes {
     fn deny(&mut self, code: Code, count: u32) {
         match self.denied.iter_mut().find(|(known, _)| *known == code) {
             Some((_, sum)) => *sum = sum.saturating_add(count),
@@ -157,9 +156,10 @@ impl Usage {
         {
             let mut notes = record.tally.notes();
             record.tally.allowed.fetch_add(1, Ordering::Relaxed);
-            match record.only_generation() {
-                Some(_) => sighting.keep(&mut notes.source),
-                None => notes.more.get_or_insert_default().see(generation, sighting, now),
+            if record.only_generation().is_none() {
+                notes.get_or_insert_default().see(generation, sighting, now);
+            } else if notes.is_some() || !sighting.is_empty() {
+                sighting.keep(&mut notes.get_or_insert_default().source);
             }
         }
         self.list(record);
@@ -167,7 +167,7 @@ impl Usage {
 
     /// Notes a refused use.
     pub(crate) fn denied(&self, record: &Arc<KeyRecord>, code: Code) {
-        record.tally.notes().more.get_or_insert_default().deny(code, 1);
+        record.tally.notes().get_or_insert_default().deny(code, 1);
         self.list(record);
     }
 
@@ -257,7 +257,7 @@ impl Rows {
 }
 
 fn seen_row(tenant: TenantId, key: KeyId, seen: &Seen) -> SeenRow {
-    let source = seen.source.as_deref();
+    let source = seen.source.as_ref();
     SeenRow {
         tenant_id: tenant.to_string(),
         key_id: key.to_string(),

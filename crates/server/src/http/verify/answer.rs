@@ -238,7 +238,8 @@ fn number(out: &mut Vec<u8>, value: impl itoa::Integer) {
 
 /// A JSON string; most names need no escapes.
 fn string(out: &mut Vec<u8>, text: &str) {
-    if text.bytes().any(|byte| byte < 0x20 || byte == b'"' || byte == b'\\') {
+    let escaped = |byte: u8| (byte < 0x20) | (byte == b'"') | (byte == b'\\');
+    if text.bytes().fold(false, |so_far, byte| so_far | escaped(byte)) {
         serde_json::to_writer(out, text).expect("writing into memory never fails");
         return;
     }
