@@ -5,6 +5,7 @@ mod create;
 mod load;
 mod revocation;
 mod stage;
+mod start;
 mod throughput;
 
 use std::time::Duration;
@@ -34,6 +35,8 @@ pub(crate) enum BenchCommand {
     Create(BenchLoadArgs),
     /// How long a revoked key is still accepted, here and on a second node
     Revocation(BenchLoadArgs),
+    /// From the start of a server to its first right answer
+    Start(BenchLoadArgs),
     /// The constant answer that others are measured against
     #[command(hide = true)]
     Constant(ConstantArgs),
@@ -54,6 +57,21 @@ pub(crate) struct BenchLoadArgs {
     /// Runs; the median counts
     #[arg(long, value_name = "N", default_value_t = 3)]
     pub(crate) runs: u32,
+    /// What is presented to verify
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) present: Presenting,
+}
+
+/// Credentials of a kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Presenting {
+    /// The secrets of keys that there are
+    #[default]
+    Good,
+    /// Well-formed secrets of keys that there are not
+    Unknown,
+    /// Secrets with a wrong checksum
+    Malformed,
 }
 
 /// Where the constant answer listens.
@@ -71,6 +89,7 @@ pub(crate) async fn run(args: BenchArgs, global: &Global) -> Outcome {
         BenchCommand::Batch(load) => throughput::run(throughput::Kind::Batch, &load).await?,
         BenchCommand::Create(load) => create::run(&load).await?,
         BenchCommand::Revocation(load) => revocation::run(&load).await?,
+        BenchCommand::Start(load) => start::run(&load).await?,
         BenchCommand::Constant(args) => {
             stage::serve_constant(args.listen)?;
             return Ok(Exit::Ok);

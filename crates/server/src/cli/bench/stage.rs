@@ -69,6 +69,13 @@ impl Stage {
 
     /// Starts a server process on the folder, with one serving thread.
     pub(super) async fn serve(&self) -> anyhow::Result<(SocketAddr, Process)> {
+        let (listen, process) = self.launch()?;
+        wait_for(listen).await?;
+        Ok((listen, process))
+    }
+
+    /// Starts it without waiting.
+    pub(super) fn launch(&self) -> anyhow::Result<(SocketAddr, Process)> {
         let listen = free_address()?;
         let mut command = Command::new(std::env::current_exe()?);
         command.args(["serve", "--listen", &listen.to_string(), "--data-dir"]).arg(&self.folder);
@@ -76,9 +83,7 @@ impl Stage {
             .env("KEYWARD_SERVER__THREADS", "1")
             .env("KEYWARD_METRICS__LISTEN", "")
             .env("KEYWARD_LOG__FILTER", "warn");
-        let process = spawn(command)?;
-        wait_for(listen).await?;
-        Ok((listen, process))
+        Ok((listen, spawn(command)?))
     }
 }
 

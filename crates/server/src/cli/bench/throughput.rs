@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use keyward_core::token::{self, AccessKey};
 use serde_json::{Value, json};
 
-use super::BenchLoadArgs;
 use super::load::{self, Figures, Requests};
 use super::stage::{self, Stage};
+use super::{BenchLoadArgs, Presenting};
+use crate::random;
 
 /// Which route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,9 +29,10 @@ pub(super) async fn run(kind: Kind, args: &BenchLoadArgs) -> anyhow::Result<Valu
     let stage = Stage::build(args.keys).await?;
     let (address, server) = stage.serve().await?;
     let (constant_address, constant) = stage::constant().await?;
-    let requests = requests(kind, &stage);
+    let requests = requests(kind, args.present, &stage);
     let bare: Requests = Arc::new(vec![post("/", "", &"x".repeat(100))]);
     let expect: &[u8] = match kind {
+        _ if args.present != Presenting::Good => b"invalid_key",
         Kind::Verify | Kind::Batch => b"\"valid\":true",
         Kind::Authz => b"x-auth-code: ok",
     };
@@ -48,6 +51,7 @@ pub(super) async fn run(kind: Kind, args: &BenchLoadArgs) -> anyhow::Result<Valu
 fn report(kind: Kind, args: &BenchLoadArgs, own: &Figures, limit: &Figures, idle: u64) -> Value {
     let mut report = json!({
         "what": format!("{kind:?}").to_lowercase(),
+        "presented": format!("{:?}", args.present).to_lowercase(),
         "keys": args.keys,
         "connections": args.connections,
         "requests_per_second": own.per_second.round(),
@@ -73,7 +77,25 @@ fn round(value: f64) -> f64 {
     (value * 1000.0).round() / 1000.0
 }
 
-fn requests(kind: Kind, stage: &Stage) -> Requests {
+/// The credentials of the run.
+fn credentials(present: Presenting, stage: &Stage) -> Vec<String> {
+    let strange = |_: &String| {
+        let access_key = AccessKey::generate(&mut random::fill);
+        token::generate("kww", access_key, &mut random::fill).expose().to_owned()
+    };
+    let damaged = |secret: &String| {
+        let (rest, last) = secret.split_at(secret.len() - 1);
+        format!("{rest}{}", if last == "0" { "1" } else { "0" })
+    };
+    match present {
+        Presenting::Good => stage.secrets.to_vec(),
+        Presenting::Unknown => stage.secrets.iter().map(strange).collect(),
+        Presenting::Malformed => stage.secrets.iter().map(damaged).collect(),
+    }
+}
+
+fn requests(kind: Kind, present: Presenting, stage: &Stage) -> Requests {
+    let secrets = credentials(present, stage);
     let bearer = format!("authorization: Bearer {}\r\n", stage.root.secret);
     let one = |secret: &String| match kind {
         Kind::Authz => {
@@ -83,9 +105,8 @@ fn requests(kind: Kind, stage: &Stage) -> Requests {
         _ => post("/v1/verify", &bearer, &format!(r#"{{"credential":"{secret}"}}"#)),
     };
     let all = match kind {
-        Kind::Verify | Kind::Authz => stage.secrets.iter().map(one).collect(),
-        Kind::Batch => stage
-            .secrets
+        Kind::Verify | Kind::Authz => secrets.iter().map(one).collect(),
+        Kind::Batch => secrets
             .chunks(BATCH)
             .map(|secrets| {
                 let items: Vec<_> =
