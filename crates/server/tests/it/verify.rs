@@ -1,5 +1,6 @@
 //! `/v1/verify`: reasons, conditions, limits, and what it costs.
 
+mod callers;
 mod conditions;
 mod cost;
 mod reasons;
