@@ -16,6 +16,7 @@ use crate::config::Settings;
 use crate::error::{Error, Result};
 use crate::http::metrics::Metrics;
 use crate::logging::LogLevels;
+use crate::notices::Notices;
 use crate::refusals::Refusals;
 use crate::seal::{self, RootKey};
 use crate::store::group::{Turn, Writers};
@@ -39,6 +40,7 @@ pub(crate) struct App {
     pub(crate) log_levels: LogLevels,
     pub(crate) failures: crate::verify::limits::FailureThrottle,
     pub(crate) refusals: Refusals,
+    pub(crate) notices: Notices,
     /// There is a primary tenant; until then only health and setup answer (OPS-1).
     pub(crate) set_up: AtomicBool,
     /// The server is shutting down: not ready any more (R6).

@@ -13,6 +13,7 @@ mod jobs;
 mod keys;
 mod logging;
 mod names;
+mod notices;
 mod peppers;
 mod policies;
 mod random;

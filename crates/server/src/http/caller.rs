@@ -15,6 +15,7 @@ use keyward_core::right::RightSet;
 use zeroize::Zeroizing;
 
 use super::dispatch::Origin;
+use super::failures;
 use crate::app::{Actor, App, Call, Principal};
 use crate::error::{Error, Result};
 use crate::store::tenants;
@@ -170,8 +171,7 @@ fn refusal(app: &App, code: Code, retry_after: u64, found: Option<&Found>, call:
     if let Some(found) = found {
         let actor = actor_of(found, call.clone(), 0);
         app.refusals.note(&actor, "auth.refused", code.as_str());
-    } else if let Some(seconds) = app.failures.note(call.address, app.clock.now()) {
-        app.metrics.throttled.inc();
+    } else if let Some(seconds) = failures::note(app, None, "management", call.address) {
         return Error::RateLimited(seconds);
     }
     match code {

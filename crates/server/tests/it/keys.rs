@@ -14,6 +14,8 @@ mod rotate;
 
 use serde_json::{Value, json};
 
+pub(crate) use format::resigned;
+
 use crate::support::{Answer, Caller, Server, text};
 
 /// Every key that the caller may see.

@@ -3,6 +3,7 @@
 mod callers;
 mod conditions;
 mod cost;
+mod failures;
 mod reasons;
 
 use crate::support::{Server, client, free_port};

@@ -139,6 +139,7 @@ pub(crate) async fn list(
     Query(query): Query<ListQuery>,
 ) -> Answered {
     let (filter, page) = (query.filter()?, query.page()?);
+    app.notices.read(&actor, LIST.id, app.clock.monotonic_ms());
     let listed = store::list(&mut app.read().await?, &actor.tenant_id, &filter, &page).await?;
     Answer::ok(&listed.map(|row| RawValue::from_string(row.body).ok()))
 }
@@ -148,6 +149,7 @@ pub(crate) async fn show(
     Caller(actor): Caller,
     Path(id): Path<String>,
 ) -> Answered {
+    app.notices.read(&actor, SHOW.id, app.clock.monotonic_ms());
     let seq = audit::seq_of(&id).ok_or(Error::NotFound)?;
     let row = store::find(&mut app.read().await?, &actor.tenant_id, seq).await?.ok_or(Error::NotFound)?;
     let body = RawValue::from_string(row.body).map_err(Error::internal)?;
