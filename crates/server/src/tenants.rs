@@ -60,7 +60,8 @@ pub(crate) struct TenantOut {
     pub(crate) version: i64,
 }
 
-fn render(row: TenantRow) -> Result<TenantOut> {
+/// The tenant as the API shows it.
+pub(crate) fn render(row: TenantRow) -> Result<TenantOut> {
     Ok(TenantOut {
         state: if row.suspended_at.is_some() { "suspended" } else { "active" },
         features: serde_json::from_str(&row.features).map_err(Error::internal)?,
@@ -325,7 +326,9 @@ pub(crate) async fn delete(app: &App, actor: &Actor, id: &str, confirm: Option<&
         tx.lock_tenant(&row.id).await?;
         tenants::delete(tx.conn(), &row.id).await?;
         let id = row.id.clone();
-        Ok(Audited::new((), noted("tenant.delete", &render(row)?)).touches_tenant(&id))
+        let before = render(row)?;
+        let event = noted("tenant.delete", &before).before(&fields(&before));
+        Ok(Audited::new((), event).touches_tenant(&id))
     })
     .await
 }

@@ -110,7 +110,7 @@ pub(crate) struct UserOut {
 }
 
 /// The user as the API shows it.
-fn render(directory: &TenantRecord, row: UserRow) -> Result<UserOut> {
+pub(crate) fn render(directory: &TenantRecord, row: UserRow) -> Result<UserOut> {
     let grant = facts::grant(row.role_ids.as_deref(), row.group_ids.as_deref())?;
     Ok(UserOut {
         state: if row.suspended_at.is_some() { "suspended" } else { "active" },
