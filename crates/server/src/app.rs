@@ -93,6 +93,8 @@ pub(crate) struct Actor {
     pub(crate) tenant_id: String,
     pub(crate) principal: Principal,
     pub(crate) key_id: Option<String>,
+    /// Which secret of the key was presented.
+    pub(crate) secret_generation: Option<u32>,
     /// The credential, for looking its rights up again.
     pub(crate) access_key: Option<AccessKey>,
     /// What it may do in `tenant_id`.
@@ -118,6 +120,7 @@ impl Actor {
             tenant_id: tenant.into(),
             principal: Principal { kind: "system".into(), id: command.into(), label: command.into() },
             key_id: None,
+            secret_generation: None,
             access_key: None,
             rights: Arc::new(rights),
             visiting: false,
@@ -127,6 +130,11 @@ impl Actor {
             idempotency: None,
             if_match: None,
         }
+    }
+
+    /// The same with the secret that was presented (KEY-9).
+    pub(crate) fn with_secret(self, generation: Option<u32>) -> Self {
+        Self { secret_generation: generation, ..self }
     }
 
     /// The id of the user who acts, if it is one.

@@ -97,6 +97,8 @@ pub(crate) struct Recorded {
     pub(crate) at: String,
     pub(crate) actor: Principal,
     pub(crate) key_id: Option<String>,
+    #[serde(default)]
+    pub(crate) secret_generation: Option<u32>,
     pub(crate) action: String,
     pub(crate) target: Target,
     pub(crate) outcome: Outcome,
@@ -171,6 +173,7 @@ pub(crate) async fn append(conn: &mut Conn, actor: &Actor, event: Event, now: i6
         at: rfc3339(now),
         actor: actor.principal.clone(),
         key_id: actor.key_id.clone(),
+        secret_generation: actor.secret_generation,
         action: event.action.into(),
         target: event.target,
         outcome: event.outcome,

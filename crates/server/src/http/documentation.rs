@@ -123,6 +123,7 @@ fn aud_1_the_page_of_the_audit_log_names_every_action() {
         include_str!("../roles.rs"),
         include_str!("../tenants.rs"),
         include_str!("../users.rs"),
+        include_str!("../verify/usage/first_uses.rs"),
         include_str!("caller.rs"),
         include_str!("exposure.rs"),
         include_str!("v1/audit.rs"),

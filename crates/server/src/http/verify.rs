@@ -70,12 +70,12 @@ async fn reach(app: &App, origin: &Origin<'_>, headers: &HeaderMap) -> Result<Re
         return Err(Error::NotSetUp);
     }
     let call = || caller::call(headers, origin);
-    let (found, as_of) = caller::identify(app, headers, origin.address(headers), call).await?;
+    let identity = caller::identify(app, headers, origin.address(headers), call).await?;
     if !headers.contains_key(caller::TENANT) {
-        let actor = || caller::actor_of(&found, call(), as_of);
+        let (found, actor) = (&identity.found, || identity.actor(call()));
         return reach_of(app, |right| found.effective.rights.covers(right), found.tenant.id, false, actor);
     }
-    let actor = Box::pin(caller::actor(app, headers, found, call(), as_of)).await?;
+    let actor = Box::pin(caller::actor(app, headers, identity, call())).await?;
     let home = actor.tenant_id.parse().map_err(Error::internal)?;
     reach_of(app, |right| actor.rights.covers(right), home, actor.visiting, || actor.clone())
 }

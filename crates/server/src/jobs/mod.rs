@@ -56,7 +56,7 @@ async fn flush_usage(app: &App, most: usize) -> Result<()> {
         app.metrics.usage_failures.inc();
     })?;
     app.metrics.usage_flushed.inc_by(written as u64);
-    Ok(())
+    app.verifier.usage.first_uses.tell(app).await
 }
 
 /// Moves secrets that were used to the newest pepper (STO-3).

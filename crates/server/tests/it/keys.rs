@@ -5,6 +5,7 @@ mod create;
 mod edit;
 mod exposure;
 mod format;
+mod generations;
 mod list;
 mod quota;
 mod refused;

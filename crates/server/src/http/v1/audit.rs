@@ -41,6 +41,8 @@ pub(crate) struct EventOut {
     #[schema(value_type = Object)]
     actor: (),
     key_id: Option<String>,
+    /// Which secret of the key: 1 for the first, one more with each rotation.
+    secret_generation: Option<u32>,
     /// As in `key.create`.
     action: String,
     #[schema(value_type = Object)]

@@ -283,6 +283,8 @@ fn by_use(scene: &Scene) {
     Answer::read(client().get(format!("{}/v1/me?key={secret}", server.url)).send().expect("an answer"))
         .refused(400, "credential_in_url");
     wait_until(|| !root.get(&path).ok()["exposed_at"].is_null());
+    let rotated = root.post(&format!("{path}/rotate"), json!({})).ok();
+    assert_eq!(root.code(&text(&rotated["secret"])), "ok");
     root.post(&format!("{path}/deactivate"), json!({})).expect(200);
     server.caller(&secret).get("/v1/me").refused(401, "inactive");
     server.caller("kwm_garbage").get("/v1/me").refused(401, "invalid_key");
