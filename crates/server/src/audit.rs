@@ -148,6 +148,12 @@ impl<T> Audited<T> {
         self
     }
 
+    /// The tenant is gone.
+    pub(crate) fn removes_tenant(mut self) -> Self {
+        self.push(ChangeKind::Tenants, crate::seal::INSTANCE, crate::seal::INSTANCE);
+        self
+    }
+
     /// The peppers changed.
     pub(crate) fn touches_peppers(mut self) -> Self {
         self.push(ChangeKind::Pepper, crate::seal::INSTANCE, crate::seal::INSTANCE);

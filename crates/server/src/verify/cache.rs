@@ -341,6 +341,10 @@ impl Cache {
                     });
                 }
             }
+            ChangeKind::Tenants => {
+                let _bars = self.bar_loads();
+                self.tenants.pin().values().for_each(|record| record.age.expire());
+            }
             ChangeKind::Pepper => {}
         }
     }
@@ -354,14 +358,18 @@ impl Cache {
 
     /// Everything known may be old: after a gap in the feed.
     pub(crate) fn expire_all(&self) {
-        let mut shards: Vec<_> =
-            self.shards.iter().map(|shard| shard.lock().expect("never poisoned")).collect();
-        for shard in &mut shards {
-            **shard += 1;
-        }
+        let _bars = self.bar_loads();
         self.keys.pin().values().for_each(|record| record.age.expire());
         self.users.pin().values().for_each(|record| record.age.expire());
         self.tenants.pin().values().for_each(|record| record.age.expire());
+    }
+
+    /// No load that began before may be kept; none is kept until these are dropped.
+    fn bar_loads(&self) -> Vec<std::sync::MutexGuard<'_, u64>> {
+        let lock = "no code panics while it holds this lock";
+        let mut shards: Vec<_> = self.shards.iter().map(|shard| shard.lock().expect(lock)).collect();
+        shards.iter_mut().for_each(|shard| **shard += 1);
+        shards
     }
 
     fn shard(&self, need: Need) -> std::sync::MutexGuard<'_, u64> {
