@@ -1,5 +1,6 @@
 //! Keyward: issue, govern, verify and end access keys. One binary: server and command line.
 
+mod administrators;
 mod app;
 mod audit;
 mod checkpoints;
