@@ -7,6 +7,7 @@ mod exposure;
 mod format;
 mod generations;
 mod list;
+mod processes;
 mod quota;
 mod refused;
 mod repeat;
