@@ -365,7 +365,7 @@ impl App {
     /// Reads the peppers again.
     pub(crate) async fn reload_peppers(&self, conn: &mut Conn) -> Result<()> {
         let peppers = seal::load_peppers(&self.root_key, conn).await?;
-        self.verifier.peppers.store(Arc::new(peppers));
+        self.verifier.use_peppers(peppers);
         Ok(())
     }
 

@@ -364,6 +364,13 @@ impl Cache {
         self.tenants.pin().values().for_each(|record| record.age.expire());
     }
 
+    /// Keys with a secret under none of these peppers are read anew.
+    pub(crate) fn expire_off(&self, peppers: &[u32]) {
+        let _bars = self.bar_loads();
+        let off = |record: &&Arc<KeyRecord>| record.secrets().any(|s| !peppers.contains(&s.pepper));
+        self.keys.pin().values().filter(off).for_each(|record| record.age.expire());
+    }
+
     /// No load that began before may be kept; none is kept until these are dropped.
     fn bar_loads(&self) -> Vec<std::sync::MutexGuard<'_, u64>> {
         let lock = "no code panics while it holds this lock";
@@ -459,3 +466,6 @@ fn log_failure(error: &Error) {
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests;
