@@ -16,6 +16,7 @@ use crate::config::Settings;
 use crate::error::{Error, Result};
 use crate::http::metrics::Metrics;
 use crate::logging::LogLevels;
+use crate::notices::Notices;
 use crate::refusals::Refusals;
 use crate::seal::{self, RootKey};
 use crate::store::group::{Turn, Writers};
@@ -39,6 +40,7 @@ pub(crate) struct App {
     pub(crate) log_levels: LogLevels,
     pub(crate) failures: crate::verify::limits::FailureThrottle,
     pub(crate) refusals: Refusals,
+    pub(crate) notices: Notices,
     /// There is a primary tenant; until then only health and setup answer (OPS-1).
     pub(crate) set_up: AtomicBool,
     /// The server is shutting down: not ready any more (R6).
@@ -91,6 +93,8 @@ pub(crate) struct Actor {
     pub(crate) tenant_id: String,
     pub(crate) principal: Principal,
     pub(crate) key_id: Option<String>,
+    /// Which secret of the key was presented.
+    pub(crate) secret_generation: Option<u32>,
     /// The credential, for looking its rights up again.
     pub(crate) access_key: Option<AccessKey>,
     /// What it may do in `tenant_id`.
@@ -116,6 +120,7 @@ impl Actor {
             tenant_id: tenant.into(),
             principal: Principal { kind: "system".into(), id: command.into(), label: command.into() },
             key_id: None,
+            secret_generation: None,
             access_key: None,
             rights: Arc::new(rights),
             visiting: false,
@@ -125,6 +130,11 @@ impl Actor {
             idempotency: None,
             if_match: None,
         }
+    }
+
+    /// The same with the secret that was presented (KEY-9).
+    pub(crate) fn with_secret(self, generation: Option<u32>) -> Self {
+        Self { secret_generation: generation, ..self }
     }
 
     /// The id of the user who acts, if it is one.
@@ -355,7 +365,7 @@ impl App {
     /// Reads the peppers again.
     pub(crate) async fn reload_peppers(&self, conn: &mut Conn) -> Result<()> {
         let peppers = seal::load_peppers(&self.root_key, conn).await?;
-        self.verifier.peppers.store(Arc::new(peppers));
+        self.verifier.use_peppers(peppers);
         Ok(())
     }
 

@@ -97,6 +97,8 @@ pub(crate) struct Recorded {
     pub(crate) at: String,
     pub(crate) actor: Principal,
     pub(crate) key_id: Option<String>,
+    #[serde(default)]
+    pub(crate) secret_generation: Option<u32>,
     pub(crate) action: String,
     pub(crate) target: Target,
     pub(crate) outcome: Outcome,
@@ -146,6 +148,12 @@ impl<T> Audited<T> {
         self
     }
 
+    /// The tenant is gone.
+    pub(crate) fn removes_tenant(mut self) -> Self {
+        self.push(ChangeKind::Tenants, crate::seal::INSTANCE, crate::seal::INSTANCE);
+        self
+    }
+
     /// The peppers changed.
     pub(crate) fn touches_peppers(mut self) -> Self {
         self.push(ChangeKind::Pepper, crate::seal::INSTANCE, crate::seal::INSTANCE);
@@ -171,6 +179,7 @@ pub(crate) async fn append(conn: &mut Conn, actor: &Actor, event: Event, now: i6
         at: rfc3339(now),
         actor: actor.principal.clone(),
         key_id: actor.key_id.clone(),
+        secret_generation: actor.secret_generation,
         action: event.action.into(),
         target: event.target,
         outcome: event.outcome,

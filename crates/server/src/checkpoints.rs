@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::random::{from_hex, to_hex};
 use crate::seal::{self, INSTANCE, Place};
 use crate::store::audit::{self, CheckpointRow};
+use crate::store::page::{Listed, Page};
 use crate::store::{Conn, instance};
 
 const KEY: &str = "audit_signing_key";
@@ -19,6 +20,7 @@ const PLACE: Place<'static> = Place { scope: INSTANCE, column: "instance.value",
 /// The outcome of a check, with the newest checkpoint and the key that it verifies by.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct VerificationOut {
+    pub(crate) tenant_id: String,
     pub(crate) ok: bool,
     /// Events that were looked at.
     pub(crate) checked: i64,
@@ -36,40 +38,91 @@ pub(crate) struct VerificationOut {
 /// A signed statement: at `at`, event `seq` had `hash`.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct CheckpointOut {
+    pub(crate) tenant_id: String,
     pub(crate) seq: i64,
     pub(crate) at: String,
     pub(crate) hash: String,
     /// Ed25519 over `keyward-audit-checkpoint\n<tenant id>\n<seq>\n<at, Unix ms>\n<hash>`.
     pub(crate) signature: String,
+    /// Ed25519 public key that it verifies by, hexadecimal.
+    pub(crate) public_key: String,
 }
 
-/// Checks the chain of a tenant and the checkpoints in it.
-pub(crate) async fn verification(app: &App, tenant: &str) -> Result<VerificationOut> {
+impl CheckpointOut {
+    fn new(row: CheckpointRow, public_key: &str) -> Self {
+        Self {
+            tenant_id: row.tenant_id,
+            seq: row.seq,
+            at: crate::clock::rfc3339(row.at),
+            hash: row.hash,
+            signature: row.signature,
+            public_key: public_key.into(),
+        }
+    }
+}
+
+/// What a checkpoint says that was kept elsewhere: the event `seq` had this hash.
+#[derive(Clone, Debug)]
+pub(crate) struct Kept {
+    pub(crate) seq: i64,
+    pub(crate) hash: String,
+}
+
+/// The checkpoints of a tenant, newest first.
+pub(crate) async fn list(app: &App, tenant: &str, page: &Page) -> Result<Listed<CheckpointOut>> {
+    let mut conn = app.read().await?;
+    let public_key = to_hex(signing_key(app, &mut conn).await?.public_key().as_ref());
+    let listed = audit::list_checkpoints(&mut conn, tenant, page).await?;
+    Ok(listed.map(|row| CheckpointOut::new(row, &public_key)))
+}
+
+/// Checks the chain of a tenant, the checkpoints in it, and one that was kept elsewhere.
+pub(crate) async fn verification(app: &App, tenant: &str, kept: Option<&Kept>) -> Result<VerificationOut> {
     let mut conn = app.read().await?;
     let key = signing_key(app, &mut conn).await?;
     let mut outcome = verify_chain(&mut conn, tenant).await?;
     let checkpoints = audit::checkpoints(&mut conn, tenant).await?;
+    let mut fault = None;
     if outcome.ok
-        && let Some((seq, reason)) = contradiction(&mut conn, &key, &checkpoints).await?
+        && let Some(kept) = kept
     {
+        fault = missing(&mut conn, tenant, outcome.checked, kept).await?;
+    }
+    if outcome.ok && fault.is_none() {
+        fault = contradiction(&mut conn, &key, &checkpoints).await?;
+    }
+    if let Some((seq, reason)) = fault {
         outcome.ok = false;
         outcome.first_bad_seq = Some(seq);
         outcome.reason = Some(reason.into());
     }
+    let public_key = to_hex(key.public_key().as_ref());
     Ok(VerificationOut {
+        tenant_id: tenant.into(),
         ok: outcome.ok,
         checked: outcome.checked,
         first_bad_seq: outcome.first_bad_seq,
         reason: outcome.reason,
         head: outcome.head,
-        public_key: to_hex(key.public_key().as_ref()),
-        checkpoint: checkpoints.last().map(|row| CheckpointOut {
-            seq: row.seq,
-            at: crate::clock::rfc3339(row.at),
-            hash: row.hash.clone(),
-            signature: row.signature.clone(),
-        }),
+        checkpoint: checkpoints.last().map(|row| CheckpointOut::new(row.clone(), &public_key)),
+        public_key,
     })
+}
+
+/// Where a sound chain is not the one that the kept checkpoint saw: one that was cut at its end is
+/// shorter, one that was written anew has another hash there.
+async fn missing(
+    conn: &mut Conn,
+    tenant: &str,
+    last: i64,
+    kept: &Kept,
+) -> Result<Option<(i64, &'static str)>> {
+    if last < kept.seq {
+        return Ok(Some((last + 1, "the end is cut off: the kept checkpoint has more events")));
+    }
+    let event = audit::find(conn, tenant, kept.seq).await?;
+    let same = event.is_some_and(|event| event.hash == kept.hash);
+    Ok((!same).then_some((kept.seq, "the chain is not the one that the kept checkpoint signed")))
 }
 
 /// The first checkpoint that the chain does not bear out.
@@ -78,10 +131,8 @@ async fn contradiction(
     key: &Ed25519KeyPair,
     checkpoints: &[CheckpointRow],
 ) -> Result<Option<(i64, &'static str)>> {
-    let public = UnparsedPublicKey::new(&ED25519, key.public_key().as_ref());
     for row in checkpoints {
-        let signature = from_hex(&row.signature).unwrap_or_default();
-        if public.verify(&statement(row), &signature).is_err() {
+        if !is_signed(row, key.public_key().as_ref()) {
             return Ok(Some((row.seq, "a checkpoint was altered")));
         }
         let event = audit::find(conn, &row.tenant_id, row.seq).await?;
@@ -90,6 +141,12 @@ async fn contradiction(
         }
     }
     Ok(None)
+}
+
+/// Whether the signature of a checkpoint is that of the key.
+pub(crate) fn is_signed(row: &CheckpointRow, public_key: &[u8]) -> bool {
+    let signature = from_hex(&row.signature).unwrap_or_default();
+    UnparsedPublicKey::new(&ED25519, public_key).verify(&statement(row), &signature).is_ok()
 }
 
 fn statement(row: &CheckpointRow) -> Vec<u8> {

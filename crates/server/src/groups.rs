@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::administrators::{Administered, administered, must_stay_administered};
 use crate::app::{Actor, App, Tx};
 use crate::audit::{Audited, Event};
 use crate::clock::rfc3339;
@@ -17,7 +18,7 @@ use crate::store::groups::{self, GroupRow};
 use crate::store::page::{Listed, Page};
 use crate::store::users::{self, UserFilter};
 use crate::store::{keys, roles};
-use crate::users::{UserOut, must_have_admin};
+use crate::users::UserOut;
 use crate::verify::facts::{self, TenantRecord, split_ids};
 
 /// A group to be made.
@@ -159,8 +160,9 @@ pub(crate) async fn edit(app: &App, actor: &Actor, id: &str, patch: GroupPatch) 
         groups::update(tx.conn(), &row).await?;
         if let Some(role_ids) = &patch.role_ids {
             assignment_rights(tx, &directory, role_ids, &[]).await?;
+            let by = administered_before(tx, &directory, &before).await?;
             roles::replace_held(tx.conn(), &row.tenant_id, id, role_ids).await?;
-            keep_an_admin(tx, &directory, &before).await?;
+            must_stay_administered(tx, by).await?;
         }
         let row = groups::find(tx.conn(), &row.tenant_id, id).await?.ok_or(Error::NotFound)?;
         let after = render(row)?;
@@ -180,8 +182,9 @@ pub(crate) async fn delete(app: &App, actor: &Actor, id: &str) -> Result<()> {
         let before = render(row)?;
         let tenant = tx.tenant().to_owned();
         let members = groups::members(tx.conn(), &tenant, id).await?;
+        let by = administered_before(tx, &directory, &before).await?;
         groups::delete(tx.conn(), &tenant, id).await?;
-        keep_an_admin(tx, &directory, &before).await?;
+        must_stay_administered(tx, by).await?;
         let event = Event::new("group.delete", "group", id, &before.name).before(&before);
         Ok(touch_holders(tx, Audited::new((), event), &members).await?.touches_tenant(&tenant))
     })
@@ -209,10 +212,11 @@ pub(crate) async fn remove_member(app: &App, actor: &Actor, id: &str, member: &s
         find_member(tx, &directory, member).await?;
         let before = render(row)?;
         let tenant = tx.tenant().to_owned();
+        let by = administered_before(tx, &directory, &before).await?;
         if !groups::leave(tx.conn(), &tenant, id, member).await? {
             return Err(Error::NotFound);
         }
-        keep_an_admin(tx, &directory, &before).await?;
+        must_stay_administered(tx, by).await?;
         let event = Event::new("group.remove_member", "group", id, &before.name)
             .before(&serde_json::json!({ "member_id": member }));
         touch_holders(tx, Audited::new((), event), &[member.to_owned()]).await
@@ -249,11 +253,15 @@ async fn find_to_change(tx: &mut Tx<'_>, id: &str) -> Result<(GroupRow, Arc<Tena
     Ok((row, directory))
 }
 
-/// A group that gave admin may have made the last administrator (AZ-11).
-async fn keep_an_admin(tx: &mut Tx<'_>, directory: &TenantRecord, before: &GroupOut) -> Result<()> {
+/// Who administers the tenant before a change of a group that may make administrators (AZ-11).
+async fn administered_before(
+    tx: &mut Tx<'_>,
+    directory: &TenantRecord,
+    group: &GroupOut,
+) -> Result<Administered> {
     let admin_roles = directory.admin_roles();
-    if before.role_ids.iter().any(|id| admin_roles.contains(id)) {
-        must_have_admin(tx, &admin_roles).await?;
+    if group.role_ids.iter().any(|id| admin_roles.contains(id)) {
+        return administered(tx).await;
     }
-    Ok(())
+    Ok(Administered::Nobody)
 }

@@ -1,5 +1,6 @@
 //! Keyward: issue, govern, verify and end access keys. One binary: server and command line.
 
+mod administrators;
 mod app;
 mod audit;
 mod checkpoints;
@@ -13,6 +14,7 @@ mod jobs;
 mod keys;
 mod logging;
 mod names;
+mod notices;
 mod peppers;
 mod policies;
 mod random;

@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use crate::administrators::must_leave_a_working_key;
 use crate::app::{Actor, App};
 use crate::audit::{Audited, Event};
 use crate::error::{Error, Fault, Result};
@@ -52,6 +53,7 @@ pub(crate) async fn edit(app: &App, actor: &Actor, patch: Value) -> Result<Polic
         row.policy_version += 1;
         row.updated_at = tx.now;
         tenants::update(tx.conn(), &row).await?;
+        must_leave_a_working_key(tx, &before).await?;
         let event = Event::new("policy.edit", "policy", &row.id, &row.slug).before(&before).after(&after);
         let would_stop = if actor.validate_only { Some(stopped(tx, &before).await?) } else { None };
         let answer = PolicyOut { policy: after, version: row.policy_version, would_stop };

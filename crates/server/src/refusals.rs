@@ -112,18 +112,23 @@ impl App {
 
     async fn write_refusals(&self, minute: i64) -> Result<()> {
         let most = self.settings.audit.max_refusals_per_minute;
-        for (mut actor, event) in self.refusals.take(minute, most) {
-            // A refusal is about who tried, not about what they may do now.
-            actor.access_key = None;
-            actor.validate_only = false;
-            actor.idempotency = None;
-            self.write(&actor, async |tx| {
-                // A tenant that was deleted meanwhile has no log any more (AZ-14).
-                let there = tenants::find(tx.conn(), &actor.tenant_id).await?.is_some();
-                Ok(Audited::many((), if there { vec![event] } else { Vec::new() }))
-            })
-            .await?;
+        for (actor, event) in self.refusals.take(minute, most) {
+            self.record_noticed(actor, event).await?;
         }
         Ok(())
+    }
+
+    /// Writes an event that was noticed earlier: it is about who acted, not about what they may
+    /// do now.
+    pub(crate) async fn record_noticed(&self, mut actor: Actor, event: Event) -> Result<()> {
+        actor.access_key = None;
+        actor.validate_only = false;
+        actor.idempotency = None;
+        self.write(&actor, async |tx| {
+            // A tenant that was deleted meanwhile has no log any more (AZ-14).
+            let there = tenants::find(tx.conn(), &actor.tenant_id).await?.is_some();
+            Ok(Audited::many((), if there { vec![event] } else { Vec::new() }))
+        })
+        .await
     }
 }

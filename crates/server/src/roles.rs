@@ -4,6 +4,7 @@ use keyward_core::right::RightSet;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::administrators::{Administered, administered, must_stay_administered};
 use crate::app::{Actor, App, Tx};
 use crate::audit::{Audited, Event};
 use crate::clock::rfc3339;
@@ -14,7 +15,6 @@ use crate::names::{canonical, check_label, check_name};
 use crate::random;
 use crate::store::page::{Listed, Page};
 use crate::store::roles::{self, RoleRow};
-use crate::users::must_have_admin;
 
 /// A role to be made.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -141,6 +141,7 @@ pub(crate) async fn edit(app: &App, actor: &Actor, id: &str, patch: RolePatch) -
     app.write(actor, async |tx| {
         let mut row = find_to_change(tx, id).await?;
         let before = render(row.clone())?;
+        let by = administered_before(tx, &before).await?;
         if let Some(name) = patch.name {
             row.name_key = canonical(&name);
             row.name = name;
@@ -156,7 +157,7 @@ pub(crate) async fn edit(app: &App, actor: &Actor, id: &str, patch: RolePatch) -
         row.version += 1;
         roles::update(tx.conn(), &row).await?;
         tx.directory_changed();
-        keep_an_admin(tx, &before).await?;
+        must_stay_administered(tx, by).await?;
         let after = render(row)?;
         let event = Event::new("role.edit", "role", id, &after.name).before(&before).after(&after);
         Ok(Audited::new(after, event).touches_tenant(tx.tenant()))
@@ -169,11 +170,12 @@ pub(crate) async fn delete(app: &App, actor: &Actor, id: &str) -> Result<()> {
     app.write(actor, async |tx| {
         let row = find_to_change(tx, id).await?;
         let before = render(row)?;
+        let by = administered_before(tx, &before).await?;
         let tenant = tx.tenant().to_owned();
         let holders = roles::holders(tx.conn(), &tenant, id).await?;
         roles::delete(tx.conn(), &tenant, id).await?;
         tx.directory_changed();
-        keep_an_admin(tx, &before).await?;
+        must_stay_administered(tx, by).await?;
         let event = Event::new("role.delete", "role", id, &before.name).before(&before);
         Ok(touch_holders(tx, Audited::new((), event), &holders).await?.touches_tenant(&tenant))
     })
@@ -197,13 +199,12 @@ pub(crate) async fn touch_holders<T>(
     Ok(audited)
 }
 
-/// An edited or deleted role may have been what made the last administrator (AZ-11).
-async fn keep_an_admin(tx: &mut Tx<'_>, before: &RoleOut) -> Result<()> {
-    if before.rights.iter().any(|right| right == "**:*") {
-        let directory = tx.directory().await?;
-        must_have_admin(tx, &directory.admin_roles()).await?;
+/// Who administers the tenant before a change of a role that may make administrators (AZ-11).
+async fn administered_before(tx: &mut Tx<'_>, role: &RoleOut) -> Result<Administered> {
+    if role.rights.iter().any(|right| right == "**:*") {
+        return administered(tx).await;
     }
-    Ok(())
+    Ok(Administered::Nobody)
 }
 
 /// A role that is not built in and gives nothing that the actor lacks (AZ-6).

@@ -19,6 +19,7 @@ use crate::http::metrics::{self, Metrics};
 use crate::http::server::Server;
 use crate::http::tls::Tls;
 use crate::logging::LogLevels;
+use crate::notices::Notices;
 use crate::refusals::Refusals;
 use crate::seal::{self, RootKey};
 use crate::store::group::Writers;
@@ -63,6 +64,7 @@ pub(crate) async fn open(settings: Settings, log_levels: LogLevels) -> Result<Ar
         log_levels,
         failures: FailureThrottle::new(),
         refusals: Refusals::default(),
+        notices: Notices::default(),
         set_up: AtomicBool::new(false),
         draining: AtomicBool::new(false),
         own_changes: std::sync::Mutex::default(),

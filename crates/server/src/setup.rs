@@ -14,8 +14,8 @@ use crate::keys::wire::{KeyCreated, KeyIn};
 use crate::names::Username;
 use crate::random;
 use crate::store::users::UserRow;
-use crate::store::{groups, instance, roles, tenants as store_tenants, users};
-use crate::tenants;
+use crate::store::{groups, instance, roles, tenants as store_tenants, users as store_users};
+use crate::{tenants, users};
 
 /// Where the hash of the setup token stands in the store.
 const TOKEN: &str = "setup_token";
@@ -84,11 +84,12 @@ pub(crate) async fn bootstrap(
             instance::unset(tx.conn(), TOKEN).await?;
             let now = tx.now;
             let row = tenants::NewTenant { id: &tenant, number: 0, slug: PRIMARY, name: "Primary" };
-            tenants::insert(tx.conn(), row, Features::default(), now).await?;
+            let row = tenants::insert(tx.conn(), row, Features::default(), now).await?;
+            let primary = tenants::render(row)?;
             let admin = first_admin(tx, name, email).await?;
             let key = operator_key(app, tx, "First operator key").await?;
             let done = Bootstrapped::new(&tenant, Some(admin.value), &key.value)?;
-            let created = Event::new("tenant.create", "tenant", &tenant, PRIMARY);
+            let created = Event::new("tenant.create", "tenant", &tenant, PRIMARY).after(&primary);
             let events = [vec![created], admin.events, key.events].concat();
             Ok(Audited { value: done, events, changes: key.changes }.touches_tenant(&tenant))
         })
@@ -133,7 +134,7 @@ async fn first_admin(tx: &mut Tx<'_>, name: Username, email: Option<&str>) -> Re
         group_ids: None,
         key_count: 0,
     };
-    users::insert(tx.conn(), &row).await?;
+    store_users::insert(tx.conn(), &row).await?;
     for role in ["operator", "member"] {
         let role = built_in_role(tx, role).await?;
         roles::grant(tx.conn(), &tenant, &row.id, &role).await?;
@@ -142,8 +143,11 @@ async fn first_admin(tx: &mut Tx<'_>, name: Username, email: Option<&str>) -> Re
     for group in administrators.iter().filter(|group| group.built_in) {
         groups::join(tx.conn(), &tenant, &group.id, &row.id).await?;
     }
-    let event = Event::new("user.create", "user", &row.id, &row.username);
-    Ok(Audited::new(row.id, event))
+    let directory = tx.directory().await?;
+    let row = store_users::find(tx.conn(), &tenant, &row.id).await?;
+    let user = users::render(&directory, row.ok_or_else(|| Error::internal("the user was just made"))?)?;
+    let event = Event::new("user.create", "user", &user.id, &user.username).after(&user);
+    Ok(Audited::new(user.id, event))
 }
 
 async fn built_in_role(tx: &mut Tx<'_>, name: &str) -> Result<String> {

@@ -60,7 +60,8 @@ pub(crate) struct TenantOut {
     pub(crate) version: i64,
 }
 
-fn render(row: TenantRow) -> Result<TenantOut> {
+/// The tenant as the API shows it.
+pub(crate) fn render(row: TenantRow) -> Result<TenantOut> {
     Ok(TenantOut {
         state: if row.suspended_at.is_some() { "suspended" } else { "active" },
         features: serde_json::from_str(&row.features).map_err(Error::internal)?,
@@ -307,25 +308,31 @@ async fn change(
 
 /// Removes a tenant and everything in it, for good; `confirm` must be its slug.
 pub(crate) async fn delete(app: &App, actor: &Actor, id: &str, confirm: Option<&str>) -> Result<()> {
-    app.write(actor, async |tx| {
-        tx.must_hold("instance/tenants:write")?;
-        let row = find(tx.conn(), actor, id).await?;
-        actor.check_version(row.version)?;
-        if row.number == 0 {
-            return Err(Error::conflict("primary_tenant", "the primary tenant cannot be deleted"));
-        }
-        if row.id == actor.tenant_id {
-            return Err(Error::conflict("own_tenant", "leave the tenant before you delete it"));
-        }
-        if confirm != Some(row.slug.as_str()) {
-            let detail = format!("everything in it would be gone; confirm with ?confirm={}", row.slug);
-            return Err(Error::conflict("not_confirmed", detail));
-        }
-        // Its own writers must be through, or they would leave rows behind (AZ-14).
-        tx.lock_tenant(&row.id).await?;
-        tenants::delete(tx.conn(), &row.id).await?;
-        let id = row.id.clone();
-        Ok(Audited::new((), noted("tenant.delete", &render(row)?)).touches_tenant(&id))
-    })
-    .await
+    let gone = app
+        .write(actor, async |tx| {
+            tx.must_hold("instance/tenants:write")?;
+            let row = find(tx.conn(), actor, id).await?;
+            actor.check_version(row.version)?;
+            if row.number == 0 {
+                return Err(Error::conflict("primary_tenant", "the primary tenant cannot be deleted"));
+            }
+            if row.id == actor.tenant_id {
+                return Err(Error::conflict("own_tenant", "leave the tenant before you delete it"));
+            }
+            if confirm != Some(row.slug.as_str()) {
+                let detail = format!("everything in it would be gone; confirm with ?confirm={}", row.slug);
+                return Err(Error::conflict("not_confirmed", detail));
+            }
+            // Its own writers must be through, or they would leave rows behind (AZ-14).
+            tx.lock_tenant(&row.id).await?;
+            tenants::delete(tx.conn(), &row.id).await?;
+            let before = render(row)?;
+            let event = noted("tenant.delete", &before).before(&fields(&before));
+            Ok(Audited::new(before.id, event).removes_tenant())
+        })
+        .await?;
+    if let Err(error) = app.db.scrub(&gone).await {
+        tracing::warn!(%error, "free space of the database may hold remains of the deleted tenant");
+    }
+    Ok(())
 }

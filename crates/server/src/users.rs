@@ -6,6 +6,7 @@ use keyward_core::right::RightSet;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::administrators::{Administered, must_stay_administered};
 use crate::app::{Actor, App, Tx};
 use crate::audit::{Audited, Event};
 use crate::clock::rfc3339;
@@ -110,7 +111,7 @@ pub(crate) struct UserOut {
 }
 
 /// The user as the API shows it.
-fn render(directory: &TenantRecord, row: UserRow) -> Result<UserOut> {
+pub(crate) fn render(directory: &TenantRecord, row: UserRow) -> Result<UserOut> {
     let grant = facts::grant(row.role_ids.as_deref(), row.group_ids.as_deref())?;
     Ok(UserOut {
         state: if row.suspended_at.is_some() { "suspended" } else { "active" },
@@ -347,7 +348,7 @@ pub(crate) async fn delete(app: &App, actor: &Actor, id: &str) -> Result<()> {
         let tenant = row.tenant_id.clone();
         roles::replace_held(tx.conn(), &tenant, id, &[]).await?;
         groups::replace_joined(tx.conn(), &tenant, id, &[]).await?;
-        must_keep_an_admin(tx, &directory, &before).await?;
+        must_keep_an_admin(tx, &before).await?;
         audited.events.push(Event::new("user.delete", "user", id, &row.username).before(&before));
         Ok(audited.touches_user(&tenant, id))
     })
@@ -422,7 +423,7 @@ async fn change(
         row.updated_at = tx.now;
         row.version += 1;
         users::update(tx.conn(), &row).await?;
-        must_keep_an_admin(tx, &directory, &before).await?;
+        must_keep_an_admin(tx, &before).await?;
         let tenant = tx.tenant().to_owned();
         let row = users::find(tx.conn(), &tenant, id).await?.ok_or(Error::NotFound)?;
         let after = render(&directory, row)?;
@@ -434,19 +435,7 @@ async fn change(
 }
 
 /// Refuses a change that took the last administrator away (AZ-11). `before` is who was changed.
-async fn must_keep_an_admin(tx: &mut Tx<'_>, directory: &TenantRecord, before: &UserOut) -> Result<()> {
+async fn must_keep_an_admin(tx: &mut Tx<'_>, before: &UserOut) -> Result<()> {
     let was_admin = before.state == "active" && before.rights.iter().any(|right| right == "**:*");
-    if was_admin { must_have_admin(tx, &directory.admin_roles()).await } else { Ok(()) }
-}
-
-/// Refuses unless an active user still holds one of the admin roles.
-pub(crate) async fn must_have_admin(tx: &mut Tx<'_>, admin_roles: &[String]) -> Result<()> {
-    let tenant = tx.tenant().to_owned();
-    if users::active_holders(tx.conn(), &tenant, admin_roles).await?.is_empty() {
-        return Err(Error::conflict(
-            "last_administrator",
-            "this would leave the tenant without an administrator",
-        ));
-    }
-    Ok(())
+    if was_admin { must_stay_administered(tx, Administered::Users).await } else { Ok(()) }
 }

@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
 
+use super::checkpoint::{self, KeptCheckpoint};
 use super::client::Request;
 use super::expiry::parse_moment;
 use super::noun::{self, ListArgs, Noun};
-use super::{Exit, Global, Outcome, Session, audit_local, cell, output};
+use super::{Exit, Failure, Global, Outcome, Session, audit_local, cell, output};
 
 /// Audit events as the API lists them.
 const EVENTS: Noun = Noun {
@@ -16,6 +17,15 @@ const EVENTS: Noun = Noun {
     path: "/v1/audit-events",
     columns: &["at", "actor.label", "action", "target.kind", "target.label", "outcome", "address", "id"],
     filters: &["actor_id", "target_id", "action", "outcome", "since", "until"],
+    name: None,
+};
+
+/// Signed statements of where the chain stood.
+const CHECKPOINTS: Noun = Noun {
+    one: "checkpoint",
+    path: "/v1/audit-checkpoints",
+    columns: &["seq", "at", "hash"],
+    filters: &[],
     name: None,
 };
 
@@ -35,6 +45,8 @@ enum AuditCommand {
     Show(EventArgs),
     /// Write all events as JSON lines
     Export(RangeArgs),
+    /// List signed checkpoints of the chain, newest first: keep them on another machine
+    Checkpoints(ListArgs),
     /// Check the hash chain; exit code 12 if it is broken
     Verify(AuditVerifyArgs),
 }
@@ -68,12 +80,16 @@ struct AuditVerifyArgs {
     /// Check the database in this folder instead of asking a server
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
+    /// A checkpoint that was kept elsewhere, as `audit checkpoints -o json` printed it: shows an end that
+    /// was cut off
+    #[arg(long, value_name = "FILE")]
+    checkpoint: Option<PathBuf>,
 }
 
 /// Runs `keyward audit`.
 pub(crate) async fn run(args: AuditArgs, global: &Global) -> Outcome {
-    if let AuditCommand::Verify(AuditVerifyArgs { data_dir: Some(folder) }) = &args.command {
-        return audit_local::verify(folder, global).await;
+    if let AuditCommand::Verify(AuditVerifyArgs { data_dir: Some(folder), checkpoint }) = &args.command {
+        return audit_local::verify(folder, &checkpoint::read(checkpoint.as_deref())?, global).await;
     }
     let session = &Session::open(global)?;
     match args.command {
@@ -83,7 +99,8 @@ pub(crate) async fn run(args: AuditArgs, global: &Global) -> Outcome {
         }
         AuditCommand::Show(args) => EVENTS.show(session, &args.event).await,
         AuditCommand::Export(args) => export(session, &args).await,
-        AuditCommand::Verify(_) => verify(session).await,
+        AuditCommand::Checkpoints(args) => CHECKPOINTS.list(session, &args).await,
+        AuditCommand::Verify(args) => verify(session, &checkpoint::read(args.checkpoint.as_deref())?).await,
     }
 }
 
@@ -114,8 +131,24 @@ async fn export(session: &Session, args: &RangeArgs) -> Outcome {
     Ok(Exit::Ok)
 }
 
-async fn verify(session: &Session) -> Outcome {
-    let answer = session.client.send(Request::get("/v1/audit-events/verification")).await?;
+async fn verify(session: &Session, kept: &[KeptCheckpoint]) -> Outcome {
+    let mut request = Request::get("/v1/audit-events/verification");
+    let kept = match kept {
+        [] => None,
+        [one] => Some(one),
+        _ => {
+            return Err(
+                Failure::usage("the file holds checkpoints of several tenants; a server has one").into()
+            );
+        }
+    };
+    if let Some(kept) = kept {
+        request = request.query("checkpoint_seq", kept.seq.to_string()).query("checkpoint_hash", &kept.hash);
+    }
+    let mut answer = session.client.send(request).await?;
+    if let Some(kept) = kept {
+        kept.compare(&mut answer);
+    }
     session.output.object(&["ok", "checked", "first_bad_seq", "reason"], &answer)?;
     if answer["ok"] == true {
         return Ok(Exit::Ok);

@@ -2,27 +2,34 @@
 
 use std::path::Path;
 
-use serde_json::json;
-
+use super::checkpoint::KeptCheckpoint;
 use super::output::Output;
 use super::{Exit, Global, Outcome, local};
 use crate::checkpoints;
 use crate::store::audit;
 
-/// Checks the audit chains of the database in the folder: every tenant's.
-pub(crate) async fn verify(folder: &Path, global: &Global) -> Outcome {
+/// Checks the audit chains of the database in the folder: every tenant's, and those that the kept
+/// checkpoints are about.
+pub(crate) async fn verify(folder: &Path, kept: &[KeptCheckpoint], global: &Global) -> Outcome {
     let app = local::open(None, Some(folder)).await?;
     let mut conn = app.read().await.map_err(local::failure)?;
-    let tenants = audit::tenants(&mut conn).await.map_err(local::failure)?;
+    let mut tenants = audit::tenants(&mut conn).await.map_err(local::failure)?;
+    tenants.extend(kept.iter().map(|kept| kept.tenant_id.clone()));
+    tenants.sort();
+    tenants.dedup();
     drop(conn);
     let (mut rows, mut whole) = (Vec::new(), true);
     for tenant in tenants {
-        let outcome = checkpoints::verification(&app, &tenant).await.map_err(local::failure)?;
-        whole &= outcome.ok;
-        rows.push(json!({
-            "tenant_id": tenant, "ok": outcome.ok, "checked": outcome.checked,
-            "first_bad_seq": outcome.first_bad_seq, "reason": outcome.reason, "head": outcome.head,
-        }));
+        let kept = kept.iter().find(|kept| kept.tenant_id == tenant);
+        let said = kept.map(KeptCheckpoint::said);
+        let outcome =
+            checkpoints::verification(&app, &tenant, said.as_ref()).await.map_err(local::failure)?;
+        let mut row = serde_json::to_value(&outcome)?;
+        if let Some(kept) = kept {
+            kept.compare(&mut row);
+        }
+        whole &= row["ok"] == true;
+        rows.push(row);
     }
     let columns = ["tenant_id", "ok", "checked", "first_bad_seq", "reason"];
     Output::new(global).rows(&columns).all(rows)?;

@@ -9,6 +9,7 @@ pub(crate) mod audit_local;
 pub(crate) mod bench;
 pub(crate) mod bootstrap;
 mod cell;
+mod checkpoint;
 mod client;
 pub(crate) mod completion;
 pub(crate) mod config;

@@ -18,7 +18,7 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use super::dispatch::{Origin, Reply};
 use super::verify::answer::principal;
 use super::verify::status_of;
-use super::{caller, exposure, limits, problem};
+use super::{caller, exposure, failures, limits, problem};
 use crate::app::App;
 use crate::clock::Moment;
 use crate::error::{Error, Result};
@@ -119,8 +119,7 @@ fn denied(
     known: bool,
     address: Option<std::net::IpAddr>,
 ) -> Refusal {
-    if !known && let Some(seconds) = app.failures.note(address, app.clock.now()) {
-        app.metrics.throttled.inc();
+    if !known && let Some(seconds) = failures::note(app, None, "authz", address) {
         return Refusal { error: Error::RateLimited(seconds), retry_after: Some(seconds) };
     }
     let public = code.public();

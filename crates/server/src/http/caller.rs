@@ -15,6 +15,7 @@ use keyward_core::right::RightSet;
 use zeroize::Zeroizing;
 
 use super::dispatch::Origin;
+use super::failures;
 use crate::app::{Actor, App, Call, Principal};
 use crate::error::{Error, Result};
 use crate::store::tenants;
@@ -129,11 +130,27 @@ pub(crate) fn agent(headers: &HeaderMap) -> Option<&str> {
 /// # Errors
 /// As [`identify`] and [`actor`].
 pub(crate) async fn authenticate(app: &App, headers: &HeaderMap, call: Call) -> Result<Actor> {
-    let (found, as_of) = identify(app, headers, call.address, || call.clone()).await?;
-    actor(app, headers, found, call, as_of).await
+    let identity = identify(app, headers, call.address, || call.clone()).await?;
+    actor(app, headers, identity, call).await
 }
 
-/// Finds out whose credential the headers carry, and as of which change that is known.
+/// Whose credential came.
+pub(crate) struct Identity {
+    pub(crate) found: Found,
+    /// That of the secret that was presented.
+    generation: Option<u32>,
+    /// Changes up to this one are in the facts.
+    as_of: i64,
+}
+
+impl Identity {
+    /// It as an actor in its own tenant.
+    pub(crate) fn actor(&self, call: Call) -> Actor {
+        actor_of(&self.found, call, self.as_of).with_secret(self.generation)
+    }
+}
+
+/// Finds out whose credential the headers carry.
 ///
 /// # Errors
 /// 401 with what the presenter may know, 403 for classes that never manage, 503 when facts cannot
@@ -143,7 +160,7 @@ pub(crate) async fn identify(
     headers: &HeaderMap,
     address: Option<IpAddr>,
     call: impl Fn() -> Call,
-) -> Result<(Found, i64)> {
+) -> Result<Identity> {
     let credential = credential(headers, &app.settings.server.api_key_header)?;
     let as_of = app.verifier.cache.health.applied_seq.load(Ordering::Acquire);
     let request = Request { address, cost: 1, ..Request::default() };
@@ -151,27 +168,27 @@ pub(crate) async fn identify(
     let now = app.clock.now();
     let ask = Ask { presented: credential.presented(), request, sighting, tenant: None, now };
     let verified = app.verifier.verify(&ask).await?;
-    match (verified.decision, verified.found) {
-        (Decision::Deny { code, retry_after_seconds }, found) => {
-            Err(refusal(app, code, retry_after_seconds, found.as_ref(), &call()))
+    let generation = verified.secret.map(|secret| secret.generation);
+    let known = verified.found.map(|found| Identity { found, generation, as_of });
+    match (verified.decision, known) {
+        (Decision::Deny { code, retry_after_seconds }, known) => {
+            Err(refusal(app, code, retry_after_seconds, known.as_ref(), &call()))
         }
         (Decision::Allow { .. }, None) => Err(Error::internal("allowed without facts")),
-        (Decision::Allow { .. }, Some(found)) if may_manage(found.key.terms.class) => Ok((found, as_of)),
-        (Decision::Allow { .. }, Some(found)) => {
-            app.refusals.note(&actor_of(&found, call(), as_of), "auth.refused", "wrong_class");
+        (Decision::Allow { .. }, Some(known)) if may_manage(known.found.key.terms.class) => Ok(known),
+        (Decision::Allow { .. }, Some(known)) => {
+            app.refusals.note(&known.actor(call()), "auth.refused", "wrong_class");
             Err(Error::forbidden("wrong_class", super::problems::detail("wrong_class")))
         }
     }
 }
 
 /// How a refused caller is told, and what is noted about it.
-fn refusal(app: &App, code: Code, retry_after: u64, found: Option<&Found>, call: &Call) -> Error {
+fn refusal(app: &App, code: Code, retry_after: u64, known: Option<&Identity>, call: &Call) -> Error {
     app.metrics.refused_callers.inc();
-    if let Some(found) = found {
-        let actor = actor_of(found, call.clone(), 0);
-        app.refusals.note(&actor, "auth.refused", code.as_str());
-    } else if let Some(seconds) = app.failures.note(call.address, app.clock.now()) {
-        app.metrics.throttled.inc();
+    if let Some(known) = known {
+        app.refusals.note(&known.actor(call.clone()), "auth.refused", code.as_str());
+    } else if let Some(seconds) = failures::note(app, None, "management", call.address) {
         return Error::RateLimited(seconds);
     }
     match code {
@@ -187,17 +204,11 @@ fn refusal(app: &App, code: Code, retry_after: u64, found: Option<&Found>, call:
 ///
 /// # Errors
 /// 404 for a tenant that the caller may not enter.
-pub(crate) async fn actor(
-    app: &App,
-    headers: &HeaderMap,
-    found: Found,
-    call: Call,
-    as_of: i64,
-) -> Result<Actor> {
-    let own = actor_of(&found, call, as_of);
+pub(crate) async fn actor(app: &App, headers: &HeaderMap, identity: Identity, call: Call) -> Result<Actor> {
+    let own = identity.actor(call);
     let Some(wanted) = headers.get(TENANT) else { return Ok(own) };
     let wanted = wanted.to_str().map_err(|_| Error::NotFound)?;
-    enter(app, own, &found, wanted).await
+    enter(app, own, &identity.found, wanted).await
 }
 
 /// The actor in the tenant that the header names: its own, or any that an operator may enter
@@ -236,6 +247,7 @@ pub(crate) fn actor_of(found: &Found, call: Call, as_of: i64) -> Actor {
         tenant_id: found.tenant.id.to_string(),
         principal,
         key_id: Some(found.key.id.to_string()),
+        secret_generation: None,
         access_key: Some(found.access_key),
         rights: Arc::new(found.effective.rights.clone()),
         visiting: false,

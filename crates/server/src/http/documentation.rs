@@ -117,17 +117,31 @@ fn aud_1_the_page_of_the_audit_log_names_every_action() {
         include_str!("../keys/create.rs"),
         include_str!("../keys/edit.rs"),
         include_str!("../keys/lifecycle.rs"),
+        include_str!("../notices.rs"),
         include_str!("../peppers.rs"),
         include_str!("../policies.rs"),
         include_str!("../roles.rs"),
         include_str!("../tenants.rs"),
         include_str!("../users.rs"),
+        include_str!("../verify/usage/first_uses.rs"),
         include_str!("caller.rs"),
         include_str!("exposure.rs"),
         include_str!("v1/audit.rs"),
         include_str!("v1/log_levels.rs"),
     ];
-    let nouns = ["key", "user", "tenant", "role", "group", "policy", "pepper", "audit", "log_levels", "auth"];
+    let nouns = [
+        "key",
+        "user",
+        "tenant",
+        "role",
+        "group",
+        "policy",
+        "pepper",
+        "audit",
+        "log_levels",
+        "auth",
+        "verify",
+    ];
     let actions: BTreeSet<String> = sources
         .iter()
         .flat_map(|source| nouns.iter().flat_map(|noun| words(source, &format!("\"{noun}."))))

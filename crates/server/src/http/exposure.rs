@@ -53,14 +53,17 @@ async fn mark_one(app: &App, secret: &Secret, call: Call) -> Result<()> {
     // or again.
     let dead = matches!(verified.decision, Decision::Deny { code: Code::Revoked | Code::RetiredSecret, .. });
     match verified.found {
-        Some(found) if !dead => note(app, &found, call).await,
+        Some(found) if !dead => {
+            note(app, &found, verified.secret.map(|secret| secret.generation), call).await
+        }
         _ => Ok(()),
     }
 }
 
-async fn note(app: &App, found: &Found, call: Call) -> Result<()> {
+async fn note(app: &App, found: &Found, generation: Option<u32>, call: Call) -> Result<()> {
     let (tenant, id) = (found.tenant.id.to_string(), found.key.id.to_string());
-    let actor = Actor { call, ..Actor::local(&tenant, "exposure") };
+    let mut actor = Actor { call, ..Actor::local(&tenant, "exposure") }.with_secret(generation);
+    actor.key_id = Some(id.clone());
     app.write(&actor, async |tx| {
         let mut row = keys::find(tx.conn(), &tenant, &id).await?.ok_or(Error::NotFound)?;
         if row.exposed_at.is_some() {

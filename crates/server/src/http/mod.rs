@@ -9,6 +9,7 @@ pub(crate) mod dispatch;
 #[cfg(test)]
 mod documentation;
 pub(crate) mod exposure;
+pub(crate) mod failures;
 pub(crate) mod framing;
 pub(crate) mod guard;
 pub(crate) mod health;

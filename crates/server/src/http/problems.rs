@@ -55,7 +55,7 @@ pub(crate) const CATALOGUE: &[Entry] = &[
     ("not_confirmed", 409, "Not confirmed", "Look at the preview, then send the confirmation that it names."),
     ("not_assignable", 409, "Cannot be assigned", "Only users and workspace keys can be in groups."),
     ("built_in", 409, "Built in", "Built-in roles and groups cannot be changed."),
-    ("last_administrator", 409, "The last administrator", "A tenant must keep an active user who may do everything."),
+    ("last_administrator", 409, "The last administrator", "A tenant must keep somebody who may do everything: an active user, or a workspace key where there is no such user; and a policy must leave one of their keys working."),
     ("primary_tenant", 409, "The primary tenant", "It cannot be suspended or deleted."),
     ("own_tenant", 409, "Your own tenant", "Leave it before you delete it."),
     ("too_many_peppers", 409, "Too many peppers", "Retire the oldest first."),

@@ -14,7 +14,7 @@ use keyward_core::right::Right;
 
 use self::question::{BatchIn, Question, VerifyIn};
 use super::dispatch::{Origin, Reply, json_reply};
-use super::{body, caller};
+use super::{body, caller, failures};
 use crate::app::{Actor, App};
 use crate::error::{Error, Result};
 use crate::verify::Ask;
@@ -25,6 +25,9 @@ const ANSWER: usize = 640;
 /// Who may verify what: a caller with `verify:call`, keys of its own tenant; an operator, any.
 #[derive(Clone, Copy)]
 struct Reach {
+    /// The tenant that the caller acts in.
+    home: TenantId,
+    /// The tenant whose keys exist for it; all if none.
     tenant: Option<TenantId>,
     may_explain: bool,
 }
@@ -67,30 +70,31 @@ async fn reach(app: &App, origin: &Origin<'_>, headers: &HeaderMap) -> Result<Re
         return Err(Error::NotSetUp);
     }
     let call = || caller::call(headers, origin);
-    let (found, as_of) = caller::identify(app, headers, origin.address(headers), call).await?;
+    let identity = caller::identify(app, headers, origin.address(headers), call).await?;
     if !headers.contains_key(caller::TENANT) {
-        let everywhere = found.effective.rights.covers(&app.rights.enter_tenants);
-        let tenant = (!everywhere).then_some(found.tenant.id);
-        let actor = || caller::actor_of(&found, call(), as_of);
-        return reach_of(app, |right| found.effective.rights.covers(right), tenant, actor);
+        let (found, actor) = (&identity.found, || identity.actor(call()));
+        return reach_of(app, |right| found.effective.rights.covers(right), found.tenant.id, false, actor);
     }
-    let actor = Box::pin(caller::actor(app, headers, found, call(), as_of)).await?;
-    let everywhere = !actor.visiting && actor.rights.covers(&app.rights.enter_tenants);
-    let tenant = if everywhere { None } else { Some(actor.tenant_id.parse().map_err(Error::internal)?) };
-    reach_of(app, |right| actor.rights.covers(right), tenant, || actor.clone())
+    let actor = Box::pin(caller::actor(app, headers, identity, call())).await?;
+    let home = actor.tenant_id.parse().map_err(Error::internal)?;
+    reach_of(app, |right| actor.rights.covers(right), home, actor.visiting, || actor.clone())
 }
 
 fn reach_of(
     app: &App,
     covers: impl Fn(&Right) -> bool,
-    tenant: Option<TenantId>,
+    home: TenantId,
+    visiting: bool,
     actor: impl Fn() -> Actor,
 ) -> Result<Reach> {
     if !covers(&app.rights.verify_call) {
         app.refusals.note(&actor(), "verify", "insufficient_rights");
         return Err(Error::forbidden("insufficient_rights", "this needs the right verify:call"));
     }
-    Ok(Reach { tenant, may_explain: covers(&app.rights.verify_explain) })
+    // Whoever may enter every tenant reaches every key, unless it has entered one.
+    let everywhere = !visiting && covers(&app.rights.enter_tenants);
+    let tenant = (!everywhere).then_some(home);
+    Ok(Reach { home, tenant, may_explain: covers(&app.rights.verify_explain) })
 }
 
 /// Verifies and writes the answer as JSON.
@@ -102,8 +106,9 @@ async fn verify(app: &App, question: &Question<'_>, reach: Reach, now: Now, out:
         tenant: reach.tenant,
         now,
     };
-    let verified = app.verifier.verify(&ask).await?;
+    let mut verified = app.verifier.verify(&ask).await?;
     app.metrics.verified(&verified.decision);
+    failures::throttle(app, &mut verified, reach.home, ask.request.address);
     let explain = match &verified.found {
         Some(found) if question.wants_explanation() => {
             Some(app.verifier.explain(found, verified.secret.as_ref(), &ask.request))

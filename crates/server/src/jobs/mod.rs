@@ -22,6 +22,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 pub(crate) fn start(app: &Arc<App>) {
     every(app, app.settings.verify.usage_flush, "usage", |app| async move { flush(&app).await });
     every(app, refusals::FLUSH, "refusals", |app| async move { app.flush_refusals().await });
+    every(app, refusals::FLUSH, "notices", |app| async move { app.flush_notices().await });
     every(app, MINUTE, "checkpoints", |app| async move { checkpoints::sign_heads(&app).await });
     every(app, MINUTE, "purge", |app| async move { purge(&app).await });
 }
@@ -55,7 +56,7 @@ async fn flush_usage(app: &App, most: usize) -> Result<()> {
         app.metrics.usage_failures.inc();
     })?;
     app.metrics.usage_flushed.inc_by(written as u64);
-    Ok(())
+    app.verifier.usage.first_uses.tell(app).await
 }
 
 /// Moves secrets that were used to the newest pepper (STO-3).
@@ -93,5 +94,6 @@ pub(crate) async fn finish(app: &App) -> Result<()> {
     }
     app.verifier.cache.return_credits().await?;
     app.finish_refusals().await?;
+    app.finish_notices().await?;
     checkpoints::sign_heads(app).await
 }

@@ -162,9 +162,13 @@ async fn renew(
     .await
 }
 
-fn generations(row: &KeyRow) -> Result<Vec<(i64, Option<String>)>> {
-    let secrets = row.secret_rows()?;
-    Ok(secrets.iter().map(|s| (s.generation, s.retires_at.map(crate::clock::rfc3339))).collect())
+/// The secrets before a rotation, as far as it changes them.
+fn generations(row: &KeyRow) -> Result<Vec<serde_json::Value>> {
+    let told = |secret: &SecretRow| {
+        let retires_at = secret.retires_at.map(crate::clock::rfc3339);
+        serde_json::json!({ "generation": secret.generation, "hint": secret.hint, "retires_at": retires_at })
+    };
+    Ok(row.secret_rows()?.iter().map(told).collect())
 }
 
 fn touch(row: &mut KeyRow, tx: &Tx<'_>) {

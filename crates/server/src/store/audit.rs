@@ -119,6 +119,20 @@ pub(crate) async fn checkpoints(conn: &mut Conn, tenant: &str) -> Result<Vec<Che
         .bind(tenant).fetch_all(c).await)?)
 }
 
+/// A page of the checkpoints of a tenant, newest first.
+pub(crate) async fn list_checkpoints(
+    conn: &mut Conn,
+    tenant: &str,
+    page: &Page,
+) -> Result<Listed<CheckpointRow>> {
+    let before = page.after.as_ref().and_then(|p| p.number);
+    let rows: Vec<CheckpointRow> = on!(conn, c => sqlx::query_as(
+        "SELECT * FROM audit_checkpoints WHERE tenant_id = $1 AND ($2 IS NULL OR seq < $2)
+         ORDER BY seq DESC LIMIT $3"
+    ).bind(tenant).bind(before).bind(page.limit + 1).fetch_all(c).await)?;
+    Ok(page.finish(rows, |row| Position { number: Some(row.seq), text: None, id: String::new() }))
+}
+
 /// Heads of chains that moved past their last checkpoint.
 pub(crate) async fn unsigned_heads(conn: &mut Conn) -> Result<Vec<(String, i64, String)>> {
     Ok(on!(conn, c => sqlx::query_as(

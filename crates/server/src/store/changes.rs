@@ -12,6 +12,8 @@ pub(crate) enum ChangeKind {
     User,
     /// A tenant: its state, policy, roles or groups.
     Tenant,
+    /// A tenant is gone. Which one is not told, so that the feed keeps nothing of it (AZ-14).
+    Tenants,
     /// The peppers.
     Pepper,
 }
@@ -22,6 +24,7 @@ impl ChangeKind {
             Self::Key => "key",
             Self::User => "user",
             Self::Tenant => "tenant",
+            Self::Tenants => "tenants",
             Self::Pepper => "pepper",
         }
     }
@@ -85,6 +88,7 @@ pub(crate) async fn since(conn: &mut Conn, after: i64, limit: i64) -> Result<Vec
                 "key" => ChangeKind::Key,
                 "user" => ChangeKind::User,
                 "tenant" => ChangeKind::Tenant,
+                "tenants" => ChangeKind::Tenants,
                 "pepper" => ChangeKind::Pepper,
                 // Written by a newer binary during a rolling upgrade; none of our facts.
                 _ => return None,
@@ -94,11 +98,11 @@ pub(crate) async fn since(conn: &mut Conn, after: i64, limit: i64) -> Result<Vec
         .collect())
 }
 
-/// Whether one of two subjects or the tenant changed behind `after`.
+/// Whether one of two subjects or the tenant changed behind `after`, or some tenant was deleted.
 pub(crate) async fn touched(conn: &mut Conn, tenant: &str, subjects: [&str; 2], after: i64) -> Result<bool> {
     let (touched,): (bool,) = on!(conn, c => sqlx::query_as(
         "SELECT CAST(COUNT(*) AS BIGINT) > 0 FROM changes
-         WHERE seq > $1 AND (tenant_id = $2 AND subject IN ($2, $3, $4))"
+         WHERE seq > $1 AND (kind = 'tenants' OR (tenant_id = $2 AND subject IN ($2, $3, $4)))"
     ).bind(after).bind(tenant).bind(subjects[0]).bind(subjects[1]).fetch_one(c).await)?;
     Ok(touched)
 }

@@ -14,7 +14,8 @@ pub(crate) mod tenants;
 pub(crate) mod usage;
 pub(crate) mod users;
 
-use std::path::Path;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use sqlx::pool::PoolConnection;
@@ -36,6 +37,8 @@ pub(crate) enum Db {
         writer: SqlitePool,
         /// Read-only connections.
         readers: SqlitePool,
+        /// The database file.
+        path: PathBuf,
     },
     /// PostgreSQL 15 or later.
     Postgres(PgPool),
@@ -76,7 +79,9 @@ impl Db {
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
             .busy_timeout(timeout)
-            .pragma("wal_autocheckpoint", "4000");
+            .pragma("wal_autocheckpoint", "4000")
+            // What is deleted is overwritten, so that nothing of a deleted tenant stays in free space.
+            .pragma("secure_delete", "ON");
         let writer = SqlitePoolOptions::new()
             .max_connections(1)
             .acquire_timeout(timeout)
@@ -90,7 +95,7 @@ impl Db {
             .acquire_timeout(timeout)
             .test_before_acquire(false)
             .connect_lazy_with(options.read_only(true).create_if_missing(false));
-        Ok(Self::Sqlite { writer, readers })
+        Ok(Self::Sqlite { writer, readers, path: path.into() })
     }
 
     /// Connects to PostgreSQL.
@@ -156,6 +161,21 @@ impl Db {
         Ok(Some(listener))
     }
 
+    /// Overwrites what SQLite keeps of deleted rows beside its rows: pages in its log, and copies in
+    /// the gaps that it leaves when it moves rows. `trace` is text that stood in the rows. Of
+    /// PostgreSQL that is the work of its vacuum.
+    pub(crate) async fn scrub(&self, trace: &str) -> Result<()> {
+        let Self::Sqlite { writer, path, .. } = self else { return Ok(()) };
+        fold_log(writer).await?;
+        let (path, trace) = (path.clone(), trace.to_owned());
+        let left = tokio::task::spawn_blocking(move || holds(&path, trace.as_bytes())).await;
+        if left.map_err(Error::internal)?.map_err(Error::outage)? {
+            sqlx::raw_sql("VACUUM").execute(writer).await?;
+            fold_log(writer).await?;
+        }
+        Ok(())
+    }
+
     /// `sqlite` or `postgres`, for logs and metrics.
     pub(crate) fn engine(&self) -> &'static str {
         match self {
@@ -167,12 +187,38 @@ impl Db {
     /// Closes every connection; SQLite folds its log into the database file.
     pub(crate) async fn close(&self) {
         match self {
-            Self::Sqlite { writer, readers } => {
+            Self::Sqlite { writer, readers, .. } => {
                 readers.close().await;
                 writer.close().await;
             }
             Self::Postgres(pool) => pool.close().await,
         }
+    }
+}
+
+/// Moves the pages of the log into the database file and empties the log.
+async fn fold_log(writer: &SqlitePool) -> Result<()> {
+    let (busy, _, _): (i64, i64, i64) =
+        sqlx::query_as("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(writer).await?;
+    if busy == 0 { Ok(()) } else { Err(Error::outage("the log of the database is in use")) }
+}
+
+/// Whether the text stands anywhere in the file.
+fn holds(path: &Path, text: &[u8]) -> std::io::Result<bool> {
+    let mut file = std::fs::File::open(path)?;
+    let (mut part, mut kept) = (vec![0; 1 << 20], 0);
+    loop {
+        let read = file.read(&mut part[kept..])?;
+        let known = kept + read;
+        if memchr::memmem::find(&part[..known], text).is_some() {
+            return Ok(true);
+        }
+        if read == 0 {
+            return Ok(false);
+        }
+        // The text may begin in this part and end in the next.
+        kept = known.min(text.len() - 1);
+        part.copy_within(known - kept..known, 0);
     }
 }
 
@@ -280,3 +326,6 @@ pub(crate) fn is_outage(error: &sqlx::Error) -> bool {
         _ => false,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -81,6 +81,26 @@ pub(crate) async fn merge_seen(conn: &mut Conn, rows: &[SeenRow]) -> Result<()> 
     Ok(())
 }
 
+/// Whether the first use of a secret since the key has its newest one was told; `place` is its
+/// generation and the newest.
+pub(crate) async fn is_told(conn: &mut Conn, tenant: &str, key: &str, place: (i64, i64)) -> Result<bool> {
+    let told: Option<(i64,)> = on!(conn, c => sqlx::query_as(
+        "SELECT generation FROM key_seen
+         WHERE tenant_id = $1 AND key_id = $2 AND generation = $3 AND told_for >= $4"
+    ).bind(tenant).bind(key).bind(place.0).bind(place.1).fetch_optional(c).await)?;
+    Ok(told.is_some())
+}
+
+/// Notes that it is told; false when it was already, or when there is no such secret any more.
+pub(crate) async fn mark_told(conn: &mut Conn, tenant: &str, key: &str, place: (i64, i64)) -> Result<bool> {
+    let count = on!(conn, c => sqlx::query(
+        "UPDATE key_seen SET told_for = $4 WHERE tenant_id = $1 AND key_id = $2 AND generation = $3
+           AND (told_for IS NULL OR told_for < $4)"
+    ).bind(tenant).bind(key).bind(place.0).bind(place.1)
+    .execute(c).await.map(|done| done.rows_affected()))?;
+    Ok(count == 1)
+}
+
 /// Adds to the counts of hours; no hour and outcome of a key may stand twice. Of a tenant that was
 /// deleted meanwhile nothing is kept (AZ-14).
 pub(crate) async fn add_uses(conn: &mut Conn, rows: &[HourRow]) -> Result<()> {

@@ -341,6 +341,10 @@ impl Cache {
                     });
                 }
             }
+            ChangeKind::Tenants => {
+                let _bars = self.bar_loads();
+                self.tenants.pin().values().for_each(|record| record.age.expire());
+            }
             ChangeKind::Pepper => {}
         }
     }
@@ -354,14 +358,25 @@ impl Cache {
 
     /// Everything known may be old: after a gap in the feed.
     pub(crate) fn expire_all(&self) {
-        let mut shards: Vec<_> =
-            self.shards.iter().map(|shard| shard.lock().expect("never poisoned")).collect();
-        for shard in &mut shards {
-            **shard += 1;
-        }
+        let _bars = self.bar_loads();
         self.keys.pin().values().for_each(|record| record.age.expire());
         self.users.pin().values().for_each(|record| record.age.expire());
         self.tenants.pin().values().for_each(|record| record.age.expire());
+    }
+
+    /// Keys with a secret under none of these peppers are read anew.
+    pub(crate) fn expire_off(&self, peppers: &[u32]) {
+        let _bars = self.bar_loads();
+        let off = |record: &&Arc<KeyRecord>| record.secrets().any(|s| !peppers.contains(&s.pepper));
+        self.keys.pin().values().filter(off).for_each(|record| record.age.expire());
+    }
+
+    /// No load that began before may be kept; none is kept until these are dropped.
+    fn bar_loads(&self) -> Vec<std::sync::MutexGuard<'_, u64>> {
+        let lock = "no code panics while it holds this lock";
+        let mut shards: Vec<_> = self.shards.iter().map(|shard| shard.lock().expect(lock)).collect();
+        shards.iter_mut().for_each(|shard| **shard += 1);
+        shards
     }
 
     fn shard(&self, need: Need) -> std::sync::MutexGuard<'_, u64> {
@@ -451,3 +466,6 @@ fn log_failure(error: &Error) {
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests;

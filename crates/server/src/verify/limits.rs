@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use keyward_core::decide::{LimitState, Now, Verdicts};
+use keyward_core::id::TenantId;
 use keyward_core::limit::RateLimit;
 use quick_cache::sync::Cache;
 use smallvec::SmallVec;
@@ -82,11 +83,12 @@ impl Credits {
     }
 }
 
-/// Failed verifications by source address. A source above the limit is told 429 instead of 401;
-/// valid credentials from the same source pass all the same.
+/// Failed credentials by source address; those that callers of a tenant ask about are counted apart
+/// for each tenant. A source above the limit is told 429 instead of 401; valid credentials from the
+/// same source pass all the same.
 pub(crate) struct FailureThrottle {
     limit: RateLimit,
-    sources: Cache<IpAddr, Arc<AtomicU64>>,
+    sources: Cache<(Option<TenantId>, IpAddr), Arc<AtomicU64>>,
     all: RateLimit,
     global: AtomicU64,
 }
@@ -110,17 +112,28 @@ impl FailureThrottle {
         }
     }
 
-    /// Counts a failure; `Some` holds the seconds the source should wait.
-    pub(crate) fn note(&self, source: Option<IpAddr>, now: Now) -> Option<u64> {
+    /// Counts a failure.
+    pub(crate) fn note(&self, tenant: Option<TenantId>, source: Option<IpAddr>, now: Now) -> Excess {
         let own = source.and_then(|source| {
             let arrival = self
                 .sources
-                .get_or_insert_with(&source, || Ok::<_, std::convert::Infallible>(Arc::default()))
+                .get_or_insert_with(&(tenant, source.to_canonical()), || {
+                    Ok::<_, std::convert::Infallible>(Arc::default())
+                })
                 .unwrap_or_else(|never| match never {});
             spend(&self.limit, &arrival, now)
         });
-        own.max(spend(&self.all, &self.global, now))
+        Excess { own, all: spend(&self.all, &self.global, now) }
     }
+}
+
+/// Seconds to wait, where a limit on failures was passed.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Excess {
+    /// That of the source.
+    pub(crate) own: Option<u64>,
+    /// That of all sources together.
+    pub(crate) all: Option<u64>,
 }
 
 fn spend(limit: &RateLimit, arrival: &AtomicU64, now: Now) -> Option<u64> {

@@ -163,6 +163,10 @@ impl Verifier {
         let secret = self.matching_secret(&found.key, &parsed);
         let fits_tenant = tenant.is_none_or(|name| names_tenant(&found.tenant, name));
         let Some(secret) = secret.filter(|_| fits_tenant && found.key.terms.class == parsed.class) else {
+            if found.key.age.is_stale() {
+                // Changed while we looked: its secret may have moved off a pepper that was retired.
+                return Err(Need::Key(parsed.access_key).into());
+            }
             self.usage.denied(&found.key, Code::WrongSecret);
             return Ok(Verified::refused(Code::WrongSecret));
         };
@@ -231,8 +235,16 @@ impl Verifier {
         if peppers.first().is_none_or(|newest| newest.id() < id) {
             return Err(Error::Damaged(format!("a secret is hashed under pepper {id}, which there is not")));
         }
-        self.peppers.store(Arc::new(peppers));
+        self.use_peppers(peppers);
         Ok(())
+    }
+
+    /// From now on these are the peppers. Facts that rest on another one are read anew, and are
+    /// known to be old before anybody misses the pepper.
+    pub(crate) fn use_peppers(&self, peppers: Vec<Pepper>) {
+        let live: Vec<u32> = peppers.iter().map(Pepper::id).collect();
+        self.cache.expire_off(&live);
+        self.peppers.store(Arc::new(peppers));
     }
 
     /// Decides, and spends limits and credits if the answer is yes.

@@ -4,6 +4,8 @@
 //! on a list; the flush drains the list in small transactions, so that a stalled database costs
 //! verifications nothing and kill -9 loses the last few seconds at most.
 
+mod first_uses;
+
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -12,6 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use keyward_core::decide::Code;
 use keyward_core::id::{KeyId, TenantId};
 
+use self::first_uses::FirstUses;
 use super::record::KeyRecord;
 use crate::error::Result;
 use crate::store::Db;
@@ -40,7 +43,7 @@ struct Notes {
 }
 
 /// Where a use came from.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Source {
     address: Option<IpAddr>,
     agent: Option<Box<str>>,
@@ -73,6 +76,8 @@ pub(crate) struct Sighting<'a> {
 #[derive(Default)]
 pub(crate) struct Usage {
     listed: Mutex<Vec<Arc<KeyRecord>>>,
+    /// Written already, and to be told.
+    pub(crate) first_uses: FirstUses,
 }
 
 impl Sighting<'_> {
@@ -203,6 +208,7 @@ impl Usage {
                 self.records().extend(batch[at * BATCH..].iter().cloned());
                 return Err(error);
             }
+            self.first_uses.gather(&drained);
         }
         Ok(batch.len())
     }

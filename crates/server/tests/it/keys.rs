@@ -5,7 +5,9 @@ mod create;
 mod edit;
 mod exposure;
 mod format;
+mod generations;
 mod list;
+mod processes;
 mod quota;
 mod refused;
 mod repeat;
@@ -13,6 +15,8 @@ mod revoke;
 mod rotate;
 
 use serde_json::{Value, json};
+
+pub(crate) use format::resigned;
 
 use crate::support::{Answer, Caller, Server, text};
 

@@ -1,5 +1,7 @@
 //! A tenant always keeps somebody who may do everything (AZ-10, AZ-11).
 
+mod rules;
+
 use std::sync::Barrier;
 use std::thread;
 

@@ -1,7 +1,9 @@
 //! `/v1/verify`: reasons, conditions, limits, and what it costs.
 
+mod callers;
 mod conditions;
 mod cost;
+mod failures;
 mod reasons;
 
 use crate::support::{Server, client, free_port};

@@ -15,7 +15,7 @@ use utoipa::ToSchema;
 
 use crate::app::{Actor, App};
 use crate::audit::{self, Audited, Event};
-use crate::checkpoints::VerificationOut;
+use crate::checkpoints::{self, CheckpointOut, Kept, VerificationOut};
 use crate::error::{Error, Result};
 use crate::http::answer::{Answer, Answered};
 use crate::http::guard::Caller;
@@ -41,6 +41,8 @@ pub(crate) struct EventOut {
     #[schema(value_type = Object)]
     actor: (),
     key_id: Option<String>,
+    /// Which secret of the key: 1 for the first, one more with each rotation.
+    secret_generation: Option<u32>,
     /// As in `key.create`.
     action: String,
     #[schema(value_type = Object)]
@@ -76,11 +78,21 @@ pub(crate) const EXPORT: Operation = Operation {
         shape::<EventOut>(),
     )
 };
-pub(crate) const VERIFICATION: Operation = Operation::show(
-    "verify_audit_events",
+pub(crate) const VERIFICATION: Operation = Operation {
+    query: &["checkpoint_seq", "checkpoint_hash"],
+    ..Operation::show(
+        "verify_audit_events",
+        TAG,
+        "Check the chain, also against a checkpoint that was kept elsewhere; names the first bad event",
+        shape::<VerificationOut>(),
+    )
+};
+pub(crate) const CHECKPOINTS: Operation = Operation::list(
+    "list_audit_checkpoints",
     TAG,
-    "Check the chain; names the first bad event",
-    shape::<VerificationOut>(),
+    "List signed checkpoints of the chain, newest first",
+    &[],
+    shape::<CheckpointOut>(),
 );
 
 #[derive(Debug, Default, Deserialize)]
@@ -139,6 +151,7 @@ pub(crate) async fn list(
     Query(query): Query<ListQuery>,
 ) -> Answered {
     let (filter, page) = (query.filter()?, query.page()?);
+    app.notices.read(&actor, LIST.id, app.clock.monotonic_ms());
     let listed = store::list(&mut app.read().await?, &actor.tenant_id, &filter, &page).await?;
     Answer::ok(&listed.map(|row| RawValue::from_string(row.body).ok()))
 }
@@ -148,6 +161,7 @@ pub(crate) async fn show(
     Caller(actor): Caller,
     Path(id): Path<String>,
 ) -> Answered {
+    app.notices.read(&actor, SHOW.id, app.clock.monotonic_ms());
     let seq = audit::seq_of(&id).ok_or(Error::NotFound)?;
     let row = store::find(&mut app.read().await?, &actor.tenant_id, seq).await?.ok_or(Error::NotFound)?;
     let body = RawValue::from_string(row.body).map_err(Error::internal)?;
@@ -158,8 +172,51 @@ pub(crate) async fn show(
     Answer::ok(&body)
 }
 
-pub(crate) async fn verification(State(app): State<Arc<App>>, Caller(actor): Caller) -> Answered {
-    Answer::ok(&crate::checkpoints::verification(&app, &actor.tenant_id).await?)
+/// What a checkpoint says that the caller kept.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct KeptQuery {
+    checkpoint_seq: Option<i64>,
+    checkpoint_hash: Option<String>,
+}
+
+impl KeptQuery {
+    fn kept(self) -> Result<Option<Kept>> {
+        match (self.checkpoint_seq, self.checkpoint_hash) {
+            (None, None) => Ok(None),
+            (Some(seq), Some(hash)) if seq > 0 => Ok(Some(Kept { seq, hash })),
+            _ => Err(Error::malformed(
+                "checkpoint_seq",
+                "bad_value",
+                "give checkpoint_seq, above 0, and checkpoint_hash together",
+            )),
+        }
+    }
+}
+
+pub(crate) async fn verification(
+    State(app): State<Arc<App>>,
+    Caller(actor): Caller,
+    Query(query): Query<KeptQuery>,
+) -> Answered {
+    let kept = query.kept()?;
+    Answer::ok(&checkpoints::verification(&app, &actor.tenant_id, kept.as_ref()).await?)
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct CheckpointsQuery {
+    limit: Option<i64>,
+    cursor: Option<String>,
+}
+
+pub(crate) async fn list_checkpoints(
+    State(app): State<Arc<App>>,
+    Caller(actor): Caller,
+    Query(query): Query<CheckpointsQuery>,
+) -> Answered {
+    let page = Page::read(query.limit, query.cursor.as_deref(), CHECKPOINTS.id)?;
+    Answer::ok(&checkpoints::list(&app, &actor.tenant_id, &page).await?)
 }
 
 /// Streams the chain in the order of its making; the export itself is audited first.

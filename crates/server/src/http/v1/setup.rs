@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::extract::State;
 
-use crate::app::App;
+use crate::app::{App, Call};
+use crate::error::Error;
 use crate::http::answer::{Answer, Answered};
+use crate::http::failures;
 use crate::http::json::Json;
 use crate::http::openapi::{Operation, shape};
 use crate::setup::{self, Bootstrapped, SetupIn};
@@ -20,8 +23,20 @@ pub(crate) const CLAIM: Operation = Operation::create(
     shape::<Bootstrapped>(),
 );
 
-pub(crate) async fn claim(State(app): State<Arc<App>>, Json(input): Json<SetupIn>) -> Answered {
-    let done = setup::claim(&app, &input).await?;
+pub(crate) async fn claim(
+    State(app): State<Arc<App>>,
+    Extension(call): Extension<Call>,
+    Json(input): Json<SetupIn>,
+) -> Answered {
+    let done = setup::claim(&app, &input).await.map_err(|error| refused(&app, &call, error))?;
     crate::serve::forget_token(&app.settings.data_dir);
     Answer::created(&done, "/v1/me".into())
+}
+
+/// A wrong token is a failed credential like any other.
+fn refused(app: &App, call: &Call, error: Error) -> Error {
+    if !matches!(error, Error::Unauthenticated(_)) {
+        return error;
+    }
+    failures::note(app, None, "setup", call.address).map_or(error, Error::RateLimited)
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Caller, Server, text, wait_until};
+use crate::support::{Answer, Caller, Server, client, repository, text, wait_until};
 
 /// What the event of an action holds besides its names.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -10,7 +10,6 @@ enum Holds {
     After,
     Both,
     Before,
-    Neither,
 }
 
 struct Scene {
@@ -69,7 +68,10 @@ impl Scene {
 
 #[test]
 fn aud_1_changes_of_keys() {
-    let scene = Scene::new();
+    keys(&Scene::new());
+}
+
+fn keys(scene: &Scene) {
     let body = json!({ "class": "workspace", "label": "export", "role_ids": [] });
     let key = scene.step("key.create", Holds::After, "POST", "/v1/keys", body);
     let path = format!("/v1/keys/{}", text(&key["id"]));
@@ -103,7 +105,10 @@ fn aud_1_changes_of_keys() {
 
 #[test]
 fn aud_1_changes_of_users_roles_and_groups() {
-    let scene = Scene::new();
+    directory(&Scene::new());
+}
+
+fn directory(scene: &Scene) {
     let role = json!({ "name": "analyst", "rights": ["reports:read"] });
     let role = scene.step("role.create", Holds::After, "POST", "/v1/roles", role);
     let role = format!("/v1/roles/{}", text(&role["id"]));
@@ -129,7 +134,10 @@ fn aud_1_changes_of_users_roles_and_groups() {
 
 #[test]
 fn aud_1_changes_of_tenants_policy_and_operation() {
-    let scene = Scene::new();
+    operation(&Scene::new());
+}
+
+fn operation(scene: &Scene) {
     let tenant = scene.step("tenant.create", Holds::After, "POST", "/v1/tenants", json!({ "slug": "acme" }));
     let tenant = format!("/v1/tenants/{}", text(&tenant["id"]));
     scene.step(
@@ -147,7 +155,9 @@ fn aud_1_changes_of_tenants_policy_and_operation() {
         json!({ "reason": "unpaid" }),
     );
     scene.step("tenant.resume", Holds::Both, "POST", &format!("{tenant}/resume"), json!({}));
-    scene.step("tenant.delete", Holds::Neither, "DELETE", &format!("{tenant}?confirm=acme"), json!({}));
+    scene.step("tenant.delete", Holds::Before, "DELETE", &format!("{tenant}?confirm=acme"), json!({}));
+    let gone = scene.newest();
+    assert_eq!((&gone["before"]["slug"], &gone["before"]["state"]), (&json!("acme"), &json!("active")));
     scene.step("policy.edit", Holds::Both, "PATCH", "/v1/policies", json!({ "max_keys_per_user": 5 }));
     let filter = json!({ "filter": "info,keyward::verify=debug" });
     scene.step("log_levels.edit", Holds::Both, "PUT", "/v1/log-levels", filter);
@@ -174,7 +184,14 @@ fn aud_1_ops_1_the_first_events_are_those_of_the_bootstrap() {
     let actions: Vec<_> =
         events["data"].as_array().expect("a list").iter().map(|e| text(&e["action"])).collect();
     assert_eq!(actions, ["key.create", "user.create", "tenant.create"]);
-    assert!(events["data"].as_array().expect("a list").iter().all(|e| e["actor"]["id"] == "bootstrap"));
+    for event in events["data"].as_array().expect("a list") {
+        assert_eq!((&event["actor"]["id"], &event["before"]), (&json!("bootstrap"), &Value::Null));
+    }
+    let after = |at: usize| &events["data"][at]["after"];
+    assert_eq!(after(0)["access_key"], scene.root_key["key"]["access_key"]);
+    assert_eq!((&after(1)["username"], &after(1)["state"]), (&json!("root"), &json!("active")));
+    assert!(after(1)["rights"].as_array().expect("rights").contains(&json!("instance/**:*")));
+    assert_eq!((&after(2)["slug"], &after(2)["number"]), (&json!("primary"), &json!(0)));
 }
 
 #[test]
@@ -235,4 +252,55 @@ fn aud_1_filters_find_events() {
     assert_eq!(next["data"][0]["seq"], page["data"][1]["seq"].as_i64().expect("a number") - 1);
     scene.server.caller(&text(&key["secret"])).get("/v1/audit-events").expect(403);
     wait_until(|| count("outcome=refused") == 1);
+}
+
+/// What `docs/reference/audit-schema.md` lists, each brought about.
+#[test]
+fn aud_1_every_action_of_the_page_is_brought_about() {
+    let mut scene = Scene::new();
+    keys(&scene);
+    directory(&scene);
+    operation(&scene);
+    by_use(&scene);
+    scene.server.terminate();
+    let server = scene.server.restart();
+    let log = server.root().get("/v1/audit-events/export").expect(200).text;
+    let page =
+        std::fs::read_to_string(repository().join("docs/reference/audit-schema.md")).expect("the page");
+    let listed = listed(&page);
+    assert!(listed.len() > 35, "{listed:?}");
+    for action in listed {
+        assert!(log.contains(&format!("\"action\":\"{action}\"")), "nothing brought {action} about");
+    }
+}
+
+/// Events that come of use, not of a change.
+fn by_use(scene: &Scene) {
+    let (server, root) = (&scene.server, &scene.root);
+    let (_, key) = root.member("mia", &[]);
+    let secret = text(&key["secret"]);
+    let path = format!("/v1/keys/{}", text(&key["id"]));
+    Answer::read(client().get(format!("{}/v1/me?key={secret}", server.url)).send().expect("an answer"))
+        .refused(400, "credential_in_url");
+    wait_until(|| !root.get(&path).ok()["exposed_at"].is_null());
+    let rotated = root.post(&format!("{path}/rotate"), json!({})).ok();
+    assert_eq!(root.code(&text(&rotated["secret"])), "ok");
+    root.post(&format!("{path}/deactivate"), json!({})).expect(200);
+    server.caller(&secret).get("/v1/me").refused(401, "inactive");
+    server.caller("kwm_garbage").get("/v1/me").refused(401, "invalid_key");
+    let one = |source: bool| {
+        let source = source.then_some("192.0.2.1");
+        let requests = vec![json!({ "credential": "kwm_garbage", "client_ip": source }); 100];
+        root.post("/v1/verify/batch", json!({ "requests": requests })).ok()["results"][99]["code"].clone()
+    };
+    while one(true) == "invalid_key" {}
+    while one(false) == "invalid_key" {}
+}
+
+/// The actions in the first column of the table.
+fn listed(page: &str) -> Vec<String> {
+    let table = page.split("## Actions").nth(1).and_then(|rest| rest.split("## ").next()).expect("a table");
+    let rows = table.lines().filter(|line| line.starts_with("| `"));
+    let cells = rows.map(|line| line.split('|').nth(1).expect("a first column"));
+    cells.flat_map(|cell| cell.split('`').skip(1).step_by(2)).map(ToOwned::to_owned).collect()
 }

@@ -168,6 +168,116 @@ fn aud_4_a_cut_tail_shows_against_a_checkpoint() {
     assert!(document.contains("keep it elsewhere to notice a cut tail later"), "and this is said");
 }
 
+/// A checkpoint in a file outside of the data folder, and what `audit verify` says against it.
+struct KeptElsewhere {
+    file: tempfile::NamedTempFile,
+}
+
+impl KeptElsewhere {
+    fn new(text: &str) -> Self {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        std::fs::write(file.path(), text).expect("written");
+        Self { file }
+    }
+
+    /// Exit code, place and reason: from a server, and from the data folder alone.
+    fn judge(&self, server: &Server) -> [(Option<i32>, Value, String); 2] {
+        let path = self.file.path().to_str().expect("UTF-8");
+        let args = ["audit", "verify", "--checkpoint", path, "-o", "json"];
+        let mut online = server.place.keyward(&[&args[..], &["--url", &server.url]].concat());
+        let online = online.env("KEYWARD_TOKEN", server.operator()).output().expect("the binary runs");
+        let offline = server.place.run(&args);
+        let read = |output: &std::process::Output| {
+            let told: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+            let row = if told["data"].is_array() { told["data"][0].clone() } else { told };
+            let reason = row["reason"].as_str().unwrap_or_default().to_owned();
+            (output.status.code(), row["first_bad_seq"].clone(), reason)
+        };
+        [read(&online), read(&offline)]
+    }
+}
+
+#[test]
+fn aud_4_a_cut_tail_is_found_and_placed_against_a_checkpoint_kept_elsewhere() {
+    let mut server = scene();
+    server.terminate();
+    let server = server.restart();
+    let listed = server.root().get("/v1/audit-checkpoints").ok();
+    let newest = &listed["data"][0];
+    assert_eq!((&newest["seq"], &newest["hash"]), (&json!(9), &verification(&server)["head"]), "{listed}");
+    assert_eq!(newest["tenant_id"], server.tenant().as_str());
+    let mut export = server.place.keyward(&["audit", "checkpoints", "-o", "json", "--url", &server.url]);
+    let export = export.env("KEYWARD_TOKEN", server.operator()).output().expect("the binary runs");
+    let kept = KeptElsewhere::new(&String::from_utf8_lossy(&export.stdout));
+    let whole = kept.judge(&server);
+    assert!(whole.iter().all(|told| *told == (Some(0), Value::Null, String::new())), "{whole:?}");
+    server.root().role("one-more", &["a:read"]);
+    assert_eq!(kept.judge(&server)[0].0, Some(0), "a chain that grew is the same chain");
+    // Whoever removes the end and the checkpoints that the database has of it is found out all the same.
+    server.place.sql("DELETE FROM audit_checkpoints");
+    server.place.sql("DELETE FROM audit_events WHERE seq > 7");
+    assert_eq!(verification(&server)["ok"], true, "the database alone cannot know");
+    for (code, place, reason) in kept.judge(&server) {
+        assert_eq!((code, place), (Some(12), json!(8)), "the first event that is missing");
+        assert!(reason.contains("cut off"), "{reason}");
+    }
+    // So is a log that begins anew, and one that is gone altogether.
+    server.place.sql("DELETE FROM audit_events");
+    for number in 1..=10 {
+        server.root().role(&format!("new-{number}"), &["a:read"]);
+    }
+    assert_eq!(verification(&server)["ok"], true);
+    for (code, place, reason) in kept.judge(&server) {
+        assert_eq!((code, place), (Some(12), json!(9)));
+        assert!(reason.contains("not the one"), "{reason}");
+    }
+    server.place.sql("DELETE FROM audit_events");
+    for (code, place, _) in kept.judge(&server) {
+        assert_eq!((code, place), (Some(12), json!(1)));
+    }
+}
+
+#[test]
+fn aud_4_a_kept_checkpoint_that_was_altered_or_is_anothers_is_no_proof() {
+    let mut server = scene();
+    server.terminate();
+    let server = server.restart();
+    let good = verification(&server);
+    assert_eq!(KeptElsewhere::new(&good.to_string()).judge(&server)[0].0, Some(0), "as verify printed it");
+    let altered = |name: &str, value: Value| {
+        let mut checkpoint = good["checkpoint"].clone();
+        checkpoint[name] = value;
+        KeptElsewhere::new(&checkpoint.to_string()).judge(&server)
+    };
+    for (name, value) in [
+        ("seq", json!(8)),
+        ("hash", json!("00")),
+        ("at", json!("2026-01-01T00:00:00.000Z")),
+        ("tenant_id", json!("tenant_00000000000000000000000000")),
+        ("public_key", json!("00")),
+    ] {
+        let told = altered(name, value);
+        assert!(told.iter().all(|told| told.0 == Some(12)), "{name}: {told:?}");
+    }
+    let foreign = scene().root().get("/v1/audit-events/verification").ok();
+    assert_eq!(foreign["checkpoint"], Value::Null, "none in the first minute");
+    assert_eq!(KeptElsewhere::new(&foreign.to_string()).judge(&server)[0].0, Some(2));
+    let mut other = scene();
+    other.terminate();
+    let other = other.restart();
+    let theirs = KeptElsewhere::new(&verification(&other).to_string());
+    assert!(theirs.judge(&server).iter().all(|told| told.0 == Some(12)), "of another instance");
+    for query in ["checkpoint_seq=9", "checkpoint_hash=00", "checkpoint_seq=0&checkpoint_hash=00", "seq=9"] {
+        server
+            .root()
+            .get(&format!("/v1/audit-events/verification?{query}"))
+            .refused(400, "malformed_request");
+    }
+    let (_, key) = server.root().member("nobody", &[]);
+    server.caller(&text(&key["secret"])).get("/v1/audit-checkpoints").refused(403, "insufficient_rights");
+    server.root().get("/v1/audit-checkpoints?limit=1").expect(200);
+}
+
 /// The signature as the documentation of the field says.
 fn is_signed(verification: &Value, tenant: &str) -> bool {
     let unhex = |value: &Value| -> Vec<u8> {

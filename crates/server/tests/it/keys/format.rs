@@ -25,7 +25,7 @@ fn base62_high(crc: u32) -> char {
 }
 
 /// The secret with other first characters and a right checksum.
-fn resigned(body: &str) -> String {
+pub(crate) fn resigned(body: &str) -> String {
     format!("{body}{}", checksum(body))
 }
 

@@ -25,6 +25,7 @@ fn ops_2_recover_makes_a_key_on_the_machine_itself_and_is_audited() {
     let event = &recovered.get("/v1/audit-events?limit=1").ok()["data"][0];
     assert_eq!((&event["action"], &event["actor"]["id"]), (&json!("key.create"), &json!("recover")));
     assert_eq!(event["target"]["label"], "Recovery key");
+    assert_eq!((&event["before"], &event["after"]["access_key"]), (&Value::Null, &made["access_key"]));
     root.get("/v1/me").refused(401, "revoked");
 }
 

@@ -69,6 +69,92 @@ fn sto_3_verifications_go_on_while_the_pepper_is_rotated() {
     assert_eq!(status(&server.place), [(2, "current".into(), 2), (1, "retired".into(), 0)]);
 }
 
+/// What moved to the new pepper on one node is still known by its old hash on another.
+#[test]
+fn sto_3_x7_a_retirement_refuses_no_key_that_moved_on_another_node() {
+    let server = Server::with_config(CONFIG);
+    let node = server.second_node();
+    let other = node.caller(&server.operator());
+    let used = workspace_key(&server, "used");
+    assert_eq!([server.root().code(&used), other.code(&used)], ["ok", "ok"]);
+    pepper(&server.place, &["rotate"], 0);
+    wait_until(|| {
+        assert_eq!(server.root().code(&used), "ok");
+        status(&server.place)[1] == (1, "old".into(), 0)
+    });
+    pepper(&server.place, &["retire", "1"], 0);
+    let end = std::time::Instant::now() + std::time::Duration::from_millis(1_500);
+    while std::time::Instant::now() < end {
+        assert_eq!(other.code(&used), "ok", "before and after the node hears of it");
+    }
+    assert_eq!(server.root().code(&used), "ok");
+}
+
+/// Verifies all secrets again and again, a hundred in one request or one by one, over a connection of
+/// its own; returns how many were good. Ends at the first that is not.
+fn hammer(server: &Server, secrets: &[String], many: bool, stop: &AtomicBool) -> u64 {
+    let client = reqwest::blocking::Client::new();
+    let at = format!("{}/v1/verify{}", server.url, if many { "/batch" } else { "" });
+    let mut good = 0;
+    for from in (0..).step_by(if many { 100 } else { 1 }) {
+        // Breath for the database, which shares the machine.
+        std::thread::sleep(std::time::Duration::from_millis(2));
+        if stop.load(Ordering::Relaxed) {
+            break;
+        }
+        let one = |at: usize| json!({ "credential": secrets[at % secrets.len()] });
+        let body = if many {
+            json!({ "requests": (from..from + 100).map(one).collect::<Vec<_>>() })
+        } else {
+            one(from)
+        };
+        let answer = client.post(&at).bearer_auth(server.operator()).json(&body).send().expect("an answer");
+        assert_eq!(answer.status(), 200);
+        let answer: Value = answer.json().expect("JSON");
+        let codes = if many { answer["results"].as_array().expect("results").clone() } else { vec![answer] };
+        for told in &codes {
+            assert_eq!(told["code"], "ok", "{told}");
+        }
+        good += codes.len() as u64;
+    }
+    good
+}
+
+#[test]
+fn sto_3_no_verification_fails_at_full_rate_while_peppers_come_and_go() {
+    let server = Server::with_config(CONFIG);
+    let mut secrets: Vec<_> =
+        (0..30).map(|number| workspace_key(&server, &format!("key {number}"))).collect();
+    secrets.push(server.operator());
+    let stop = AtomicBool::new(false);
+    let started = std::time::Instant::now();
+    let good: u64 = std::thread::scope(|scope| {
+        let stops = Stops(&stop);
+        let threads = [true, false, false, false].map(|many| {
+            let (server, secrets, stop) = (&server, &secrets, &stop);
+            scope.spawn(move || {
+                // Whoever meets a failure ends the test for all.
+                let _stops = Stops(stop);
+                hammer(server, secrets, many, stop)
+            })
+        });
+        let all_on = |pepper: i64| {
+            let rows = status(&server.place);
+            rows[0] == (pepper, "current".into(), 31) && rows[1..].iter().all(|row| row.2 == 0)
+        };
+        for newest in 2..=4 {
+            pepper(&server.place, &["rotate"], 0);
+            wait_until(|| stop.load(Ordering::Relaxed) || all_on(newest));
+            pepper(&server.place, &["retire", &(newest - 1).to_string()], 0);
+        }
+        assert!(!stop.load(Ordering::Relaxed), "a verification failed");
+        drop(stops);
+        threads.into_iter().map(|thread| thread.join().expect("no verification failed")).sum()
+    });
+    println!("{good} verifications in {:?}, none failed", started.elapsed());
+    assert!(good > 10_000, "{good} verifications are no load");
+}
+
 #[test]
 fn sto_3_stragglers_stop_a_retirement_and_force_ends_exactly_those() {
     let server = Server::with_config(CONFIG);

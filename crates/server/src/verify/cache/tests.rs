@@ -1,0 +1,130 @@
+use keyward_core::id::{KeyId, TenantId};
+
+use super::*;
+use crate::random;
+use crate::store::on;
+
+/// What is unknown would stay so for an hour: only an invalidation can end it earlier.
+fn settings() -> CacheSettings {
+    let hour = Duration::from_secs(3600);
+    CacheSettings {
+        max_staleness: hour,
+        on_database_loss: OnDatabaseLoss::Deny,
+        unknown_ttl: hour,
+        max_unknown: 10_000,
+        timeout: Duration::from_secs(30),
+    }
+}
+
+struct Scene {
+    db: Db,
+    cache: Arc<Cache>,
+    clock: Clock,
+    tenant: String,
+    _folder: tempfile::TempDir,
+}
+
+impl Scene {
+    async fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let db =
+            Db::open_sqlite(&folder.path().join("some.db"), Duration::from_secs(30)).await.expect("opens");
+        db.migrate().await.expect("migrates");
+        let clock = Clock::start();
+        let cache = Cache::new(db.clone(), Handle::current(), clock, settings());
+        cache.health.confirmed_ms.store(clock.monotonic_ms(), Ordering::Release);
+        let tenant = random::new_id::<keyward_core::id::Tenant>(0).to_string();
+        Self { db, cache: Arc::new(cache), clock, tenant, _folder: folder }
+    }
+
+    /// Whether the cache knows of the key; reads what it lacks.
+    async fn knows(&self, id: AccessKey) -> bool {
+        loop {
+            match self.cache.key(id, self.clock.now()) {
+                Ok(found) => return found.is_some(),
+                Err(need) => self.cache.load(need).await.expect("reads"),
+            }
+        }
+    }
+
+    /// The key is made, and told of, as by `App::write`.
+    async fn make(&self, id: AccessKey) {
+        let key: KeyId = random::new_id(0);
+        let mut tx = self.db.begin().await.expect("begins");
+        on!(tx.conn(), c => sqlx::query(
+            "INSERT INTO keys (tenant_id, id, access_key, class, label, switch, created_at, created_by,
+                updated_at, updated_by, version) VALUES ($1, $2, $3, 'ingest', '', 'on', 0, '', 0, '', 1)"
+        ).bind(&self.tenant).bind(key.to_string()).bind(id.digits()).execute(c).await.map(drop))
+        .expect("is made");
+        tx.commit().await.expect("commits");
+        let subject = id.digits().to_owned();
+        self.cache.apply(&Change { kind: ChangeKind::Key, tenant_id: self.tenant.clone(), subject });
+    }
+}
+
+#[tokio::test]
+async fn ver_9_a_key_that_was_asked_for_before_it_was_made_is_known_at_once() {
+    let scene = Scene::new().await;
+    for _ in 0..100 {
+        let id = AccessKey::generate(&mut random::fill);
+        assert!(!scene.knows(id).await);
+        let reads = scene.cache.reads.load(Ordering::Relaxed);
+        assert!(!scene.knows(id).await);
+        assert_eq!(scene.cache.reads.load(Ordering::Relaxed), reads, "that it is not there is remembered");
+        scene.make(id).await;
+        assert!(scene.knows(id).await);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn ver_9_x_7_of_a_thousand_races_between_asking_and_making_none_is_lost() {
+    let scene = Arc::new(Scene::new().await);
+    let mut before = 0;
+    for _ in 0..1000 {
+        let id = AccessKey::generate(&mut random::fill);
+        let probe = |scene: Arc<Scene>| async move {
+            let mut tries = 0_u32;
+            while !scene.knows(id).await {
+                tries += 1;
+                tokio::task::yield_now().await;
+            }
+            tries
+        };
+        let probes = [tokio::spawn(probe(scene.clone())), tokio::spawn(probe(scene.clone()))];
+        tokio::task::yield_now().await;
+        scene.make(id).await;
+        assert!(scene.knows(id).await, "made, told of, and still unknown");
+        for probe in probes {
+            before += u32::from(probe.await.expect("no panic") > 0);
+        }
+    }
+    assert!(before > 100, "asked for before it was made: {before} times only");
+}
+
+#[tokio::test]
+async fn az_14_x_7_after_a_tenant_was_deleted_every_tenant_is_read_anew() {
+    let scene = Scene::new().await;
+    let ids: Vec<TenantId> = (0..2).map(random::new_id).collect();
+    for (number, id) in (0_i64..).zip(&ids) {
+        let mut tx = scene.db.begin().await.expect("begins");
+        on!(tx.conn(), c => sqlx::query(
+            "INSERT INTO tenants (id, number, slug, name, features, policy, policy_version, created_at,
+                updated_at, version) VALUES ($1, $2, $1, '', '{}', '{}', 1, 0, 0, 1)"
+        ).bind(id.to_string()).bind(number).execute(c).await.map(drop))
+        .expect("is made");
+        tx.commit().await.expect("commits");
+        let need = scene.cache.tenant(*id, scene.clock.now()).expect_err("not read yet");
+        scene.cache.load(need).await.expect("reads");
+    }
+    let known = |id: TenantId| scene.cache.tenant(id, scene.clock.now()).map(|found| found.is_some());
+    assert_eq!([known(ids[0]), known(ids[1])], [Ok(true), Ok(true)]);
+    let mut tx = scene.db.begin().await.expect("begins");
+    crate::store::tenants::delete(tx.conn(), &ids[0].to_string()).await.expect("deletes");
+    tx.commit().await.expect("commits");
+    let told = Change { kind: ChangeKind::Tenants, tenant_id: String::new(), subject: String::new() };
+    scene.cache.apply(&told);
+    for id in &ids {
+        scene.cache.load(known(*id).expect_err("is read anew")).await.expect("reads");
+    }
+    assert_eq!([known(ids[0]), known(ids[1])], [Ok(false), Ok(true)]);
+}
