@@ -135,12 +135,7 @@ async fn unlock(settings: &Settings, db: &Db) -> Result<RootKey> {
 /// Whether the database was sealed with some root key before.
 async fn is_initialised(db: &Db) -> Result<bool> {
     let mut conn = db.read().await?;
-    match instance::value(&mut conn, "root_key_check").await {
-        Ok(value) => Ok(value.is_some()),
-        // No such table: the very first start.
-        Err(Error::Internal(_)) => Ok(false),
-        Err(other) => Err(other),
-    }
+    Ok(instance::exists(&mut conn).await? && instance::value(&mut conn, "root_key_check").await?.is_some())
 }
 
 fn cache_settings(settings: &Settings) -> CacheSettings {

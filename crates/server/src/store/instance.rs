@@ -3,6 +3,17 @@
 use super::{Conn, on};
 use crate::error::Result;
 
+/// Whether the tables are there: not so before the very first start.
+pub(crate) async fn exists(conn: &mut Conn) -> Result<bool> {
+    let tables = match conn {
+        Conn::Sqlite(_) => "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'instance'",
+        Conn::Postgres(_) => {
+            "SELECT 1 FROM pg_tables WHERE schemaname = current_schema() AND tablename = 'instance'"
+        }
+    };
+    Ok(on!(conn, c => sqlx::query(tables).fetch_optional(c).await.map(|row| row.is_some()))?)
+}
+
 /// A named value.
 pub(crate) async fn value(conn: &mut Conn, name: &str) -> Result<Option<String>> {
     let row: Option<(String,)> = on!(conn, c => sqlx::query_as("SELECT value FROM instance WHERE name = $1")
