@@ -175,6 +175,13 @@ fn operation(scene: &Scene) {
         scene.server.place.run(&["pepper", "retire", "1"]).status.success()
     });
     local("pepper.retire");
+    let plain = scene.server.place.folder.path().join("root-key");
+    let to = plain.to_str().expect("UTF-8");
+    assert!(scene.server.place.run(&["root-key", "export", "--as", "plain", "--to", to]).status.success());
+    local("root_key.export");
+    let split = ["root-key", "split", "--shares", "3", "--threshold", "2", "-o", "json"];
+    assert!(scene.server.place.run(&split).status.success());
+    local("root_key.split");
 }
 
 #[test]

@@ -83,6 +83,7 @@ fn x_2_the_first_reason_wins() {
     told.push(code());
     ada.post(&format!("{}/deactivate", path(&key)), json!({})).ok();
     told.push(code());
+    ada.key(json!({ "class": "workspace", "label": "so that an administrator is left" }));
     ada.patch("/v1/policies", json!({ "switches": { "member_keys": false } })).expect(200);
     told.push(code());
     // Ada's own key is a member key: from here on the operator acts.
