@@ -32,7 +32,7 @@ pub(super) async fn run(kind: Kind, args: &BenchLoadArgs) -> anyhow::Result<Valu
     let requests = requests(kind, args.present, &stage);
     let bare: Requests = Arc::new(vec![post("/", "", &"x".repeat(100))]);
     let expect: &[u8] = match kind {
-        _ if args.present != Presenting::Good => b"invalid_key",
+        _ if args.present != Presenting::Good => b"\"valid\":false",
         Kind::Verify | Kind::Batch => b"\"valid\":true",
         Kind::Authz => b"x-auth-code: ok",
     };
