@@ -198,7 +198,7 @@ async fn make(app: &App, actor: &Actor, name: Username, input: UserIn) -> Result
         let tenant = tx.tenant().to_owned();
         let role_ids = match &input.role_ids {
             Some(ids) => ids.clone(),
-            None => built_in_member(tx).await?,
+            None => directory.built_in_role("member").iter().map(ToString::to_string).collect(),
         };
         assignment_rights(tx, &directory, &role_ids, &input.group_ids).await?;
         let row = UserRow {
@@ -232,12 +232,6 @@ async fn make(app: &App, actor: &Actor, name: Username, input: UserIn) -> Result
         Ok(Audited::new(user, event).touches_user(&tenant, &id))
     })
     .await
-}
-
-async fn built_in_member(tx: &mut Tx<'_>) -> Result<Vec<String>> {
-    let tenant = tx.tenant().to_owned();
-    let role = roles::find_built_in(tx.conn(), &tenant, "member").await?;
-    Ok(role.into_iter().map(|role| role.id).collect())
 }
 
 fn check_fields(email: Option<&str>, display_name: Option<&str>, window: Option<i64>) -> Result<()> {

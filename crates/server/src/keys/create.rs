@@ -208,9 +208,7 @@ async fn workspace(
     refuse_owner(input)?;
     let mut role_ids = input.role_ids.clone();
     if role_ids.is_empty() && input.group_ids.is_empty() {
-        let tenant = tx.tenant().to_owned();
-        let admin = roles::find_built_in(tx.conn(), &tenant, "admin").await?;
-        role_ids.extend(admin.map(|role| role.id));
+        role_ids.extend(directory.built_in_role("admin").map(|role| role.to_string()));
     }
     let given = assignment_rights(tx, directory, &role_ids, &input.group_ids).await?;
     let given = scopes.map_or_else(|| given.clone(), |scopes| scopes.intersect(&given));

@@ -263,7 +263,9 @@ impl Cache {
             let fresh = match need {
                 Need::Key(id) => Fresh::Key(facts::load_key(&mut conn, id, now_ms).await?),
                 Need::User(tenant, id) => Fresh::User(facts::load_user(&mut conn, tenant, id, now_ms).await?),
-                Need::Tenant(id) => Fresh::Tenant(facts::load_tenant(&mut conn, id, now_ms).await?),
+                Need::Tenant(id) => {
+                    Fresh::Tenant(facts::load_tenant(&mut conn, id, now_ms).await?.map(Arc::new))
+                }
                 Need::Credits(..) => return Ok(()),
             };
             let shard = self.shard(need);
@@ -295,7 +297,7 @@ impl Cache {
                 true
             }
             (Need::Tenant(id), Fresh::Tenant(Some(record))) => {
-                self.tenants.pin().insert(id, Arc::new(record));
+                self.tenants.pin().insert(id, record);
                 true
             }
             _ => false,
@@ -455,7 +457,7 @@ impl Cache {
 enum Fresh {
     Key(Option<KeyRecord>),
     User(Option<UserRecord>),
-    Tenant(Option<TenantRecord>),
+    Tenant(Option<Arc<TenantRecord>>),
 }
 
 fn log_failure(error: &Error) {

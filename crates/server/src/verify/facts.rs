@@ -48,6 +48,8 @@ pub(crate) struct TenantRecord {
     pub(crate) slug: Box<str>,
     pub(crate) tenant: Tenant,
     roles: HashMap<RoleId, RightSet>,
+    /// Built-in roles by name.
+    built_in: HashMap<Box<str>, RoleId>,
     groups: HashMap<GroupId, Vec<RoleId>>,
     /// Effective rights by (class, scopes, grant), each computed once.
     effective: papaya::HashMap<(KeyClass, usize, usize), Arc<Effective>>,
@@ -106,6 +108,7 @@ impl TenantRecord {
             slug: self.slug.clone(),
             tenant: Tenant { policy, ..self.tenant.clone() },
             roles: self.roles.clone(),
+            built_in: self.built_in.clone(),
             groups: self.groups.clone(),
             effective: papaya::HashMap::new(),
             age: Age::new(self.age.loaded_ms()),
@@ -123,6 +126,11 @@ impl TenantRecord {
             .flat_map(RightSet::iter)
             .cloned()
             .collect()
+    }
+
+    /// The built-in role of this name.
+    pub(crate) fn built_in_role(&self, name: &str) -> Option<RoleId> {
+        self.built_in.get(name).copied()
     }
 
     /// The rights of one role.
@@ -221,9 +229,12 @@ pub(crate) fn user_record(row: &UserRow, now_ms: u64) -> Result<UserRecord> {
 pub(crate) async fn load_tenant(conn: &mut Conn, id: TenantId, now_ms: u64) -> Result<Option<TenantRecord>> {
     let text = id.to_string();
     let Some(row) = tenants::find(conn, &text).await? else { return Ok(None) };
-    let mut rights = HashMap::new();
+    let (mut rights, mut built_in) = (HashMap::new(), HashMap::new());
     for role in roles::all(conn, &text).await? {
         let id: RoleId = role.id.parse().map_err(Error::internal)?;
+        if role.built_in {
+            built_in.insert(role.name_key.into(), id);
+        }
         rights.insert(id, serde_json::from_str(&role.rights).map_err(Error::internal)?);
     }
     let mut carried = HashMap::new();
@@ -241,6 +252,7 @@ pub(crate) async fn load_tenant(conn: &mut Conn, id: TenantId, now_ms: u64) -> R
             policy: serde_json::from_str(&row.policy).map_err(Error::internal)?,
         },
         roles: rights,
+        built_in,
         groups: carried,
         effective: papaya::HashMap::new(),
         age: Age::new(now_ms),
