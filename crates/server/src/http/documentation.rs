@@ -112,6 +112,7 @@ fn aud_1_the_page_of_the_audit_log_names_every_action() {
     let text = fs::read_to_string(page("audit-schema.md")).expect("docs/reference/audit-schema.md");
     let sources = [
         include_str!("../app.rs"),
+        include_str!("../cli/root_key.rs"),
         include_str!("../groups.rs"),
         include_str!("../keys/bulk.rs"),
         include_str!("../keys/create.rs"),
@@ -139,6 +140,7 @@ fn aud_1_the_page_of_the_audit_log_names_every_action() {
         "pepper",
         "audit",
         "log_levels",
+        "root_key",
         "auth",
         "verify",
     ];
