@@ -107,9 +107,7 @@ impl Turn<'_> {
     /// Returns when the changes are durable.
     pub(crate) async fn keep(mut self) -> Result<()> {
         let Some(mut place) = self.place else { return self.group.commit().await };
-        if self.joined {
-            run(self.group.transaction.conn(), "RELEASE turn").await?;
-        }
+        // The savepoint stays: the next one lies within it, and the commit ends them all.
         let last = self.writers.queueing.load(Ordering::Acquire) == 0;
         if last || self.group.members.len() + 1 >= MOST {
             // Held until the end: whoever comes meanwhile forms the next group.
