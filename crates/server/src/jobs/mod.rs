@@ -16,11 +16,15 @@ const FEED_MS: i64 = 10 * 60_000;
 /// three quarters of a minute, so that nothing waits longer than that (KEY-14: 60 s at most).
 const FLUSH_AT_LEAST: usize = 1_000;
 
+/// How often to look whether all keys are to be read.
+const REGISTER: Duration = Duration::from_secs(1);
+
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// Starts every job; each goes on for as long as the server runs.
 pub(crate) fn start(app: &Arc<App>) {
     every(app, app.settings.verify.usage_flush, "usage", |app| async move { flush(&app).await });
+    every(app, REGISTER, "register", |app| async move { app.verifier.cache.register.fill(&app.db).await });
     every(app, refusals::FLUSH, "refusals", |app| async move { app.flush_refusals().await });
     every(app, refusals::FLUSH, "notices", |app| async move { app.flush_notices().await });
     every(app, MINUTE, "checkpoints", |app| async move { checkpoints::sign_heads(&app).await });

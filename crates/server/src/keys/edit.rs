@@ -11,7 +11,7 @@ use crate::audit::{Audited, Event};
 use crate::error::{Error, Result};
 use crate::names::check_label;
 use crate::store::keys::{self, KeyRow};
-use crate::store::{groups, roles};
+use crate::store::{credits, groups, roles};
 use crate::verify::facts::TenantRecord;
 use crate::verify::record;
 
@@ -31,7 +31,7 @@ pub(crate) async fn edit(app: &App, actor: &Actor, id: &str, patch: KeyPatch) ->
         keys::update(tx.conn(), &row).await?;
         if let Some(credits) = patch.credits {
             let now = tx.now;
-            keys::set_credits(tx.conn(), &row.tenant_id, &row.id, credits, now).await?;
+            credits::grant(tx.conn(), &row.tenant_id, &row.id, credits, now).await?;
         }
         let row = keys::find(tx.conn(), &row.tenant_id, &row.id).await?.ok_or(Error::NotFound)?;
         let access_key = row.access_key.clone();

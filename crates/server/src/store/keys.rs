@@ -2,7 +2,7 @@
 
 use super::page::Position;
 use super::{Conn, on};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// A row of `keys` with its secrets, holdings and last use.
 #[derive(Clone, Debug, sqlx::FromRow)]
@@ -104,6 +104,19 @@ pub(crate) async fn find(conn: &mut Conn, tenant: &str, id: &str) -> Result<Opti
 pub(crate) async fn load(conn: &mut Conn, access_key: &str) -> Result<Option<KeyRow>> {
     Ok(on!(conn, c => sqlx::query_as(select_keys!("WHERE k.access_key = $1"))
         .bind(access_key).fetch_optional(c).await)?)
+}
+
+/// How many keys there are, in all tenants.
+pub(crate) async fn count_all(conn: &mut Conn) -> Result<usize> {
+    let (count,): (i64,) = on!(conn, c => sqlx::query_as("SELECT COUNT(*) FROM keys").fetch_one(c).await)?;
+    usize::try_from(count).map_err(Error::internal)
+}
+
+/// The access keys of all tenants behind `after`, in order.
+pub(crate) async fn access_keys(conn: &mut Conn, after: &str, limit: i64) -> Result<Vec<String>> {
+    Ok(on!(conn, c => sqlx::query_scalar(
+        "SELECT access_key FROM keys WHERE access_key > $1 ORDER BY access_key LIMIT $2"
+    ).bind(after).bind(limit).fetch_all(c).await)?)
 }
 
 /// What a list of keys is narrowed by. Lists are words between commas, `,a,b,`.
@@ -283,58 +296,6 @@ pub(crate) async fn update(conn: &mut Conn, row: &KeyRow) -> Result<()> {
     .bind(&row.limits).bind(row.updated_at).bind(&row.updated_by).bind(row.revoked_at)
     .bind(&row.revoked_by).bind(&row.revoked_reason).bind(row.exposed_at).bind(row.version)
     .execute(c).await.map(drop))?;
-    Ok(())
-}
-
-/// Grants credits anew at `at`: what is left becomes what was granted, and earlier leases are void.
-pub(crate) async fn set_credits(
-    conn: &mut Conn,
-    tenant: &str,
-    id: &str,
-    credits: Option<i64>,
-    at: i64,
-) -> Result<()> {
-    on!(conn, c => sqlx::query(
-        "UPDATE keys SET credits_granted = $3, credits_left = $3, credits_granted_at = $4
-         WHERE tenant_id = $1 AND id = $2"
-    ).bind(tenant).bind(id).bind(credits).bind(credits.map(|_| at)).execute(c).await.map(drop))?;
-    Ok(())
-}
-
-/// Takes up to `wish` credits of a grant out of the store, never more than there are; returns how
-/// many. Another node that was faster makes the condition fail: then the caller asks again.
-pub(crate) async fn lease_credits(
-    conn: &mut Conn,
-    tenant: &str,
-    id: &str,
-    granted_at: i64,
-    wish: i64,
-) -> Result<Option<i64>> {
-    let row: Option<(i64,)> = on!(conn, c => sqlx::query_as(
-        "SELECT credits_left FROM keys WHERE tenant_id = $1 AND id = $2 AND credits_granted_at = $3"
-    ).bind(tenant).bind(id).bind(granted_at).fetch_optional(&mut *c).await)?;
-    let Some((left,)) = row.filter(|row| row.0 > 0) else { return Ok(Some(0)) };
-    let taken = wish.min(left);
-    let count = on!(conn, c => sqlx::query(
-        "UPDATE keys SET credits_left = credits_left - $4
-         WHERE tenant_id = $1 AND id = $2 AND credits_granted_at = $3 AND credits_left = $5"
-    ).bind(tenant).bind(id).bind(granted_at).bind(taken).bind(left)
-    .execute(c).await.map(|done| done.rows_affected()))?;
-    Ok((count == 1).then_some(taken))
-}
-
-/// Gives unspent credits back to the grant they came from.
-pub(crate) async fn return_credits(
-    conn: &mut Conn,
-    tenant: &str,
-    id: &str,
-    granted_at: i64,
-    count: i64,
-) -> Result<()> {
-    on!(conn, c => sqlx::query(
-        "UPDATE keys SET credits_left = credits_left + $4
-         WHERE tenant_id = $1 AND id = $2 AND credits_granted_at = $3"
-    ).bind(tenant).bind(id).bind(granted_at).bind(count).execute(c).await.map(drop))?;
     Ok(())
 }
 

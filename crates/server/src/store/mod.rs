@@ -2,7 +2,9 @@
 //! engines understand. Where SQLite and PostgreSQL differ, they differ in this file alone.
 
 pub(crate) mod audit;
+mod bulk;
 pub(crate) mod changes;
+pub(crate) mod credits;
 pub(crate) mod group;
 pub(crate) mod groups;
 pub(crate) mod idempotency;

@@ -2,6 +2,7 @@
 
 use std::sync::LazyLock;
 
+use super::bulk::Bulk;
 use super::{Conn, on};
 use crate::error::Result;
 
@@ -26,49 +27,34 @@ pub(crate) struct HourRow {
     pub(crate) uses: i64,
 }
 
-/// Rows in one statement: most of a small upsert is the way to the database and back.
-const MANY: usize = 32;
+static MERGE: LazyLock<Bulk> = LazyLock::new(|| {
+    Bulk::new(6, |values| {
+        format!(
+            "INSERT INTO key_seen (tenant_id, key_id, generation, seen_at, address, agent)
+             SELECT v.* FROM (VALUES {values}) AS v
+             WHERE EXISTS (SELECT 1 FROM tenants t WHERE t.id = v.column1)
+             ON CONFLICT (tenant_id, key_id, generation) DO UPDATE SET
+                seen_at = excluded.seen_at, address = excluded.address, agent = excluded.agent
+             WHERE excluded.seen_at > key_seen.seen_at"
+        )
+    })
+});
 
-static MERGE_ONE: LazyLock<String> = LazyLock::new(|| merge_seen_text(1));
-static MERGE_MANY: LazyLock<String> = LazyLock::new(|| merge_seen_text(MANY));
-static ADD_ONE: LazyLock<String> = LazyLock::new(|| add_uses_text(1));
-static ADD_MANY: LazyLock<String> = LazyLock::new(|| add_uses_text(MANY));
-
-fn merge_seen_text(rows: usize) -> String {
-    format!(
-        "INSERT INTO key_seen (tenant_id, key_id, generation, seen_at, address, agent)
-         SELECT v.* FROM (VALUES {}) AS v
-         WHERE EXISTS (SELECT 1 FROM tenants t WHERE t.id = v.column1)
-         ON CONFLICT (tenant_id, key_id, generation) DO UPDATE SET
-            seen_at = excluded.seen_at, address = excluded.address, agent = excluded.agent
-         WHERE excluded.seen_at > key_seen.seen_at",
-        places(rows, 6)
-    )
-}
-
-fn add_uses_text(rows: usize) -> String {
-    format!(
-        "INSERT INTO key_hours (tenant_id, key_id, hour, outcome, uses)
-         SELECT v.* FROM (VALUES {}) AS v
-         WHERE EXISTS (SELECT 1 FROM tenants t WHERE t.id = v.column1)
-         ON CONFLICT (tenant_id, key_id, hour, outcome) DO UPDATE SET uses = key_hours.uses + excluded.uses",
-        places(rows, 5)
-    )
-}
-
-/// `($1, $2), ($3, $4)` for two rows of two columns.
-fn places(rows: usize, columns: usize) -> String {
-    let row = |row: usize| {
-        let places: Vec<_> = (1..=columns).map(|column| format!("${}", row * columns + column)).collect();
-        format!("({})", places.join(", "))
-    };
-    (0..rows).map(row).collect::<Vec<_>>().join(", ")
-}
+static ADD: LazyLock<Bulk> = LazyLock::new(|| {
+    Bulk::new(5, |values| {
+        format!(
+            "INSERT INTO key_hours (tenant_id, key_id, hour, outcome, uses)
+             SELECT v.* FROM (VALUES {values}) AS v
+             WHERE EXISTS (SELECT 1 FROM tenants t WHERE t.id = v.column1)
+             ON CONFLICT (tenant_id, key_id, hour, outcome) DO UPDATE SET uses = key_hours.uses + excluded.uses"
+        )
+    })
+});
 
 /// Keeps the later of the stored and the given last uses; no secret version may stand twice. Of a
 /// tenant that was deleted meanwhile nothing is kept (AZ-14).
 pub(crate) async fn merge_seen(conn: &mut Conn, rows: &[SeenRow]) -> Result<()> {
-    for (text, rows) in statements(rows, &MERGE_ONE, &MERGE_MANY) {
+    for (text, rows) in MERGE.cut(conn, rows) {
         on!(conn, c => {
             let mut query = sqlx::query(text);
             for row in rows {
@@ -104,7 +90,7 @@ pub(crate) async fn mark_told(conn: &mut Conn, tenant: &str, key: &str, place: (
 /// Adds to the counts of hours; no hour and outcome of a key may stand twice. Of a tenant that was
 /// deleted meanwhile nothing is kept (AZ-14).
 pub(crate) async fn add_uses(conn: &mut Conn, rows: &[HourRow]) -> Result<()> {
-    for (text, rows) in statements(rows, &ADD_ONE, &ADD_MANY) {
+    for (text, rows) in ADD.cut(conn, rows) {
         on!(conn, c => {
             let mut query = sqlx::query(text);
             for row in rows {
@@ -115,17 +101,6 @@ pub(crate) async fn add_uses(conn: &mut Conn, rows: &[HourRow]) -> Result<()> {
         })?;
     }
     Ok(())
-}
-
-/// Cuts rows into full statements and single ones for the rest.
-fn statements<'r, T>(
-    rows: &'r [T],
-    one: &'static str,
-    many: &'static str,
-) -> impl Iterator<Item = (&'static str, &'r [T])> {
-    let full = rows.chunks_exact(MANY);
-    let rest = full.remainder().chunks(1).map(move |rows| (one, rows));
-    full.map(move |rows| (many, rows)).chain(rest)
 }
 
 /// Counts of a key since an hour, newest first.

@@ -14,12 +14,15 @@ use tokio::sync::OnceCell;
 
 use super::facts::{self, Age, TenantRecord, UserRecord};
 use super::record::KeyRecord;
+use super::register::Register;
 use crate::clock::Clock;
 use crate::config::OnDatabaseLoss;
 use crate::error::{Error, Result};
 use crate::seal::{self, RootKey};
+use crate::store::Db;
 use crate::store::changes::{Change, ChangeKind};
-use crate::store::{Db, keys};
+
+mod credits;
 
 type Map<K, V> = papaya::HashMap<K, Arc<V>, foldhash::fast::RandomState>;
 
@@ -96,6 +99,8 @@ pub(crate) struct Cache {
     /// What does not exist, and until when to believe it: bounded, so that guessing flushes
     /// nothing real (R10).
     unknown: quick_cache::sync::Cache<Need, u64>,
+    /// Which keys there may be.
+    pub(crate) register: Register,
     /// Loads and invalidations of one subject exclude each other; counts invalidations.
     shards: [Mutex<u64>; SHARDS],
     loading: Mutex<HashMap<Need, Arc<OnceCell<bool>>>>,
@@ -116,6 +121,7 @@ impl Cache {
             users: Map::default(),
             tenants: Map::default(),
             unknown: quick_cache::sync::Cache::new(settings.max_unknown),
+            register: Register::default(),
             shards: std::array::from_fn(|_| Mutex::new(0)),
             loading: Mutex::default(),
             rehash: Mutex::default(),
@@ -160,9 +166,18 @@ impl Cache {
             Some(_) => Err(need),
             None => match self.unknown.get(&need) {
                 Some(until) if now_ms < until => Ok(None),
+                _ if self.rules_out(need, now) => Ok(None),
                 _ => Err(need),
             },
         }
+    }
+
+    /// The register is believed for as long as an unknown key is (VER-9).
+    fn rules_out(&self, need: Need, now: Now) -> bool {
+        let Need::Key(id) = need else { return false };
+        let unconfirmed_ms =
+            (now.monotonic_ns / 1_000_000).saturating_sub(self.health.confirmed_ms.load(Ordering::Acquire));
+        unconfirmed_ms < millis(self.settings.unknown_ttl) && self.register.rules_out(id, now)
     }
 
     fn trusts(&self, age: &Age, now_ms: u64) -> bool {
@@ -324,6 +339,7 @@ impl Cache {
         match change.kind {
             ChangeKind::Key => {
                 if let Some(id) = AccessKey::from_digits(&change.subject) {
+                    self.register.add(id);
                     self.invalidate(Need::Key(id), || {
                         self.keys.pin().get(&id).map(|record| record.age.expire())
                     });
@@ -361,6 +377,7 @@ impl Cache {
     /// Everything known may be old: after a gap in the feed.
     pub(crate) fn expire_all(&self) {
         let _bars = self.bar_loads();
+        self.register.forget();
         self.keys.pin().values().for_each(|record| record.age.expire());
         self.users.pin().values().for_each(|record| record.age.expire());
         self.tenants.pin().values().for_each(|record| record.age.expire());
@@ -388,51 +405,6 @@ impl Cache {
             Need::Tenant(id) => (id.as_u128() % SHARDS as u128) as usize,
         };
         self.shards[number % SHARDS].lock().expect("no code panics while it holds this lock")
-    }
-
-    /// Takes credits out of the store.
-    async fn lease(&self, id: AccessKey, wish: i64) -> Result<()> {
-        let Some(key) = self.keys.pin().get(&id).cloned() else { return Ok(()) };
-        let Some(credits) = &key.credits else { return Ok(()) };
-        let (tenant, key_id) = (key.terms.tenant_id.to_string(), key.id.to_string());
-        loop {
-            let mut tx = self.db.begin().await?;
-            let taken = keys::lease_credits(tx.conn(), &tenant, &key_id, credits.granted_at, wish).await?;
-            tx.commit().await?;
-            match taken {
-                Some(0) => {
-                    credits.dry.store(true, Ordering::Release);
-                    return Ok(());
-                }
-                Some(taken) => {
-                    credits.leased.fetch_add(taken, Ordering::AcqRel);
-                    return Ok(());
-                }
-                None => {}
-            }
-        }
-    }
-
-    /// Gives every unspent credit back to the store: at shutdown.
-    pub(crate) async fn return_credits(&self) -> Result<()> {
-        let leased: Vec<_> = self
-            .keys
-            .pin()
-            .values()
-            .filter(|key| key.credits.as_ref().is_some_and(|credits| credits.held() > 0))
-            .cloned()
-            .collect();
-        if leased.is_empty() {
-            return Ok(());
-        }
-        let mut tx = self.db.begin().await?;
-        for key in leased {
-            let Some(credits) = &key.credits else { continue };
-            let count = credits.leased.swap(0, Ordering::AcqRel);
-            let (tenant, id) = (key.terms.tenant_id.to_string(), key.id.to_string());
-            keys::return_credits(tx.conn(), &tenant, &id, credits.granted_at, count).await?;
-        }
-        tx.commit().await
     }
 
     /// Asks for a re-hash under the newest pepper; the flush does it.

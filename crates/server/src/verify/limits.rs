@@ -136,7 +136,8 @@ pub(crate) struct Excess {
     pub(crate) all: Option<u64>,
 }
 
-fn spend(limit: &RateLimit, arrival: &AtomicU64, now: Now) -> Option<u64> {
+/// Counts one event; the seconds to wait where the limit was passed.
+pub(super) fn spend(limit: &RateLimit, arrival: &AtomicU64, now: Now) -> Option<u64> {
     let verdict = limit.judge(arrival.load(Ordering::Relaxed), now.monotonic_ns, 1);
     // A lost race loses one count of hundreds: good enough for a throttle.
     arrival.fetch_max(verdict.next, Ordering::Relaxed);

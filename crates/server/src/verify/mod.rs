@@ -9,6 +9,7 @@ pub(crate) mod feed;
 pub(crate) mod limits;
 mod pool;
 pub(crate) mod record;
+mod register;
 pub(crate) mod usage;
 
 use std::sync::Arc;

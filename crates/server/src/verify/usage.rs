@@ -4,6 +4,7 @@
 //! on a list; the flush drains the list in small transactions, so that a stalled database costs
 //! verifications nothing and kill -9 loses the last few seconds at most.
 
+mod backlog;
 mod first_uses;
 
 use std::collections::BTreeMap;
@@ -14,6 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use keyward_core::decide::Code;
 use keyward_core::id::{KeyId, TenantId};
 
+use self::backlog::Backlog;
 use self::first_uses::FirstUses;
 use super::record::KeyRecord;
 use crate::error::Result;
@@ -75,7 +77,7 @@ pub(crate) struct Sighting<'a> {
 /// The records with something to write.
 #[derive(Default)]
 pub(crate) struct Usage {
-    listed: Mutex<Vec<Arc<KeyRecord>>>,
+    backlog: Backlog,
     /// Written already, and to be told.
     pub(crate) first_uses: FirstUses,
 }
@@ -178,34 +180,26 @@ impl Usage {
 
     fn list(&self, record: &Arc<KeyRecord>) {
         if !record.tally.listed.swap(true, Ordering::AcqRel) {
-            self.records().push(record.clone());
+            self.backlog.push(record.clone());
         }
-    }
-
-    fn records(&self) -> MutexGuard<'_, Vec<Arc<KeyRecord>>> {
-        self.listed.lock().expect("no code panics while it lists")
     }
 
     /// Records that wait to be written.
     pub(crate) fn waiting(&self) -> usize {
-        self.records().len()
+        self.backlog.len()
     }
 
-    /// Writes up to `most` records, the longest waiting first; returns how many were written.
+    /// Writes up to `most` records; returns how many were written.
     /// What cannot be written goes back on the list.
     pub(crate) async fn flush(&self, db: &Db, most: usize, now: i64) -> Result<usize> {
-        let batch: Vec<_> = {
-            let mut records = self.records();
-            let count = most.min(records.len());
-            records.drain(..count).collect()
-        };
+        let batch = self.backlog.take(most);
         for (at, records) in batch.chunks(BATCH).enumerate() {
             let drained: Vec<_> = records.iter().map(|record| (record, record.tally.take(record))).collect();
             if let Err(error) = write(db, &drained, now).await {
                 for (record, counts) in drained {
                     record.tally.put_back(record, counts);
                 }
-                self.records().extend(batch[at * BATCH..].iter().cloned());
+                self.backlog.put_back(&batch[at * BATCH..]);
                 return Err(error);
             }
             self.first_uses.gather(&drained);

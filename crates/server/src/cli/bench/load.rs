@@ -104,11 +104,22 @@ pub(super) async fn run(
 }
 
 /// Runs on a thread of its own with a runtime of its own, which leaves the other core to the server.
+/// It never sleeps: waking it would be work of the server, whose clients are on other machines.
 async fn on_one_core<T: Send + 'static>(
     work: impl Future<Output = anyhow::Result<T>> + Send + 'static,
 ) -> anyhow::Result<T> {
     let run = move || -> anyhow::Result<T> {
-        tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work)
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().event_interval(8).build()?;
+        runtime.block_on(async move {
+            let spin = tokio::spawn(async {
+                loop {
+                    tokio::task::yield_now().await;
+                }
+            });
+            let done = work.await;
+            spin.abort();
+            done
+        })
     };
     tokio::task::spawn_blocking(run).await?
 }

@@ -49,6 +49,13 @@ impl Scene {
 
     /// The key is made, and told of, as by `App::write`.
     async fn make(&self, id: AccessKey) {
+        self.insert(id).await;
+        let subject = id.digits().to_owned();
+        self.cache.apply(&Change { kind: ChangeKind::Key, tenant_id: self.tenant.clone(), subject });
+    }
+
+    /// The key is made by another node, and not told of yet.
+    async fn insert(&self, id: AccessKey) {
         let key: KeyId = random::new_id(0);
         let mut tx = self.db.begin().await.expect("begins");
         on!(tx.conn(), c => sqlx::query(
@@ -57,8 +64,6 @@ impl Scene {
         ).bind(&self.tenant).bind(key.to_string()).bind(id.digits()).execute(c).await.map(drop))
         .expect("is made");
         tx.commit().await.expect("commits");
-        let subject = id.digits().to_owned();
-        self.cache.apply(&Change { kind: ChangeKind::Key, tenant_id: self.tenant.clone(), subject });
     }
 }
 
@@ -74,6 +79,35 @@ async fn ver_9_a_key_that_was_asked_for_before_it_was_made_is_known_at_once() {
         scene.make(id).await;
         assert!(scene.knows(id).await);
     }
+}
+
+#[tokio::test]
+async fn r10_guesses_cost_a_few_reads_and_no_key_is_denied_for_them() {
+    let scene = Scene::new().await;
+    let ids: Vec<AccessKey> = (0..300).map(|_| AccessKey::generate(&mut random::fill)).collect();
+    for id in &ids[..100] {
+        scene.make(*id).await;
+    }
+    scene.cache.register.fill(&scene.db).await.expect("reads all keys");
+    for id in &ids[100..200] {
+        scene.make(*id).await;
+    }
+    let quiet = ids[200];
+    scene.insert(quiet).await;
+    assert!(scene.knows(quiet).await, "made elsewhere, not told of yet, and nobody guesses");
+    let before = scene.cache.reads.load(Ordering::Relaxed);
+    for _ in 0..5000 {
+        assert!(!scene.knows(AccessKey::generate(&mut random::fill)).await);
+    }
+    let reads = scene.cache.reads.load(Ordering::Relaxed) - before;
+    assert!((100..1500).contains(&reads), "{reads} reads");
+    for id in &ids[..200] {
+        assert!(scene.knows(*id).await, "denied for the guesses of others");
+    }
+    let late = ids[201];
+    scene.insert(late).await;
+    scene.cache.expire_all();
+    assert!(scene.knows(late).await, "a gap in the feed: nothing is ruled out");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

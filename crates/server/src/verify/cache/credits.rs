@@ -1,0 +1,56 @@
+//! Credits between the store and the keys in memory (X6).
+
+use std::sync::atomic::Ordering;
+
+use keyward_core::token::AccessKey;
+
+use super::Cache;
+use crate::error::Result;
+use crate::store::credits;
+
+impl Cache {
+    /// Takes credits out of the store.
+    pub(super) async fn lease(&self, id: AccessKey, wish: i64) -> Result<()> {
+        let Some(key) = self.keys.pin().get(&id).cloned() else { return Ok(()) };
+        let Some(credits) = &key.credits else { return Ok(()) };
+        let (tenant, key_id) = (key.terms.tenant_id.to_string(), key.id.to_string());
+        loop {
+            let mut tx = self.db.begin().await?;
+            let taken = credits::lease(tx.conn(), &tenant, &key_id, credits.granted_at, wish).await?;
+            tx.commit().await?;
+            match taken {
+                Some(0) => {
+                    credits.dry.store(true, Ordering::Release);
+                    return Ok(());
+                }
+                Some(taken) => {
+                    credits.leased.fetch_add(taken, Ordering::AcqRel);
+                    return Ok(());
+                }
+                None => {}
+            }
+        }
+    }
+
+    /// Gives every unspent credit back to the store: at shutdown.
+    pub(crate) async fn return_credits(&self) -> Result<()> {
+        let leased: Vec<_> = self
+            .keys
+            .pin()
+            .values()
+            .filter(|key| key.credits.as_ref().is_some_and(|credits| credits.held() > 0))
+            .cloned()
+            .collect();
+        if leased.is_empty() {
+            return Ok(());
+        }
+        let mut tx = self.db.begin().await?;
+        for key in leased {
+            let Some(credits) = &key.credits else { continue };
+            let count = credits.leased.swap(0, Ordering::AcqRel);
+            let (tenant, id) = (key.terms.tenant_id.to_string(), key.id.to_string());
+            credits::give_back(tx.conn(), &tenant, &id, credits.granted_at, count).await?;
+        }
+        tx.commit().await
+    }
+}

@@ -1,0 +1,117 @@
+//! Which keys there may be (R10): beyond a few reads a second, guesses cost the database nothing.
+//!
+//! A Bloom filter over all access keys, kept by the change feed. It never denies a key that the feed
+//! has told of; a key that the feed has yet to tell of is found by the reads that stay allowed, so that
+//! a key which was made on another node a moment ago verifies at once while nobody guesses (VER-9).
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock};
+
+use arc_swap::ArcSwap;
+use fastbloom::AtomicBloomFilter;
+use keyward_core::decide::Now;
+use keyward_core::limit::RateLimit;
+use keyward_core::token::AccessKey;
+
+use super::limits::spend;
+use crate::error::Result;
+use crate::store::{Db, keys};
+
+/// Share of strange keys that the filter takes for real; they cost a read.
+const MISTAKEN: f64 = 0.01;
+/// Keys for which there is room at least.
+const ROOM: usize = 100_000;
+/// Access keys read at a time.
+const PAGE: i64 = 10_000;
+
+/// Reads of keys that the filter does not know.
+static READS: LazyLock<RateLimit> =
+    LazyLock::new(|| RateLimit { name: "unknown_keys".into(), requests: 200, per_seconds: 1, burst: None });
+
+/// What is known of all keys.
+#[derive(Default)]
+pub(crate) struct Register {
+    filters: ArcSwap<Filters>,
+    reads: AtomicU64,
+}
+
+/// The filter in use, and the one that is being filled; both hear of new keys.
+#[derive(Clone, Default)]
+struct Filters {
+    whole: Option<Arc<Filter>>,
+    growing: Option<Arc<Filter>>,
+}
+
+struct Filter {
+    keys: AtomicBloomFilter<foldhash::fast::RandomState>,
+    held: AtomicUsize,
+    room: usize,
+}
+
+impl Filter {
+    fn new(room: usize) -> Self {
+        let keys = AtomicBloomFilter::with_false_pos(MISTAKEN)
+            .hasher(foldhash::fast::RandomState::default())
+            .expected_items(room);
+        Self { keys, held: AtomicUsize::new(0), room }
+    }
+
+    fn add(&self, id: AccessKey) {
+        if !self.keys.insert(&id) {
+            self.held.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.held.load(Ordering::Relaxed) > self.room
+    }
+}
+
+impl Register {
+    /// There is such a key, or was.
+    pub(crate) fn add(&self, id: AccessKey) {
+        let filters = self.filters.load();
+        filters.whole.iter().chain(&filters.growing).for_each(|filter| filter.add(id));
+    }
+
+    /// Whether a key is certainly none that the feed has told of, and enough such were read already.
+    pub(crate) fn rules_out(&self, id: AccessKey, now: Now) -> bool {
+        let filters = self.filters.load();
+        let absent = filters.whole.as_ref().is_some_and(|filter| !filter.keys.contains(&id));
+        absent && spend(&READS, &self.reads, now).is_some()
+    }
+
+    /// Changes may have been missed: nothing is ruled out until all keys were read anew.
+    pub(crate) fn forget(&self) {
+        self.filters.store(Arc::default());
+    }
+
+    /// Reads all keys if there is no filter yet or it has become too small.
+    pub(crate) async fn fill(&self, db: &Db) -> Result<()> {
+        let present = self.filters.load_full();
+        let held = match &present.whole {
+            Some(filter) if !filter.is_full() => return Ok(()),
+            Some(filter) => filter.held.load(Ordering::Relaxed),
+            None => keys::count_all(&mut db.read().await?).await?,
+        };
+        let growing = Arc::new(Filter::new(ROOM.max(held * 2)));
+        // From here on it hears of every key that is committed, so the pages may be read one by one.
+        self.filters
+            .store(Arc::new(Filters { whole: present.whole.clone(), growing: Some(growing.clone()) }));
+        let mut after = String::new();
+        loop {
+            let page = keys::access_keys(&mut db.read().await?, &after, PAGE).await?;
+            page.iter().filter_map(|digits| AccessKey::from_digits(digits)).for_each(|id| growing.add(id));
+            let Some(last) = page.into_iter().next_back() else { break };
+            after = last;
+        }
+        self.filters.rcu(|filters| match &filters.growing {
+            Some(own) if Arc::ptr_eq(own, &growing) => {
+                Arc::new(Filters { whole: Some(growing.clone()), growing: None })
+            }
+            // Forgotten meanwhile: what was read may lack keys.
+            _ => filters.clone(),
+        });
+        Ok(())
+    }
+}
