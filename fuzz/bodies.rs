@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use keyward_core::address::{self, Networks, parse_network};
 use keyward_core::decide;
+use keyward_core::jwt::{self, Compact, SIGNATURE_LEN};
 use keyward_core::right::{Resource, Right, RightSet};
 use keyward_core::token::{self, AccessKey, MAX_LEN, Prefixes};
 
@@ -12,8 +13,9 @@ use keyward_core::token::{self, AccessKey, MAX_LEN, Prefixes};
 pub(crate) type Body = fn(&[u8]);
 
 /// Every target by the name of its folder of seeds.
-pub(crate) const TARGETS: [(&str, Body); 5] = [
+pub(crate) const TARGETS: [(&str, Body); 6] = [
     ("token", token),
+    ("jwt", jwt),
     ("right", right),
     ("networks", networks),
     ("end_client", end_client),
@@ -38,6 +40,22 @@ pub(crate) fn token(data: &[u8]) {
         assert!(token::parse(&other, &prefixes).is_none(), "one changed character passes: {other}");
         assert!(token::parse(&text[..at], &prefixes).is_none(), "a cut token passes");
     }
+}
+
+/// Access tokens: what parses is in one piece, and what it says can be written and read again.
+pub(crate) fn jwt(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let Some(token) = Compact::parse(text) else { return };
+    assert!(jwt::is_compact(text) && text.len() <= jwt::MAX_LEN);
+    assert_eq!(token.signature.len(), SIGNATURE_LEN);
+    assert!(text.starts_with(token.signed));
+    for at in 0..text.len() {
+        assert!(Compact::parse(&text[..at]).is_none(), "a cut token passes");
+    }
+    let Some(claims) = token.claims() else { return };
+    let again = jwt::finish(jwt::signing_input(token.algorithm, &token.kid, &claims), &token.signature);
+    let read = Compact::parse(&again).and_then(|token| token.claims());
+    assert!(again.len() > jwt::MAX_LEN || read.as_ref() == Some(&claims), "{again}");
 }
 
 /// Rights, two by line: written and read again they are the same, and what both hold each holds.

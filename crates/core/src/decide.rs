@@ -11,6 +11,10 @@ use crate::key::{Conditions, Key, Owner, OwnerState, SecretVersion, Switch, Tena
 use crate::limit::{RateLimit, Verdict};
 use crate::right::{Right, RightSet};
 
+mod token;
+
+pub use token::{Origin, TokenFacts, TrustedFacts, explain_token};
+
 /// Why a credential is refused, in order of precedence: the first that applies is told (X2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -189,6 +193,8 @@ pub enum Finding<'a> {
     WrongSecret,
     /// A key and its secret.
     Key(KeyFacts<'a>),
+    /// An access token whose signature is true.
+    Token(TokenFacts<'a>),
 }
 
 /// The state of every limit after a decision, in the order of the facts; nothing is allocated
@@ -282,12 +288,21 @@ pub fn decide(finding: &Finding<'_>, request: &Request<'_>, now: Now) -> Decisio
         Finding::Unknown => return deny(Code::UnknownKey),
         Finding::WrongSecret => return deny(Code::WrongSecret),
         Finding::Key(facts) => facts,
+        Finding::Token(facts) => return token::decide(facts, request, now),
     };
-    for (code, passes) in CHECKS {
-        if !passes(facts, request, now) {
-            return deny(code);
-        }
+    match first_fault(facts, request, now) {
+        Some(code) => deny(code),
+        None => meter(facts, request, now),
     }
+}
+
+/// The first check that a key does not pass.
+fn first_fault(facts: &KeyFacts<'_>, request: &Request<'_>, now: Now) -> Option<Code> {
+    CHECKS.iter().find(|(_, passes)| !passes(facts, request, now)).map(|(code, _)| *code)
+}
+
+/// Allows a key that passes every check, as far as its limits and credits go.
+fn meter(facts: &KeyFacts<'_>, request: &Request<'_>, now: Now) -> Decision {
     let limits = match spend(facts.limits, request.cost, now) {
         Ok(verdicts) => verdicts,
         Err(wait_ns) => {

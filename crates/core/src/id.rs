@@ -36,6 +36,12 @@ pub enum Key {}
 /// Marker of audit event ids.
 #[derive(Clone, Copy)]
 pub enum Event {}
+/// Marker of trusted secrets' ids.
+#[derive(Clone, Copy)]
+pub enum Trusted {}
+/// Marker of access tokens' ids.
+#[derive(Clone, Copy)]
+pub enum Token {}
 
 impl Kind for Tenant {
     const PREFIX: &'static str = "tenant";
@@ -55,6 +61,12 @@ impl Kind for Key {
 impl Kind for Event {
     const PREFIX: &'static str = "event";
 }
+impl Kind for Trusted {
+    const PREFIX: &'static str = "trusted";
+}
+impl Kind for Token {
+    const PREFIX: &'static str = "token";
+}
 
 /// `tenant_…`
 pub type TenantId = Id<Tenant>;
@@ -68,6 +80,10 @@ pub type RoleId = Id<Role>;
 pub type KeyId = Id<Key>;
 /// `event_…`
 pub type EventId = Id<Event>;
+/// `trusted_…`
+pub type TrustedId = Id<Trusted>;
+/// `token_…`
+pub type TokenId = Id<Token>;
 
 /// A typed id; equality and order are those of the UUID inside.
 pub struct Id<K>(u128, PhantomData<fn() -> K>);

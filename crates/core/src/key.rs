@@ -147,7 +147,7 @@ pub struct Tenant {
     pub policy: Policy,
 }
 
-/// Classes of keys that the operator allows a tenant (MO3).
+/// What the operator allows a tenant (MO3, TS4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Features {
@@ -157,16 +157,48 @@ pub struct Features {
     pub workspace_keys: bool,
     /// Ingest keys.
     pub ingest_keys: bool,
+    /// Trusted secrets of its own; those of the primary tenant need no leave.
+    pub trusted_secrets: bool,
 }
 
 impl Default for Features {
     fn default() -> Self {
-        Self { member_keys: true, workspace_keys: true, ingest_keys: true }
+        Self { member_keys: true, workspace_keys: true, ingest_keys: true, trusted_secrets: false }
     }
 }
 
 impl Features {
     /// Whether the class is allowed.
+    #[must_use]
+    pub fn allows(self, class: KeyClass) -> bool {
+        match class {
+            KeyClass::Member => self.member_keys,
+            KeyClass::Workspace => self.workspace_keys,
+            KeyClass::Ingest => self.ingest_keys,
+        }
+    }
+}
+
+/// Classes of keys that a tenant's own admins have switched on (MO2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Switches {
+    /// Member keys.
+    pub member_keys: bool,
+    /// Workspace keys.
+    pub workspace_keys: bool,
+    /// Ingest keys.
+    pub ingest_keys: bool,
+}
+
+impl Default for Switches {
+    fn default() -> Self {
+        Self { member_keys: true, workspace_keys: true, ingest_keys: true }
+    }
+}
+
+impl Switches {
+    /// Whether the class is on.
     #[must_use]
     pub fn allows(self, class: KeyClass) -> bool {
         match class {

@@ -6,6 +6,7 @@
 pub mod address;
 pub mod decide;
 pub mod id;
+pub mod jwt;
 pub mod key;
 pub mod limit;
 pub mod policy;

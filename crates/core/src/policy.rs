@@ -2,8 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::key::{Features, KeyClass};
+use crate::key::{KeyClass, Switches};
 use crate::limit::RateLimit;
+
+/// No policy lets an access token live longer: a day.
+pub const MAX_TOKEN_SECONDS: u32 = 86_400;
 
 const DAY_MS: i64 = 86_400_000;
 
@@ -12,7 +15,7 @@ const DAY_MS: i64 = 86_400_000;
 #[serde(deny_unknown_fields, default)]
 pub struct Policy {
     /// Classes that the tenant's own admins have switched on (MO2).
-    pub switches: Features,
+    pub switches: Switches,
     /// Member keys work only while the owner's last interactive login is this fresh; -1 switches
     /// the rule off, 0 makes member keys unusable (SQ4).
     pub owner_login_window_minutes: i64,
@@ -26,6 +29,8 @@ pub struct Policy {
     pub ingest: ClassPolicy,
     /// Limits on all member keys of one owner together.
     pub owner_limits: Vec<RateLimit>,
+    /// Longest life of an access token; a longer wish is cut to it (IMP-4).
+    pub token_max_ttl_seconds: u32,
 }
 
 /// The rules for one class of keys.
@@ -49,13 +54,14 @@ pub struct ClassPolicy {
 impl Default for Policy {
     fn default() -> Self {
         Self {
-            switches: Features::default(),
+            switches: Switches::default(),
             owner_login_window_minutes: 14 * 24 * 60,
             max_keys_per_user: 2,
             member: ClassPolicy::default(),
             workspace: ClassPolicy::default(),
             ingest: ClassPolicy::default(),
             owner_limits: Vec::new(),
+            token_max_ttl_seconds: 3600,
         }
     }
 }
@@ -117,6 +123,10 @@ impl Policy {
                 "/owner_login_window_minutes".into(),
                 "must be -1 (off), 0 (keys unusable) or minutes up to 5256000 (ten years)".into(),
             ));
+        }
+        if !(60..=MAX_TOKEN_SECONDS).contains(&self.token_max_ttl_seconds) {
+            let detail = format!("must be from 60 to {MAX_TOKEN_SECONDS} seconds");
+            problems.push(("/token_max_ttl_seconds".into(), detail));
         }
         for class in KeyClass::ALL {
             let rules = self.class(class);
@@ -208,7 +218,16 @@ mod tests {
         let mut policy = Policy { owner_login_window_minutes: -2, ..Policy::default() };
         policy.member.max_ttl_days = Some(10);
         policy.ingest.idle_days = Some(0);
+        policy.token_max_ttl_seconds = MAX_TOKEN_SECONDS + 1;
         let places: Vec<_> = policy.problems().into_iter().map(|(place, _)| place).collect();
-        assert_eq!(places, ["/owner_login_window_minutes", "/member/default_ttl_days", "/ingest/idle_days"]);
+        assert_eq!(
+            places,
+            [
+                "/owner_login_window_minutes",
+                "/token_max_ttl_seconds",
+                "/member/default_ttl_days",
+                "/ingest/idle_days"
+            ]
+        );
     }
 }

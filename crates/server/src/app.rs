@@ -18,10 +18,11 @@ use crate::http::metrics::Metrics;
 use crate::logging::LogLevels;
 use crate::notices::Notices;
 use crate::refusals::Refusals;
-use crate::seal::{self, RootKey};
+use crate::seal::RootKey;
+use crate::store::changes;
 use crate::store::group::{Turn, Writers};
 use crate::store::idempotency::{self, IdempotencyKey};
-use crate::store::{Conn, Db, changes, tenants};
+use crate::store::{Conn, Db, tenants};
 use crate::verify::Verifier;
 use crate::verify::facts::{self, Grant, TenantRecord};
 
@@ -41,6 +42,8 @@ pub(crate) struct App {
     pub(crate) failures: crate::verify::limits::FailureThrottle,
     pub(crate) refusals: Refusals,
     pub(crate) notices: Notices,
+    /// What the minting of tokens remembers.
+    pub(crate) minting: crate::trusted::subject::Memory,
     /// There is a primary tenant; until then only health and setup answer (OPS-1).
     pub(crate) set_up: AtomicBool,
     /// The server is shutting down: not ready any more (R6).
@@ -101,6 +104,8 @@ pub(crate) struct Actor {
     pub(crate) rights: Arc<RightSet>,
     /// An operator who entered a tenant that is not its own.
     pub(crate) visiting: bool,
+    /// Authenticated by an access token, which changes nothing (IMP-2).
+    pub(crate) by_token: bool,
     /// Changes up to this one are in `rights`.
     pub(crate) as_of: i64,
     pub(crate) call: Call,
@@ -124,6 +129,7 @@ impl Actor {
             access_key: None,
             rights: Arc::new(rights),
             visiting: false,
+            by_token: false,
             as_of: i64::MAX,
             call: Call { request_id: format!("local-{}", crate::random::hex::<8>()), ..Call::default() },
             validate_only: false,
@@ -270,8 +276,8 @@ impl App {
         };
         tx.turn.keep().await?;
         self.apply_own(first, &audited.changes);
-        if audited.changes.iter().any(|change| change.kind == changes::ChangeKind::Pepper) {
-            self.reload_peppers(&mut self.db.read().await?).await?;
+        for change in audited.changes.iter().filter(|change| change.kind.is_sealed()) {
+            self.verifier.reload(change.kind, &mut self.db.read().await?).await?;
         }
         Ok(audited.value)
     }
@@ -360,13 +366,6 @@ impl App {
     pub(crate) async fn read(&self) -> Result<Conn> {
         let deadline = self.settings.database.timeout;
         tokio::time::timeout(deadline, self.db.read()).await.map_err(Error::outage)?
-    }
-
-    /// Reads the peppers again.
-    pub(crate) async fn reload_peppers(&self, conn: &mut Conn) -> Result<()> {
-        let peppers = seal::load_peppers(&self.root_key, conn).await?;
-        self.verifier.use_peppers(peppers);
-        Ok(())
     }
 
     /// Whether the instance has its first administrator; asked of the database until it has.

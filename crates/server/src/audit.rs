@@ -160,6 +160,24 @@ impl<T> Audited<T> {
         self
     }
 
+    /// Facts of a trusted secret changed; `access_key` is its 16 characters.
+    pub(crate) fn touches_trusted(mut self, tenant: &str, access_key: &str) -> Self {
+        self.push(ChangeKind::Trusted, tenant, access_key);
+        self
+    }
+
+    /// A token was revoked.
+    pub(crate) fn revokes_token(mut self, tenant: &str, subject: &str) -> Self {
+        self.push(ChangeKind::Token, tenant, subject);
+        self
+    }
+
+    /// The keys that sign access tokens changed.
+    pub(crate) fn touches_signing_keys(mut self) -> Self {
+        self.push(ChangeKind::SigningKeys, crate::seal::INSTANCE, crate::seal::INSTANCE);
+        self
+    }
+
     fn push(&mut self, kind: ChangeKind, tenant: &str, subject: &str) {
         self.changes.push(Change { kind, tenant_id: tenant.into(), subject: subject.into() });
     }

@@ -129,6 +129,7 @@ impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
         let taken = |what: &str| Self::conflict("already_exists", format!("{what} is already taken"));
         match crate::store::broken_rule(&error) {
+            Some("trusted_secrets_name") => taken("this name"),
             Some("users_username") => taken("this user name"),
             Some("users_skeleton") => {
                 Self::conflict("confusable_name", "this name looks like that of another user")

@@ -24,8 +24,11 @@ mod root_key;
 mod seal;
 mod serve;
 mod setup;
+mod signing_keys;
 mod store;
 mod tenants;
+mod tokens;
+mod trusted;
 mod users;
 mod verify;
 mod wire;
@@ -72,6 +75,9 @@ enum Command {
     Roles(cli::roles::RolesArgs),
     Tenants(cli::tenants::TenantsArgs),
     Policies(cli::policies::PoliciesArgs),
+    Trusted(cli::trusted::TrustedArgs),
+    Tokens(cli::tokens::TokensArgs),
+    SigningKeys(cli::signing_keys::SigningKeysArgs),
     Verify(cli::verify::VerifyArgs),
     Identify(cli::identify::IdentifyArgs),
     Audit(cli::audit::AuditArgs),
@@ -104,6 +110,9 @@ async fn main() -> ExitCode {
         Command::Roles(args) => cli::roles::run(args, global).await,
         Command::Tenants(args) => cli::tenants::run(args, global).await,
         Command::Policies(args) => cli::policies::run(args, global).await,
+        Command::Trusted(args) => cli::trusted::run(args, global).await,
+        Command::Tokens(args) => cli::tokens::run(args, global).await,
+        Command::SigningKeys(args) => cli::signing_keys::run(args, global).await,
         Command::Verify(args) => cli::verify::run(args, global).await,
         Command::Identify(args) => cli::identify::run(&args, global),
         Command::Audit(args) => cli::audit::run(args, global).await,

@@ -85,7 +85,7 @@ fn parse(document: Value) -> Result<Policy> {
 }
 
 /// RFC 7396.
-fn merge(document: &mut Value, patch: Value) {
+pub(crate) fn merge(document: &mut Value, patch: Value) {
     let Value::Object(fields) = patch else {
         *document = patch;
         return;

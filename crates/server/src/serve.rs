@@ -26,8 +26,8 @@ use crate::store::group::Writers;
 use crate::store::{Db, changes, instance};
 use crate::verify::cache::{Cache, CacheSettings};
 use crate::verify::limits::FailureThrottle;
-use crate::verify::{Verifier, feed};
-use crate::{checkpoints, jobs, root_key, setup};
+use crate::verify::{Verifier, feed, keyring};
+use crate::{checkpoints, jobs, root_key, setup, signing_keys};
 
 const DATABASE: &str = "keyward.db";
 const SETUP_TOKEN: &str = "setup-token";
@@ -40,17 +40,26 @@ pub(crate) async fn open(settings: Settings, log_levels: LogLevels) -> Result<Ar
     let root_key = Arc::new(unlock(&settings, &db).await?);
     db.migrate().await?;
     let clock = Clock::start();
-    initialise(&db, &root_key, clock).await?;
+    initialise(&db, &root_key, clock, &settings).await?;
     drop(alone);
     let mut conn = db.read().await?;
     let peppers = seal::load_peppers(&root_key, &mut conn).await?;
+    let keyring = keyring::load(&root_key, &mut conn).await?;
     let applied = changes::last_seq(&mut conn).await?;
     drop(conn);
     let control = Handle::current();
-    let cache = Cache::new(db.clone(), control.clone(), clock, cache_settings(&settings));
+    let cache = Cache::new(db.clone(), control.clone(), clock, root_key.clone(), cache_settings(&settings));
     cache.health.applied_seq.store(applied, Ordering::Release);
     cache.health.confirmed_ms.store(clock.monotonic_ms(), Ordering::Release);
-    let verifier = Verifier::new(Arc::new(cache), prefixes(&settings), peppers, root_key.clone(), clock);
+    let verifier = Verifier::new(
+        Arc::new(cache),
+        prefixes(&settings),
+        peppers,
+        keyring,
+        root_key.clone(),
+        clock,
+        settings.issuer(),
+    );
     Ok(Arc::new(App {
         writers: Writers::new(db.clone()),
         db,
@@ -65,6 +74,7 @@ pub(crate) async fn open(settings: Settings, log_levels: LogLevels) -> Result<Ar
         failures: FailureThrottle::new(),
         refusals: Refusals::default(),
         notices: Notices::default(),
+        minting: crate::trusted::subject::Memory::default(),
         set_up: AtomicBool::new(false),
         draining: AtomicBool::new(false),
         own_changes: std::sync::Mutex::default(),
@@ -89,7 +99,7 @@ fn lock_data_dir(folder: &Path) -> Option<fs::File> {
 }
 
 /// Makes what a database needs that is used for the first time.
-async fn initialise(db: &Db, root_key: &RootKey, clock: Clock) -> Result<()> {
+async fn initialise(db: &Db, root_key: &RootKey, clock: Clock, settings: &Settings) -> Result<()> {
     let mut tx = db.begin().await?;
     tx.lock_tenant(seal::INSTANCE).await?;
     root_key.remember(tx.conn()).await?;
@@ -99,6 +109,7 @@ async fn initialise(db: &Db, root_key: &RootKey, clock: Clock) -> Result<()> {
         seal::add_pepper(root_key, tx.conn(), 1, clock.unix_ms()).await?;
     }
     checkpoints::make_signing_key(root_key, tx.conn(), clock.unix_ms()).await?;
+    signing_keys::make_first(root_key, tx.conn(), settings.tokens.algorithm, clock.unix_ms()).await?;
     tx.commit().await
 }
 
@@ -178,6 +189,8 @@ pub(crate) async fn start(app: Arc<App>) -> Result<Running> {
     if let Some(tls) = &tls {
         tokio::spawn(tls.clone().follow());
     }
+    // A changed setting of the signing keys need not wait for the job.
+    signing_keys::keep_up(&app).await?;
     tokio::spawn(feed::follow(app.clone()));
     jobs::start(&app);
     if let Some(listen) = app.settings.metrics.listen {

@@ -130,6 +130,8 @@ async fn first_admin(tx: &mut Tx<'_>, name: Username, email: Option<&str>) -> Re
         created_by: tx.actor.principal.id.clone(),
         updated_at: tx.now,
         version: 1,
+        token_epoch: 0,
+        trusted_tokens: true,
         role_ids: None,
         group_ids: None,
         key_count: 0,

@@ -40,6 +40,8 @@ pub(crate) struct UserIn {
     pub(crate) group_ids: Vec<String>,
     /// Own window for the owner-login rule: minutes, -1 the tenant's, 0 keys unusable.
     pub(crate) owner_login_window_minutes: Option<i64>,
+    /// Whether trusted secrets may ask for tokens of this user; true unless given.
+    pub(crate) trusted_tokens: Option<bool>,
 }
 
 /// What can be edited; absent fields stay (RFC 7396).
@@ -59,6 +61,8 @@ pub(crate) struct UserPatch {
     /// Minutes; -1 or `null` is the tenant's window, 0 makes the user's keys unusable.
     #[serde(deserialize_with = "present")]
     pub(crate) owner_login_window_minutes: Option<Option<i64>>,
+    /// Whether trusted secrets may ask for tokens of this user; false ends those that there are.
+    pub(crate) trusted_tokens: Option<bool>,
 }
 
 /// When somebody logged in.
@@ -100,6 +104,8 @@ pub(crate) struct UserOut {
     /// Last interactive login; a use of a key is none (SQ4).
     pub(crate) last_login_at: Option<String>,
     pub(crate) owner_login_window_minutes: Option<i64>,
+    /// Whether trusted secrets may ask for tokens of this user.
+    pub(crate) trusted_tokens: bool,
     /// Keys that are not revoked.
     pub(crate) key_count: i64,
     pub(crate) created_at: String,
@@ -129,6 +135,7 @@ pub(crate) fn render(directory: &TenantRecord, row: UserRow) -> Result<UserOut> 
         display_name: row.display_name,
         origin: row.origin,
         owner_login_window_minutes: row.login_window_minutes,
+        trusted_tokens: row.trusted_tokens,
         key_count: row.key_count,
         created_by: row.created_by,
         suspended_reason: row.suspended_reason,
@@ -219,6 +226,8 @@ async fn make(app: &App, actor: &Actor, name: Username, input: UserIn) -> Result
             created_by: actor.principal.id.clone(),
             updated_at: tx.now,
             version: 1,
+            token_epoch: 0,
+            trusted_tokens: input.trusted_tokens.unwrap_or(true),
             role_ids: Some(role_ids.join(",")),
             group_ids: Some(input.group_ids.join(",")),
             key_count: 0,
@@ -268,6 +277,10 @@ pub(crate) async fn edit(app: &App, actor: &Actor, id: &str, patch: UserPatch) -
         if let Some(window) = patch.owner_login_window_minutes {
             row.login_window_minutes = window.filter(|minutes| *minutes >= 0);
         }
+        if let Some(allowed) = patch.trusted_tokens {
+            row.token_epoch += i64::from(row.trusted_tokens && !allowed);
+            row.trusted_tokens = allowed;
+        }
         let tenant = row.tenant_id.clone();
         if let Some(role_ids) = &patch.role_ids {
             assignment_rights(tx, directory, role_ids, &[]).await?;
@@ -293,6 +306,8 @@ pub(crate) async fn suspend(app: &App, actor: &Actor, id: &str, reason: Option<&
             return Err(Error::conflict("no_change", "the user is suspended already"));
         }
         row.suspended_at = Some(tx.now);
+        // Tokens do not come back when the user does.
+        row.token_epoch += 1;
         row.suspended_reason = reason.map(Into::into);
         Ok(())
     })

@@ -122,3 +122,18 @@ fn non_ascii_is_malformed() {
     assert!(parse("kwm_", &Prefixes::default()).is_none());
     assert!(parse("", &Prefixes::default()).is_none());
 }
+
+#[test]
+fn ts_2_a_trusted_secret_parses_as_nothing_else() {
+    let access_key = AccessKey::from_digits("0123456789abcDEF").expect("16 digits");
+    let secret = generate(TRUSTED_PREFIX, access_key, &mut |bytes| bytes.fill(7));
+    assert_eq!(parse_trusted(secret.expose()), Some(access_key));
+    assert!(parse(secret.expose(), &Prefixes::default()).is_none());
+    for class in KeyClass::ALL {
+        let key = generate(Prefixes::default().of(class), access_key, &mut |bytes| bytes.fill(7));
+        assert!(parse_trusted(key.expose()).is_none());
+    }
+    for cut in 0..secret.expose().len() {
+        assert!(parse_trusted(&secret.expose()[..cut]).is_none(), "cut at {cut}");
+    }
+}

@@ -103,7 +103,7 @@ pub(crate) fn read_document(path: &std::path::Path) -> anyhow::Result<Value> {
 }
 
 /// Builds the merge patch of `--set a.b=1 --set a.c=null`.
-fn patch_of(sets: &[String]) -> Result<Value, Failure> {
+pub(super) fn patch_of(sets: &[String]) -> Result<Value, Failure> {
     let mut patch = Map::new();
     for set in sets {
         let (path, text) = set

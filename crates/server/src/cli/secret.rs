@@ -84,6 +84,11 @@ fn lost(created: &Value) -> Failure {
 fn framed(secret: &str, copy: &str) -> String {
     let rule = "─".repeat(72);
     let (secret, copy) = (cell::clean(secret), cell::clean(copy));
+    if copy.is_empty() {
+        return format!(
+            "{rule}\nKeep this on a server. It must never reach a browser.\n\n{secret}\n{rule}\n"
+        );
+    }
     format!(
         "{rule}\nThis secret is shown once. Store it now; nobody can show it again.\n\n\
          Secret:\n{secret}\n\nCopy all:\n{copy}\n{rule}\n"

@@ -23,7 +23,7 @@ const SECOND: u64 = 1_000;
 const MINUTE: u64 = 60 * SECOND;
 
 /// Shortest and longest value of each duration, in milliseconds.
-const SPANS: [(&str, u64, u64); 8] = [
+const SPANS: [(&str, u64, u64); 10] = [
     ("server.timeouts.first_byte", SECOND, 5 * MINUTE),
     ("server.timeouts.header", SECOND, 5 * MINUTE),
     ("server.timeouts.idle", SECOND, 60 * MINUTE),
@@ -32,6 +32,8 @@ const SPANS: [(&str, u64, u64); 8] = [
     ("verify.max_staleness", 100, MINUTE),
     ("verify.usage_flush", SECOND, MINUTE),
     ("verify.unknown_key_ttl", 0, SECOND),
+    ("tokens.rotate_every", 60 * MINUTE, 365 * 24 * 60 * MINUTE),
+    ("tokens.jwks_cache", SECOND, 24 * 60 * MINUTE),
 ];
 
 /// Refuses a value that is out of range or has the wrong shape.

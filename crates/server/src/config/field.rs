@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use http::{HeaderName, Uri, header};
 use ipnet::IpNet;
+use keyward_core::jwt::Algorithm;
 use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
@@ -200,6 +201,10 @@ pub(super) fn log_format<'de, D: Deserializer<'de>>(deserializer: D) -> Result<L
         "text" => Ok(LogFormat::Text),
         _ => Err(invalid(text)),
     })
+}
+
+pub(super) fn algorithm<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Algorithm, D::Error> {
+    text(deserializer, "EdDSA or ES256", |text| Algorithm::parse(text).ok_or_else(|| invalid(text)))
 }
 
 pub(super) fn on_database_loss<'de, D>(deserializer: D) -> Result<OnDatabaseLoss, D::Error>

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use http::HeaderName;
 use ipnet::IpNet;
+use keyward_core::jwt::Algorithm;
 use serde::Deserialize;
 
 use super::field;
@@ -32,10 +33,21 @@ pub(crate) struct Settings {
     pub(crate) verify: VerifySettings,
     /// The form of issued keys.
     pub(crate) keys: KeySettings,
+    /// Access tokens.
+    pub(crate) tokens: TokenSettings,
     /// The audit log.
     pub(crate) audit: AuditSettings,
     /// Bounds of one request.
     pub(crate) limits: LimitSettings,
+}
+
+impl Settings {
+    /// What stands in front of every address of this server, and the `iss` of its tokens.
+    #[must_use]
+    pub(crate) fn issuer(&self) -> String {
+        let scheme = if self.server.tls.pair().is_some() { "https" } else { "http" };
+        self.server.public_url.clone().unwrap_or_else(|| format!("{scheme}://{}", self.server.listen))
+    }
 }
 
 /// The section `server`.
@@ -239,6 +251,21 @@ pub(crate) struct PrefixSettings {
     /// Of keys that may only deliver data.
     #[serde(deserialize_with = "field::prefix")]
     pub(crate) ingest: String,
+}
+
+/// The section `tokens`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TokenSettings {
+    /// What the next signing key is for.
+    #[serde(deserialize_with = "field::algorithm")]
+    pub(crate) algorithm: Algorithm,
+    /// How long one key signs.
+    #[serde(deserialize_with = "field::duration")]
+    pub(crate) rotate_every: Duration,
+    /// How long others may keep the published keys.
+    #[serde(deserialize_with = "field::duration")]
+    pub(crate) jwks_cache: Duration,
 }
 
 /// The section `audit`.

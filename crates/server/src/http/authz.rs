@@ -16,12 +16,14 @@ use keyward_core::right::Right;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use super::dispatch::{Origin, Reply};
-use super::verify::answer::principal;
+use super::verify::answer::{PrincipalRef, principal, token_principal};
 use super::verify::status_of;
 use super::{caller, exposure, failures, limits, problem};
 use crate::app::App;
 use crate::clock::Moment;
 use crate::error::{Error, Result};
+use crate::verify::facts::{Effective, TenantRecord};
+use crate::verify::tokens::{self, FoundToken};
 use crate::verify::usage::Sighting;
 use crate::verify::{Ask, Found};
 
@@ -49,6 +51,12 @@ struct Refusal {
     retry_after: Option<u64>,
 }
 
+/// What was presented and found.
+enum Passed {
+    Key(Found),
+    Token(Box<FoundToken>),
+}
+
 impl From<Error> for Refusal {
     fn from(error: Error) -> Self {
         Self { error, retry_after: None }
@@ -58,7 +66,8 @@ impl From<Error> for Refusal {
 /// Answers a gateway.
 pub(crate) async fn answer(app: &Arc<App>, origin: &Origin<'_>, request: &Request<Incoming>) -> Reply {
     match judge(app, origin, request).await {
-        Ok((found, decision)) => allow(&found, &decision),
+        Ok((Passed::Key(found), decision)) => allow(&found, &decision),
+        Ok((Passed::Token(found), decision)) => allow_token(&found, &decision),
         Err(refusal) => refuse(&refusal, origin.request_id(), request.headers()),
     }
 }
@@ -67,7 +76,7 @@ async fn judge(
     app: &Arc<App>,
     origin: &Origin<'_>,
     request: &Request<Incoming>,
-) -> Result<(Found, Decision), Refusal> {
+) -> Result<(Passed, Decision), Refusal> {
     if !app.set_up.load(std::sync::atomic::Ordering::Relaxed) && !Box::pin(app.is_set_up()).await? {
         return Err(Error::NotSetUp.into());
     }
@@ -103,10 +112,14 @@ async fn judge(
     };
     let verified = app.verifier.verify(&ask).await?;
     app.metrics.authorized(&verified.decision);
-    match (verified.decision, verified.found) {
-        (decision @ Decision::Allow { .. }, Some(found)) => Ok((found, decision)),
-        (Decision::Deny { code, retry_after_seconds }, found) => {
-            Err(denied(app, code, retry_after_seconds, found.is_some(), address))
+    let passed = match (verified.found, verified.token) {
+        (Some(found), _) => Some(Passed::Key(found)),
+        (None, token) => token.map(Passed::Token),
+    };
+    match (verified.decision, passed) {
+        (decision @ Decision::Allow { .. }, Some(passed)) => Ok((passed, decision)),
+        (Decision::Deny { code, retry_after_seconds }, passed) => {
+            Err(denied(app, code, retry_after_seconds, passed.is_some(), address))
         }
         (Decision::Allow { .. }, None) => Err(Error::internal("allowed without facts").into()),
     }
@@ -197,18 +210,41 @@ fn needed_rights(headers: &HeaderMap, trusted: bool) -> Result<Vec<Right>> {
 }
 
 fn allow(found: &Found, decision: &Decision) -> Reply {
+    let identity = (principal(found), &*found.tenant, &*found.effective);
+    let key = found.key.id.with_text(header);
+    let mut response = pass(identity, (key, HeaderValue::from_static("")), decision);
+    limits::write_headers(response.headers_mut(), found, decision);
+    response
+}
+
+fn allow_token(found: &FoundToken, decision: &Decision) -> Reply {
+    let identity = (token_principal(found), &*found.tenant, &*found.effective);
+    let claims = &found.checked.claims;
+    let actor = claims.act.as_ref().map_or("", |act| &act.sub);
+    let mut response = pass(identity, (header(&claims.client_id), header(actor)), decision);
+    if let tokens::Origin::Key(key) = &found.origin {
+        limits::write_headers(response.headers_mut(), key, decision);
+    }
+    response
+}
+
+/// 200 with the identity: principal, tenant and rights, then the key and who acts through it.
+fn pass(
+    (principal, tenant, effective): (PrincipalRef<'_>, &TenantRecord, &Effective),
+    (key, actor): (HeaderValue, HeaderValue),
+    decision: &Decision,
+) -> Reply {
     let Decision::Allow { expires_at, cache_seconds, .. } = decision else { unreachable!("allowed") };
     let mut response = Response::new(Either::Left(Full::new(Bytes::new())));
     let headers = response.headers_mut();
-    let principal = principal(found);
-    let rights = if found.effective.header.len() > MAX_RIGHTS { "" } else { &found.effective.header };
+    let rights = if effective.header.len() > MAX_RIGHTS { "" } else { &effective.header };
     let values = [
         principal.id.with_text(header),
         header(principal.username.unwrap_or_default()),
-        found.tenant.id.with_text(header),
-        found.key.id.with_text(header),
+        tenant.id.with_text(header),
+        key,
         header(rights),
-        HeaderValue::from_static(""),
+        actor,
         expires_at.map_or(HeaderValue::from_static(""), |at| Moment(at).with_text(header)),
     ];
     for (name, value) in IDENTITY.into_iter().zip(values) {
@@ -219,7 +255,6 @@ fn allow(found: &Found, decision: &Decision) -> Reply {
         seconds => header(&format!("private, max-age={seconds}")),
     };
     headers.insert(CACHE_CONTROL, cache);
-    limits::write_headers(headers, found, decision);
     mark(headers, StatusCode::OK, "ok");
     response
 }

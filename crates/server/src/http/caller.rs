@@ -19,6 +19,8 @@ use super::failures;
 use crate::app::{Actor, App, Call, Principal};
 use crate::error::{Error, Result};
 use crate::store::tenants;
+use crate::verify::facts::{Effective, TenantRecord};
+use crate::verify::tokens::FoundToken;
 use crate::verify::usage::Sighting;
 use crate::verify::{Ask, Found, Presented, may_manage};
 
@@ -136,7 +138,7 @@ pub(crate) async fn authenticate(app: &App, headers: &HeaderMap, call: Call) -> 
 
 /// Whose credential came.
 pub(crate) struct Identity {
-    pub(crate) found: Found,
+    who: Who,
     /// That of the secret that was presented.
     generation: Option<u32>,
     /// Changes up to this one are in the facts.
@@ -146,8 +148,48 @@ pub(crate) struct Identity {
 impl Identity {
     /// It as an actor in its own tenant.
     pub(crate) fn actor(&self, call: Call) -> Actor {
-        actor_of(&self.found, call, self.as_of).with_secret(self.generation)
+        match &self.who {
+            Who::Key(found) => actor_of(found, call, self.as_of).with_secret(self.generation),
+            Who::Token(found) => token_actor(found, call, self.as_of),
+        }
     }
+
+    /// What it may do in its own tenant.
+    pub(crate) fn effective(&self) -> &Effective {
+        match &self.who {
+            Who::Key(found) => &found.effective,
+            Who::Token(found) => &found.effective,
+        }
+    }
+
+    /// Its own tenant.
+    pub(crate) fn tenant(&self) -> &TenantRecord {
+        match &self.who {
+            Who::Key(found) => &found.tenant,
+            Who::Token(found) => &found.tenant,
+        }
+    }
+
+    /// Whether it is an access token.
+    pub(crate) fn is_token(&self) -> bool {
+        matches!(self.who, Who::Token(_))
+    }
+
+    /// Why it may not call this server at all. What a token may do here says the guard (IMP-2).
+    fn barred(&self, issuer: &str) -> Option<Error> {
+        match &self.who {
+            Who::Key(found) if may_manage(found.key.terms.class) => None,
+            Who::Key(_) => Some(Error::forbidden("wrong_class", super::problems::detail("wrong_class"))),
+            Who::Token(found) if found.checked.claims.aud.holds(issuer) => None,
+            Who::Token(_) => Some(Error::Unauthenticated("wrong_audience")),
+        }
+    }
+}
+
+/// A key or a token.
+enum Who {
+    Key(Found),
+    Token(Box<FoundToken>),
 }
 
 /// Finds out whose credential the headers carry.
@@ -169,17 +211,20 @@ pub(crate) async fn identify(
     let ask = Ask { presented: credential.presented(), request, sighting, tenant: None, now };
     let verified = app.verifier.verify(&ask).await?;
     let generation = verified.secret.map(|secret| secret.generation);
-    let known = verified.found.map(|found| Identity { found, generation, as_of });
+    let who = verified.found.map(Who::Key).or(verified.token.map(Who::Token));
+    let known = who.map(|who| Identity { who, generation, as_of });
     match (verified.decision, known) {
         (Decision::Deny { code, retry_after_seconds }, known) => {
             Err(refusal(app, code, retry_after_seconds, known.as_ref(), &call()))
         }
         (Decision::Allow { .. }, None) => Err(Error::internal("allowed without facts")),
-        (Decision::Allow { .. }, Some(known)) if may_manage(known.found.key.terms.class) => Ok(known),
-        (Decision::Allow { .. }, Some(known)) => {
-            app.refusals.note(&known.actor(call()), "auth.refused", "wrong_class");
-            Err(Error::forbidden("wrong_class", super::problems::detail("wrong_class")))
-        }
+        (Decision::Allow { .. }, Some(known)) => match known.barred(app.verifier.issuer()) {
+            None => Ok(known),
+            Some(error) => {
+                app.refusals.note(&known.actor(call()), "auth.refused", super::problem::code(&error));
+                Err(error)
+            }
+        },
     }
 }
 
@@ -208,16 +253,16 @@ pub(crate) async fn actor(app: &App, headers: &HeaderMap, identity: Identity, ca
     let own = identity.actor(call);
     let Some(wanted) = headers.get(TENANT) else { return Ok(own) };
     let wanted = wanted.to_str().map_err(|_| Error::NotFound)?;
-    enter(app, own, &identity.found, wanted).await
+    enter(app, own, &identity.tenant().slug, wanted).await
 }
 
 /// The actor in the tenant that the header names: its own, or any that an operator may enter
 /// (AZ-3: the header alone is never trusted).
-async fn enter(app: &App, own: Actor, found: &Found, wanted: &str) -> Result<Actor> {
-    if wanted == own.tenant_id || wanted == &*found.tenant.slug {
+async fn enter(app: &App, own: Actor, slug: &str, wanted: &str) -> Result<Actor> {
+    if wanted == own.tenant_id || wanted == slug {
         return Ok(own);
     }
-    if !own.may("instance/tenants:enter") {
+    if own.by_token || !own.may("instance/tenants:enter") {
         return Err(Error::NotFound);
     }
     let mut conn = app.read().await?;
@@ -251,10 +296,28 @@ pub(crate) fn actor_of(found: &Found, call: Call, as_of: i64) -> Actor {
         access_key: Some(found.access_key),
         rights: Arc::new(found.effective.rights.clone()),
         visiting: false,
+        by_token: false,
         as_of,
         call,
         validate_only: false,
         idempotency: None,
         if_match: None,
     }
+}
+
+/// Whom a token speaks for, with what asked for it in the place of the key (IMP-3).
+fn token_actor(found: &FoundToken, call: Call, as_of: i64) -> Actor {
+    let claims = &found.checked.claims;
+    let kind = if found.owner.is_some() { "user" } else { "workspace" };
+    let label = claims.username.clone().unwrap_or_default();
+    Actor {
+        principal: Principal { kind: kind.into(), id: claims.sub.clone(), label },
+        key_id: Some(claims.client_id.clone()),
+        rights: Arc::new(found.effective.rights.clone()),
+        by_token: true,
+        as_of,
+        call,
+        ..Actor::local(&claims.tenant, "token")
+    }
+    .with_secret(Some(claims.origin.generation))
 }

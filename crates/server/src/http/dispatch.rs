@@ -20,7 +20,7 @@ use tower::ServiceExt as _;
 
 use super::connection::ConnectionState;
 use super::problem::{self, Pending};
-use super::{authz, caller, exposure, router, verify};
+use super::{authz, caller, exposure, router, trusted, verify};
 use crate::app::App;
 use crate::error::{Error, Result};
 
@@ -110,6 +110,13 @@ impl Dispatch {
             match path {
                 "/v1/verify" => return verify::one(&self.app, origin, request).await,
                 "/v1/verify/batch" => return verify::batch(&self.app, origin, request).await,
+                "/v1/trusted/tokens" => return Box::pin(trusted::mint(&self.app, origin, request)).await,
+                "/v1/trusted/tokens/revoke" => {
+                    return Box::pin(trusted::revoke(&self.app, origin, request)).await;
+                }
+                "/v1/trusted/tokens/validate" => {
+                    return Box::pin(trusted::validate(&self.app, origin, request)).await;
+                }
                 _ => {}
             }
         }

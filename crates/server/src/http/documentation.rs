@@ -66,6 +66,7 @@ fn az_1_the_page_of_permissions_is_what_routes_declare() {
                     .collect::<Vec<_>>()
                     .join(" or "),
                 _ if operation["security"].as_array().is_some_and(Vec::is_empty) => "open".into(),
+                _ if !operation["security"][0]["trusted"].is_null() => "trusted secret".into(),
                 _ => "caller".into(),
             };
             let summary = operation["summary"].as_str().expect("a summary");
@@ -122,7 +123,10 @@ fn aud_1_the_page_of_the_audit_log_names_every_action() {
         include_str!("../peppers.rs"),
         include_str!("../policies.rs"),
         include_str!("../roles.rs"),
+        include_str!("../signing_keys.rs"),
         include_str!("../tenants.rs"),
+        include_str!("../tokens.rs"),
+        include_str!("../trusted.rs"),
         include_str!("../users.rs"),
         include_str!("../verify/usage/first_uses.rs"),
         include_str!("caller.rs"),
@@ -138,6 +142,9 @@ fn aud_1_the_page_of_the_audit_log_names_every_action() {
         "group",
         "policy",
         "pepper",
+        "signing_key",
+        "token",
+        "trusted",
         "audit",
         "log_levels",
         "root_key",

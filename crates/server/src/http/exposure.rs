@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use keyward_core::decide::{Code, Decision};
+use keyward_core::jwt::Compact;
 use keyward_core::secret::Secret;
 use keyward_core::token;
 use percent_encoding::percent_decode_str;
@@ -16,7 +17,15 @@ use crate::verify::{Ask, Found, Presented};
 
 /// Whether a parameter of the query is a well-formed secret of this instance.
 pub(crate) fn holds_secret(app: &App, query: &str) -> bool {
-    !secrets(app, query).is_empty()
+    !secrets(app, query).is_empty() || holds_token(query)
+}
+
+/// Whether a trusted secret or an access token stands in the query. There is no key to mark; whoever
+/// sent it is told, and an administrator rotates the secret.
+fn holds_token(query: &str) -> bool {
+    let decoded = percent_decode_str(query).decode_utf8_lossy();
+    let mut words = decoded.split(|c: char| !c.is_ascii_alphanumeric() && !"_-.".contains(c));
+    words.any(|word| token::parse_trusted(word).is_some() || Compact::parse(word).is_some())
 }
 
 fn secrets(app: &App, query: &str) -> Vec<Secret> {

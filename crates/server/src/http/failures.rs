@@ -35,7 +35,7 @@ pub(crate) fn note(
 /// The same for a credential that a caller asked about: beyond the limit its refusal reads
 /// `rate_limited`. What was found is never touched.
 pub(crate) fn throttle(app: &App, verified: &mut Verified, tenant: TenantId, source: Option<IpAddr>) {
-    if verified.found.is_some() {
+    if verified.found.is_some() || verified.token.is_some() {
         return;
     }
     if let Some(retry_after_seconds) = note(app, Some(tenant), "verify", source) {

@@ -57,6 +57,11 @@ async fn admit(gate: &Gate, mut request: Request, next: Next) -> Result<Response
     let mut actor = authenticate(app, request.headers(), call).await?;
     let request_id = &*actor.call.request_id;
     tracing::debug!(operation = gate.operation, actor = %actor.principal.id, request_id, "called");
+    if actor.by_token && !matches!(gate.need, Need::Caller) {
+        // A token never manages anything, whatever its subject may do (IMP-2).
+        app.refusals.note(&actor, gate.operation, "token_cannot_manage");
+        return Err(Error::forbidden("token_cannot_manage", super::problems::detail("token_cannot_manage")));
+    }
     if let Need::OneOf(rights) = gate.need
         && !rights.iter().any(|right| actor.may(right))
     {

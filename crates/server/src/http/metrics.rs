@@ -36,6 +36,7 @@ pub(crate) struct Metrics {
     pub(crate) throttled: Counter,
     managed: Family<StatusLabel, Counter>,
     managed_seconds: Histogram,
+    pub(crate) minted: Counter,
     pub(crate) usage_flushed: Counter,
     pub(crate) usage_failures: Counter,
 }
@@ -50,6 +51,7 @@ impl Default for Metrics {
             throttled: Counter::default(),
             managed: Family::default(),
             managed_seconds: Histogram::new(exponential_buckets(0.001, 2.0, 14)),
+            minted: Counter::default(),
             usage_flushed: Counter::default(),
             usage_failures: Counter::default(),
         }
@@ -169,6 +171,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         Unit::Seconds,
         metrics.managed_seconds.clone(),
     );
+    registry.register("keyward_tokens_minted", "Access tokens made", metrics.minted.clone());
     registry.register("keyward_usage_flushed", "Keys whose use was written", metrics.usage_flushed.clone());
     registry.register(
         "keyward_usage_flush_failures",

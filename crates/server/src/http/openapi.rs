@@ -122,6 +122,9 @@ pub(crate) fn build(routes: &[Route]) -> Value {
     for (path, operation) in super::v1::verify::HOT {
         add(&mut paths, &mut schemas, path, "POST", &operation, Need::OneOf(&["verify:call"]));
     }
+    for (path, operation) in super::v1::trusted::HOT {
+        add(&mut paths, &mut schemas, path, "POST", &operation, Need::Trusted);
+    }
     let schemas: Map<String, Value> = schemas
         .into_iter()
         .map(|(name, schema)| (name, serde_json::to_value(schema).expect("schemas are plain data")))
@@ -141,6 +144,7 @@ pub(crate) fn build(routes: &[Route]) -> Value {
             "schemas": schemas,
             "securitySchemes": {
                 "bearer": { "type": "http", "scheme": "bearer", "description": "The secret of a key." },
+                "trusted": { "type": "http", "scheme": "bearer", "description": "A trusted secret; also as secret_key in the body." },
                 "basic": { "type": "http", "scheme": "basic", "description": "Access key and secret." },
             },
         },
@@ -184,6 +188,7 @@ fn add(
 fn security(need: Need) -> Value {
     match need {
         Need::Open => json!([]),
+        Need::Trusted => json!([{ "trusted": [] }]),
         Need::Caller | Need::OneOf(_) => json!([{ "bearer": [] }, { "basic": [] }]),
     }
 }

@@ -10,8 +10,11 @@ use http::Method;
 
 use super::guard::{self, guard};
 use super::openapi::Operation;
-use super::v1::{audit, groups, keys, log_levels, me, policies, roles, setup, tenants, users, verify};
-use super::{health, openapi, problems};
+use super::v1::{
+    audit, groups, keys, log_levels, me, policies, roles, setup, signing_keys, tenants, tokens, trusted,
+    users, verify,
+};
+use super::{health, jwks, openapi, problems};
 use crate::app::App;
 
 const GET: Method = Method::GET;
@@ -27,6 +30,8 @@ pub(crate) enum Need {
     Caller,
     /// One of these rights; the operation tells which one applies to the object.
     OneOf(&'static [&'static str]),
+    /// A trusted secret, which nothing else asks for (TS2).
+    Trusted,
     /// Nobody: the route authenticates by other means.
     Open,
 }
@@ -49,10 +54,17 @@ where
     Route { method, path, need, operation, handler: on(filter, handler) }
 }
 
-/// Every route of `/v1`, in the order of the documentation.
+/// Every route of `/v1`.
+pub(crate) fn routes() -> Vec<Route> {
+    let mut routes = key_routes();
+    routes.extend(token_routes());
+    routes
+}
+
+/// The routes of keys, those who hold them, and operation, in the order of the documentation.
 // A route for each line, however long: this is a table.
 #[rustfmt::skip]
-pub(crate) fn routes() -> Vec<Route> {
+fn key_routes() -> Vec<Route> {
     use Need::{Caller, OneOf, Open};
     let read_keys = OneOf(&["keys:read", "me/keys:read"]);
     let edit_keys = OneOf(&["keys:edit", "me/keys:edit"]);
@@ -129,11 +141,34 @@ pub(crate) fn routes() -> Vec<Route> {
     ]
 }
 
+/// The routes of trusted secrets and access tokens.
+#[rustfmt::skip]
+fn token_routes() -> Vec<Route> {
+    use Need::OneOf;
+    vec![
+        route(GET, "/v1/trusted", OneOf(&["trusted:read"]), trusted::LIST, trusted::list),
+        route(POST, "/v1/trusted/enable", OneOf(&["trusted:write"]), trusted::ENABLE, trusted::enable),
+        route(POST, "/v1/trusted/disable", OneOf(&["trusted:write"]), trusted::DISABLE, trusted::disable),
+        route(POST, "/v1/trusted/copy", OneOf(&["trusted:copy"]), trusted::COPY, trusted::copy),
+        route(GET, "/v1/trusted/{id}", OneOf(&["trusted:read"]), trusted::SHOW, trusted::show),
+        route(PATCH, "/v1/trusted/{id}", OneOf(&["trusted:write"]), trusted::EDIT, trusted::edit),
+        route(POST, "/v1/trusted/{id}/rotate", OneOf(&["trusted:write"]), trusted::ROTATE, trusted::rotate),
+        route(POST, "/v1/trusted/{id}/rotate/finish", OneOf(&["trusted:write"]), trusted::ROTATE_FINISH, trusted::rotate_finish),
+        route(POST, "/v1/tokens/revoke", OneOf(&["tokens:revoke"]), tokens::REVOKE, tokens::revoke),
+        // `trusted::HOT` is answered before this map, in `dispatch.rs`.
+
+        route(GET, "/v1/signing-keys", OneOf(&["instance/signing-keys:read"]), signing_keys::LIST, signing_keys::list),
+        route(POST, "/v1/signing-keys/rotate", OneOf(&["instance/signing-keys:write"]), signing_keys::ROTATE, signing_keys::rotate),
+        route(DELETE, "/v1/signing-keys/{id}", OneOf(&["instance/signing-keys:write"]), signing_keys::REMOVE, signing_keys::remove),
+    ]
+}
+
 /// The router: `/v1` behind the guard, and the pages that anybody may see.
 pub(crate) fn router(app: Arc<App>) -> Router {
     let mut router = Router::new()
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
+        .route("/.well-known/jwks.json", get(jwks::show))
         .route("/openapi.json", get(openapi::document))
         .route("/problems", get(problems::index))
         .route("/problems/{code}", get(problems::show));
@@ -143,7 +178,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         router = router.route(route.path, guarded);
     }
     // What of the hot routes does not go the short way: other methods, and parameters that they have not.
-    for (path, _) in verify::HOT {
+    for (path, _) in verify::HOT.into_iter().chain(trusted::HOT) {
         router = router.route(path, post(verify::refuse_parameters));
     }
     #[cfg(debug_assertions)]

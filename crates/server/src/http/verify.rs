@@ -72,8 +72,9 @@ async fn reach(app: &App, origin: &Origin<'_>, headers: &HeaderMap) -> Result<Re
     let call = || caller::call(headers, origin);
     let identity = caller::identify(app, headers, origin.address(headers), call).await?;
     if !headers.contains_key(caller::TENANT) {
-        let (found, actor) = (&identity.found, || identity.actor(call()));
-        return reach_of(app, |right| found.effective.rights.covers(right), found.tenant.id, false, actor);
+        let actor = || identity.actor(call());
+        let (rights, home) = (&identity.effective().rights, identity.tenant().id);
+        return reach_of(app, |right| rights.covers(right), home, identity.is_token(), actor);
     }
     let actor = Box::pin(caller::actor(app, headers, identity, call())).await?;
     let home = actor.tenant_id.parse().map_err(Error::internal)?;
@@ -84,15 +85,15 @@ fn reach_of(
     app: &App,
     covers: impl Fn(&Right) -> bool,
     home: TenantId,
-    visiting: bool,
+    bounded: bool,
     actor: impl Fn() -> Actor,
 ) -> Result<Reach> {
     if !covers(&app.rights.verify_call) {
         app.refusals.note(&actor(), "verify", "insufficient_rights");
         return Err(Error::forbidden("insufficient_rights", "this needs the right verify:call"));
     }
-    // Whoever may enter every tenant reaches every key, unless it has entered one.
-    let everywhere = !visiting && covers(&app.rights.enter_tenants);
+    // Whoever may enter every tenant reaches every key, unless it has entered one; no token does.
+    let everywhere = !bounded && covers(&app.rights.enter_tenants);
     let tenant = (!everywhere).then_some(home);
     Ok(Reach { home, tenant, may_explain: covers(&app.rights.verify_explain) })
 }
@@ -112,6 +113,9 @@ async fn verify(app: &App, question: &Question<'_>, reach: Reach, now: Now, out:
     let explain = match &verified.found {
         Some(found) if question.wants_explanation() => {
             Some(app.verifier.explain(found, verified.secret.as_ref(), &ask.request))
+        }
+        None if question.wants_explanation() => {
+            verified.token.as_ref().map(|found| app.verifier.explain_token(found, &ask.request))
         }
         _ => None,
     };

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use keyward_core::jwt::LEEWAY_SECONDS;
+
 use crate::app::App;
 use crate::error::Result;
-use crate::store::{changes, idempotency, keys};
-use crate::{checkpoints, refusals};
+use crate::store::{changes, idempotency, keys, revoked_tokens};
+use crate::{checkpoints, refusals, signing_keys};
 
 /// Answers for replays are kept for a day (`api.md` 7).
 const IDEMPOTENCY_MS: i64 = 24 * 3_600_000;
@@ -28,6 +30,7 @@ pub(crate) fn start(app: &Arc<App>) {
     every(app, refusals::FLUSH, "refusals", |app| async move { app.flush_refusals().await });
     every(app, refusals::FLUSH, "notices", |app| async move { app.flush_notices().await });
     every(app, MINUTE, "checkpoints", |app| async move { checkpoints::sign_heads(&app).await });
+    every(app, MINUTE, "signing_keys", |app| async move { signing_keys::keep_up(&app).await });
     every(app, MINUTE, "purge", |app| async move { purge(&app).await });
 }
 
@@ -60,6 +63,7 @@ async fn flush_usage(app: &App, most: usize) -> Result<()> {
         app.metrics.usage_failures.inc();
     })?;
     app.metrics.usage_flushed.inc_by(written as u64);
+    crate::verify::trusted::write_uses(&app.verifier.cache, &app.db).await?;
     app.verifier.usage.first_uses.tell(app).await
 }
 
@@ -88,7 +92,11 @@ async fn purge(app: &App) -> Result<()> {
     let mut tx = app.db.begin().await?;
     changes::prune(tx.conn(), now - FEED_MS).await?;
     idempotency::prune(tx.conn(), now - IDEMPOTENCY_MS).await?;
-    tx.commit().await
+    let over = now / 1000 - LEEWAY_SECONDS - 1;
+    revoked_tokens::prune(tx.conn(), over).await?;
+    tx.commit().await?;
+    app.verifier.cache.forget_revocations(over);
+    Ok(())
 }
 
 /// Writes everything that is gathered in memory: at shutdown.

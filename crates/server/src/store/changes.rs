@@ -16,9 +16,23 @@ pub(crate) enum ChangeKind {
     Tenants,
     /// The peppers.
     Pepper,
+    /// The keys that sign access tokens.
+    SigningKeys,
+    /// One trusted secret; the subject is the public id inside.
+    Trusted,
+    /// One token was revoked; the subject is its id and its end.
+    Token,
 }
 
 impl ChangeKind {
+    /// Every kind that is read whole, with what seals it opened.
+    pub(crate) const SEALED: [Self; 2] = [Self::Pepper, Self::SigningKeys];
+
+    /// Whether it is one of those.
+    pub(crate) fn is_sealed(self) -> bool {
+        Self::SEALED.contains(&self)
+    }
+
     fn as_str(self) -> &'static str {
         match self {
             Self::Key => "key",
@@ -26,6 +40,9 @@ impl ChangeKind {
             Self::Tenant => "tenant",
             Self::Tenants => "tenants",
             Self::Pepper => "pepper",
+            Self::SigningKeys => "signing_keys",
+            Self::Trusted => "trusted",
+            Self::Token => "token",
         }
     }
 }
@@ -90,6 +107,9 @@ pub(crate) async fn since(conn: &mut Conn, after: i64, limit: i64) -> Result<Vec
                 "tenant" => ChangeKind::Tenant,
                 "tenants" => ChangeKind::Tenants,
                 "pepper" => ChangeKind::Pepper,
+                "signing_keys" => ChangeKind::SigningKeys,
+                "trusted" => ChangeKind::Trusted,
+                "token" => ChangeKind::Token,
                 // Written by a newer binary during a rolling upgrade; none of our facts.
                 _ => return None,
             };

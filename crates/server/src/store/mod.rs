@@ -11,8 +11,11 @@ pub(crate) mod idempotency;
 pub(crate) mod instance;
 pub(crate) mod keys;
 pub(crate) mod page;
+pub(crate) mod revoked_tokens;
 pub(crate) mod roles;
+pub(crate) mod signing_keys;
 pub(crate) mod tenants;
+pub(crate) mod trusted;
 pub(crate) mod usage;
 pub(crate) mod users;
 
@@ -285,13 +288,14 @@ impl Drop for Transaction {
 /// The name of the uniqueness rule that a statement broke, the same for both engines.
 pub(crate) fn broken_rule(error: &sqlx::Error) -> Option<&'static str> {
     /// PostgreSQL tells the index, SQLite the columns.
-    const RULES: [(&str, &str); 7] = [
+    const RULES: [(&str, &str); 8] = [
         ("users_username", "users.username_key"),
         ("users_skeleton", "users.username_skeleton"),
         ("roles_name", "roles.name_key"),
         ("user_groups_name", "user_groups.name_key"),
         ("tenants_slug", "tenants.slug"),
         ("tenants_number", "tenants.number"),
+        ("trusted_secrets_name", "trusted_secrets.name_key"),
         ("idempotency_pkey", "idempotency.idem_key"),
     ];
     let database = error.as_database_error().filter(|e| e.is_unique_violation())?;

@@ -89,11 +89,14 @@ pub(crate) async fn update(conn: &mut Conn, row: &TenantRow) -> Result<()> {
 
 /// Removes a tenant and everything keyed by it (AZ-14).
 pub(crate) async fn delete(conn: &mut Conn, id: &str) -> Result<()> {
-    const STATEMENTS: [&str; 15] = [
+    const STATEMENTS: [&str; 18] = [
         "DELETE FROM key_hours WHERE tenant_id = $1",
         "DELETE FROM key_seen WHERE tenant_id = $1",
         "DELETE FROM key_secrets WHERE tenant_id = $1",
         "DELETE FROM keys WHERE tenant_id = $1",
+        "DELETE FROM trusted_generations WHERE tenant_id = $1",
+        "DELETE FROM trusted_secrets WHERE tenant_id = $1",
+        "DELETE FROM revoked_tokens WHERE tenant_id = $1",
         "DELETE FROM role_holders WHERE tenant_id = $1",
         "DELETE FROM group_members WHERE tenant_id = $1",
         "DELETE FROM user_groups WHERE tenant_id = $1",

@@ -24,6 +24,10 @@ pub(crate) struct UserRow {
     pub(crate) created_by: String,
     pub(crate) updated_at: i64,
     pub(crate) version: i64,
+    /// Tokens of an earlier epoch are over.
+    pub(crate) token_epoch: i64,
+    /// Trusted secrets may ask for tokens of this user.
+    pub(crate) trusted_tokens: bool,
     /// Ids of the roles held directly, separated by commas.
     pub(crate) role_ids: Option<String>,
     /// Ids of the groups, separated by commas.
@@ -102,17 +106,26 @@ pub(crate) async fn list(
     Ok(page.finish(rows, |row| Position { number: None, text: None, id: row.id.clone() }))
 }
 
+/// The id of a living user with this canonical name.
+pub(crate) async fn find_id(conn: &mut Conn, tenant: &str, username_key: &str) -> Result<Option<String>> {
+    let row: Option<(String,)> = on!(conn, c => sqlx::query_as(
+        "SELECT id FROM users WHERE tenant_id = $1 AND username_key = $2 AND deleted_at IS NULL"
+    ).bind(tenant).bind(username_key).fetch_optional(c).await)?;
+    Ok(row.map(|row| row.0))
+}
+
 /// Adds a user.
 pub(crate) async fn insert(conn: &mut Conn, row: &UserRow) -> Result<()> {
     on!(conn, c => sqlx::query(
         "INSERT INTO users (tenant_id, id, username, username_key, username_skeleton, email, display_name,
-            origin, login_window_minutes, last_login_at, created_at, created_by, updated_at, version)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)"
+            origin, login_window_minutes, last_login_at, created_at, created_by, updated_at, version,
+            trusted_tokens)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)"
     )
     .bind(&row.tenant_id).bind(&row.id).bind(&row.username).bind(&row.username_key)
     .bind(&row.username_skeleton).bind(&row.email).bind(&row.display_name).bind(&row.origin)
     .bind(row.login_window_minutes).bind(row.last_login_at).bind(row.created_at).bind(&row.created_by)
-    .bind(row.updated_at).bind(row.version)
+    .bind(row.updated_at).bind(row.version).bind(row.trusted_tokens)
     .execute(c).await.map(drop))?;
     Ok(())
 }
@@ -122,13 +135,14 @@ pub(crate) async fn update(conn: &mut Conn, row: &UserRow) -> Result<()> {
     on!(conn, c => sqlx::query(
         "UPDATE users SET username = $3, username_key = $4, username_skeleton = $5, email = $6,
             display_name = $7, login_window_minutes = $8, last_login_at = $9, suspended_at = $10,
-            suspended_reason = $11, deleted_at = $12, updated_at = $13, version = $14
+            suspended_reason = $11, deleted_at = $12, updated_at = $13, version = $14, token_epoch = $15,
+            trusted_tokens = $16
          WHERE tenant_id = $1 AND id = $2"
     )
     .bind(&row.tenant_id).bind(&row.id).bind(&row.username).bind(&row.username_key)
     .bind(&row.username_skeleton).bind(&row.email).bind(&row.display_name).bind(row.login_window_minutes)
     .bind(row.last_login_at).bind(row.suspended_at).bind(&row.suspended_reason).bind(row.deleted_at)
-    .bind(row.updated_at).bind(row.version)
+    .bind(row.updated_at).bind(row.version).bind(row.token_epoch).bind(row.trusted_tokens)
     .execute(c).await.map(drop))?;
     Ok(())
 }

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use keyward_core::decide::Now;
 use keyward_core::id::{TenantId, UserId};
 use keyward_core::secret::{Pepper, SecretHash};
@@ -13,8 +14,11 @@ use tokio::runtime::Handle;
 use tokio::sync::OnceCell;
 
 use super::facts::{self, Age, TenantRecord, UserRecord};
+use super::keyring::{self, Keyring};
 use super::record::KeyRecord;
 use super::register::Register;
+use super::tokens::Revocations;
+use super::trusted::{self, TrustedRecord};
 use crate::clock::Clock;
 use crate::config::OnDatabaseLoss;
 use crate::error::{Error, Result};
@@ -42,6 +46,10 @@ pub(crate) enum Need {
     Tenant(TenantId),
     /// So many credits of a key, out of the store.
     Credits(AccessKey, i64),
+    /// A trusted secret.
+    Trusted(AccessKey),
+    /// The tokens that were revoked by their id.
+    Revocations,
 }
 
 /// A secret to be re-hashed under the newest pepper.
@@ -96,6 +104,9 @@ pub(crate) struct Cache {
     keys: Map<AccessKey, KeyRecord>,
     users: Map<UserId, UserRecord>,
     tenants: Map<TenantId, TenantRecord>,
+    trusted: Map<AccessKey, TrustedRecord>,
+    revocations: ArcSwapOption<Revocations>,
+    root_key: Arc<RootKey>,
     /// What does not exist, and until when to believe it: bounded, so that guessing flushes
     /// nothing real (R10).
     unknown: quick_cache::sync::Cache<Need, u64>,
@@ -111,7 +122,13 @@ pub(crate) struct Cache {
 }
 
 impl Cache {
-    pub(crate) fn new(db: Db, control: Handle, clock: Clock, settings: CacheSettings) -> Self {
+    pub(crate) fn new(
+        db: Db,
+        control: Handle,
+        clock: Clock,
+        root_key: Arc<RootKey>,
+        settings: CacheSettings,
+    ) -> Self {
         Self {
             db,
             control,
@@ -120,6 +137,9 @@ impl Cache {
             keys: Map::default(),
             users: Map::default(),
             tenants: Map::default(),
+            trusted: Map::default(),
+            revocations: ArcSwapOption::empty(),
+            root_key,
             unknown: quick_cache::sync::Cache::new(settings.max_unknown),
             register: Register::default(),
             shards: std::array::from_fn(|_| Mutex::new(0)),
@@ -151,6 +171,22 @@ impl Cache {
     pub(crate) fn tenant(&self, id: TenantId, now: Now) -> Result<Option<Arc<TenantRecord>>, Need> {
         let map = self.tenants.pin();
         self.usable(map.get(&id), |record| &record.age, Need::Tenant(id), now)
+    }
+
+    /// What `find` finds, with what it lacks read from the database.
+    ///
+    /// # Errors
+    /// `Error::Outage` when the database cannot be read.
+    pub(crate) async fn wait_for<T>(
+        self: &Arc<Self>,
+        find: impl Fn(&Self, Now) -> Result<T, Need>,
+    ) -> Result<T> {
+        loop {
+            match find(self, self.clock.now()) {
+                Ok(found) => return Ok(found),
+                Err(need) => self.load(need).await?,
+            }
+        }
     }
 
     fn usable<T>(
@@ -255,14 +291,25 @@ impl Cache {
         tokio::time::timeout(self.settings.timeout, work).await.map_err(Error::outage)?
     }
 
-    /// Reads the peppers, on the control runtime, where connections belong.
+    /// Reads the peppers.
     pub(crate) async fn read_peppers(self: &Arc<Self>, root_key: Arc<RootKey>) -> Result<Vec<Pepper>> {
         let cache = self.clone();
-        let task = self.control.spawn(async move {
-            let mut conn = cache.db.read().await?;
-            seal::load_peppers(&root_key, &mut conn).await
-        });
-        tokio::time::timeout(self.settings.timeout, task)
+        self.on_control(async move { seal::load_peppers(&root_key, &mut cache.db.read().await?).await }).await
+    }
+
+    /// Reads the signing keys.
+    pub(crate) async fn read_keyring(self: &Arc<Self>) -> Result<Keyring> {
+        let cache = self.clone();
+        self.on_control(async move { keyring::load(&cache.root_key, &mut cache.db.read().await?).await })
+            .await
+    }
+
+    /// Reads on the control runtime, where connections belong.
+    async fn on_control<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T>> + Send + 'static,
+    ) -> Result<T> {
+        tokio::time::timeout(self.settings.timeout, self.control.spawn(work))
             .await
             .map_err(Error::outage)?
             .map_err(Error::internal)?
@@ -281,6 +328,10 @@ impl Cache {
                 Need::Tenant(id) => {
                     Fresh::Tenant(facts::load_tenant(&mut conn, id, now_ms).await?.map(Arc::new))
                 }
+                Need::Trusted(id) => {
+                    Fresh::Trusted(trusted::load(&self.root_key, &mut conn, id, now_ms).await?)
+                }
+                Need::Revocations => Fresh::Revocations(Revocations::load(&mut conn, now_ms).await?),
                 Need::Credits(..) => return Ok(()),
             };
             let shard = self.shard(need);
@@ -315,6 +366,18 @@ impl Cache {
                 self.tenants.pin().insert(id, record);
                 true
             }
+            (Need::Trusted(id), Fresh::Trusted(Some(record))) => {
+                let map = self.trusted.pin();
+                if let Some(old) = map.get(&id) {
+                    record.carry_on(old);
+                }
+                map.insert(id, Arc::new(record));
+                true
+            }
+            (_, Fresh::Revocations(known)) => {
+                self.revocations.store(Some(Arc::new(known)));
+                true
+            }
             _ => false,
         };
         if kept {
@@ -330,7 +393,8 @@ impl Cache {
             Need::Key(id) => drop(self.keys.pin().remove(&id)),
             Need::User(_, id) => drop(self.users.pin().remove(&id)),
             Need::Tenant(id) => drop(self.tenants.pin().remove(&id)),
-            Need::Credits(..) => {}
+            Need::Trusted(id) => drop(self.trusted.pin().remove(&id)),
+            Need::Credits(..) | Need::Revocations => {}
         }
     }
 
@@ -363,7 +427,17 @@ impl Cache {
                 let _bars = self.bar_loads();
                 self.tenants.pin().values().for_each(|record| record.age.expire());
             }
-            ChangeKind::Pepper => {}
+            ChangeKind::Trusted => {
+                if let Some(id) = AccessKey::from_digits(&change.subject) {
+                    self.invalidate(Need::Trusted(id), || {
+                        self.trusted.pin().get(&id).map(|record| record.age.expire())
+                    });
+                }
+            }
+            ChangeKind::Token => self.invalidate(Need::Revocations, || {
+                self.revocations.load().as_ref().map(|known| known.add(&change.subject))
+            }),
+            ChangeKind::Pepper | ChangeKind::SigningKeys => {}
         }
     }
 
@@ -381,6 +455,10 @@ impl Cache {
         self.keys.pin().values().for_each(|record| record.age.expire());
         self.users.pin().values().for_each(|record| record.age.expire());
         self.tenants.pin().values().for_each(|record| record.age.expire());
+        self.trusted.pin().values().for_each(|record| record.age.expire());
+        if let Some(known) = self.revocations.load().as_ref() {
+            known.age.expire();
+        }
     }
 
     /// Keys with a secret under none of these peppers are read anew.
@@ -400,9 +478,12 @@ impl Cache {
 
     fn shard(&self, need: Need) -> std::sync::MutexGuard<'_, u64> {
         let number = match need {
-            Need::Key(id) | Need::Credits(id, _) => id.digits().bytes().map(usize::from).sum(),
+            Need::Key(id) | Need::Credits(id, _) | Need::Trusted(id) => {
+                id.digits().bytes().map(usize::from).sum()
+            }
             Need::User(_, id) => (id.as_u128() % SHARDS as u128) as usize,
             Need::Tenant(id) => (id.as_u128() % SHARDS as u128) as usize,
+            Need::Revocations => 0,
         };
         self.shards[number % SHARDS].lock().expect("no code panics while it holds this lock")
     }
@@ -430,6 +511,8 @@ enum Fresh {
     Key(Option<KeyRecord>),
     User(Option<UserRecord>),
     Tenant(Option<Arc<TenantRecord>>),
+    Trusted(Option<TrustedRecord>),
+    Revocations(Revocations),
 }
 
 fn log_failure(error: &Error) {
@@ -443,3 +526,4 @@ fn millis(duration: Duration) -> u64 {
 
 #[cfg(test)]
 mod tests;
+mod tokens;

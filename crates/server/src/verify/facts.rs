@@ -35,6 +35,10 @@ pub(crate) struct UserRecord {
     pub(crate) username: Box<str>,
     pub(crate) owner: Owner,
     pub(crate) grant: Arc<Grant>,
+    /// Tokens of an earlier epoch are over.
+    pub(crate) token_epoch: i64,
+    /// Trusted secrets may ask for tokens of this user.
+    pub(crate) trusted_tokens: bool,
     /// State of the policy's owner limits, by place.
     pub(crate) arrivals: [AtomicU64; MAX_LIMITS],
     pub(crate) age: Age,
@@ -67,6 +71,19 @@ pub(crate) struct Effective {
     /// Holds what the memo key points to, so that an address is never used twice.
     _scopes: Option<Arc<RightSet>>,
     _grant: Option<Arc<Grant>>,
+}
+
+impl Effective {
+    /// Rights with the forms that answers need.
+    pub(crate) fn new(rights: RightSet) -> Self {
+        Self {
+            json: serde_json::value::to_raw_value(&rights).expect("rights are plain strings"),
+            header: rights.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ").into(),
+            rights,
+            _scopes: None,
+            _grant: None,
+        }
+    }
 }
 
 /// Whether a record may still be used, and when it was read: milliseconds of the monotonic clock,
@@ -173,11 +190,9 @@ impl TenantRecord {
         };
         let rights = scopes.map_or_else(|| granted.clone(), |scopes| scopes.intersect(&granted));
         let effective = Arc::new(Effective {
-            json: serde_json::value::to_raw_value(&rights).expect("rights are plain strings"),
-            header: rights.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ").into(),
-            rights,
             _scopes: scopes.cloned(),
             _grant: Some(grant.clone()),
+            ..Effective::new(rights)
         });
         memo.insert(place, effective.clone());
         effective
@@ -220,6 +235,8 @@ pub(crate) fn user_record(row: &UserRow, now_ms: u64) -> Result<UserRecord> {
             login_window_minutes: row.login_window_minutes,
         },
         grant: grant(row.role_ids.as_deref(), row.group_ids.as_deref())?,
+        token_epoch: row.token_epoch,
+        trusted_tokens: row.trusted_tokens,
         arrivals: Default::default(),
         age: Age::new(now_ms),
     })

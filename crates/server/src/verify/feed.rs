@@ -88,7 +88,9 @@ pub(crate) async fn poll(app: &App) -> Result<()> {
         if gap {
             // Entries were pruned before we read them, or written by a newer binary.
             cache.expire_all();
-            app.reload_peppers(&mut conn).await?;
+            for kind in ChangeKind::SEALED {
+                app.verifier.reload(kind, &mut conn).await?;
+            }
         }
         let mut reached = if entries.is_empty() { last } else { applied };
         for (seq, change) in entries {
@@ -97,9 +99,7 @@ pub(crate) async fn poll(app: &App) -> Result<()> {
                 continue;
             }
             cache.apply(&change);
-            if change.kind == ChangeKind::Pepper {
-                app.reload_peppers(&mut conn).await?;
-            }
+            app.verifier.reload(change.kind, &mut conn).await?;
         }
         cache.health.applied_seq.fetch_max(reached, Ordering::AcqRel);
     }

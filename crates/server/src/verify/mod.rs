@@ -6,10 +6,13 @@
 pub(crate) mod cache;
 pub(crate) mod facts;
 pub(crate) mod feed;
+pub(crate) mod keyring;
 pub(crate) mod limits;
 mod pool;
 pub(crate) mod record;
 mod register;
+pub(crate) mod tokens;
+pub(crate) mod trusted;
 pub(crate) mod usage;
 
 use std::sync::Arc;
@@ -20,14 +23,17 @@ use keyward_core::decide::{
     Code, Decision, Finding, KeyFacts, LimitState, Now, Request, Step, decide, explain,
 };
 use keyward_core::id::TenantId;
+use keyward_core::jwt;
 use keyward_core::key::{Key, KeyClass, SecretVersion};
 use keyward_core::secret::Pepper;
 use keyward_core::token::{self, AccessKey, ParsedSecret, Prefixes};
 
 use self::cache::{Cache, Need};
 use self::facts::{Effective, TenantRecord, UserRecord};
+use self::keyring::Keyring;
 use self::limits::Meter;
 use self::record::KeyRecord;
+use self::tokens::{FoundToken, Tokens};
 use self::usage::{Sighting, Usage};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
@@ -42,6 +48,8 @@ pub(crate) enum Presented<'a> {
     Pair(&'a str, &'a str),
     /// Tenant, access key and secret, as the `apiKey` scheme of collectors sends them.
     Triple(&'a str, &'a str, &'a str),
+    /// An access token and nothing else.
+    Token(&'a str),
 }
 
 /// One question to the verify path.
@@ -76,11 +84,14 @@ pub(crate) struct Verified {
     pub(crate) found: Option<Found>,
     /// The version of the secret that was presented.
     pub(crate) secret: Option<SecretVersion>,
+    /// Present instead of `found` when a token with a true signature was presented.
+    pub(crate) token: Option<Box<FoundToken>>,
 }
 
 impl Verified {
     fn refused(code: Code) -> Self {
-        Self { decision: Decision::Deny { code, retry_after_seconds: 0 }, found: None, secret: None }
+        let decision = Decision::Deny { code, retry_after_seconds: 0 };
+        Self { decision, found: None, secret: None, token: None }
     }
 }
 
@@ -88,6 +99,7 @@ impl Verified {
 enum Missing {
     Facts(Need),
     Pepper(u32),
+    SigningKeys,
 }
 
 impl From<Need> for Missing {
@@ -103,8 +115,10 @@ pub(crate) struct Verifier {
     pub(crate) prefixes: Prefixes,
     /// Newest first.
     pub(crate) peppers: ArcSwap<Vec<Pepper>>,
+    pub(crate) keyring: ArcSwap<Keyring>,
     root_key: Arc<RootKey>,
     clock: Clock,
+    tokens: Tokens,
 }
 
 impl Verifier {
@@ -112,11 +126,14 @@ impl Verifier {
         cache: Arc<Cache>,
         prefixes: Prefixes,
         peppers: Vec<Pepper>,
+        keyring: Keyring,
         root_key: Arc<RootKey>,
         clock: Clock,
+        issuer: String,
     ) -> Self {
-        let peppers = ArcSwap::from_pointee(peppers);
-        Self { cache, usage: Usage::default(), prefixes, peppers, root_key, clock }
+        let (peppers, keyring) = (ArcSwap::from_pointee(peppers), ArcSwap::from_pointee(keyring));
+        let tokens = Tokens::new(issuer);
+        Self { cache, usage: Usage::default(), prefixes, peppers, keyring, root_key, clock, tokens }
     }
 
     /// Verifies, waiting for the database where facts are missing.
@@ -139,10 +156,7 @@ impl Verifier {
 
     async fn verify_with_reads(&self, ask: &Ask<'_>, mut missing: Missing) -> Result<Verified> {
         loop {
-            match missing {
-                Missing::Facts(need) => self.cache.load(need).await?,
-                Missing::Pepper(id) => self.learn_pepper(id).await?,
-            }
+            self.learn(missing).await?;
             // Reading took time.
             match self.verify_cached(ask, self.clock.now()) {
                 Ok(verified) => return Ok(verified),
@@ -151,10 +165,19 @@ impl Verifier {
         }
     }
 
+    /// Reads what is missing.
+    async fn learn(&self, missing: Missing) -> Result<()> {
+        match missing {
+            Missing::Facts(need) => self.cache.load(need).await,
+            Missing::Pepper(id) => self.learn_pepper(id).await,
+            Missing::SigningKeys => self.learn_signing_keys().await,
+        }
+    }
+
     /// Verifies from memory alone; `Err` says what is missing.
     fn verify_cached(&self, ask: &Ask<'_>, now: Now) -> Result<Verified, Missing> {
         let Some((parsed, tenant)) = self.parse(ask.presented) else {
-            return Ok(Verified::refused(Code::Malformed));
+            return self.verify_no_secret(ask, now);
         };
         let found = self.find(parsed.access_key, now)?;
         let Some(found) = found.filter(|found| ask.tenant.is_none_or(|id| id == found.tenant.id)) else {
@@ -171,7 +194,9 @@ impl Verifier {
             self.usage.denied(&found.key, Code::WrongSecret);
             return Ok(Verified::refused(Code::WrongSecret));
         };
-        let decision = self.settle(&found, &secret, &ask.request, now)?;
+        let request = &ask.request;
+        let decision =
+            self.settle(&found, &secret, request.cost, |facts| decide(&Finding::Key(*facts), request, now))?;
         match decision {
             Decision::Allow { .. } => {
                 self.usage.allowed(&found.key, secret.generation, ask.sighting, now.unix_ms);
@@ -179,7 +204,17 @@ impl Verifier {
             }
             Decision::Deny { code, .. } => self.usage.denied(&found.key, code),
         }
-        Ok(Verified { decision, found: Some(found), secret: Some(secret) })
+        Ok(Verified { decision, found: Some(found), secret: Some(secret), token: None })
+    }
+
+    /// What is no secret of a key may be a token; only this looks for one, so that keys do not pay
+    /// for it.
+    fn verify_no_secret(&self, ask: &Ask<'_>, now: Now) -> Result<Verified, Missing> {
+        match ask.presented {
+            Presented::Token(text) => self.verify_token(text, ask, now),
+            Presented::Secret(text) if jwt::is_compact(text) => self.verify_token(text, ask, now),
+            _ => Ok(Verified::refused(Code::Malformed)),
+        }
     }
 
     /// Reads the form of the credential; a pair must name the key that its secret belongs to.
@@ -188,6 +223,7 @@ impl Verifier {
             Presented::Secret(secret) => (None, None, secret),
             Presented::Pair(access_key, secret) => (None, Some(access_key), secret),
             Presented::Triple(tenant, access_key, secret) => (Some(tenant), Some(access_key), secret),
+            Presented::Token(_) => return None,
         };
         let parsed = token::parse(secret, &self.prefixes)?;
         let fits = access_key.is_none_or(|text| AccessKey::parse(text) == Some(parsed.access_key));
@@ -253,22 +289,22 @@ impl Verifier {
         &self,
         found: &Found,
         secret: &SecretVersion,
-        request: &Request<'_>,
-        now: Now,
+        cost: u32,
+        judge: impl Fn(&KeyFacts<'_>) -> Decision,
     ) -> Result<Decision, Need> {
         let key = found.key.key();
         let meter = Meter::of(&found.key, found.owner.as_deref(), &found.tenant);
         loop {
             let states = meter.read();
-            let decision = decide(&Finding::Key(facts(found, &key, secret, &states)), request, now);
+            let decision = judge(&facts(found, &key, secret, &states));
             let Decision::Allow { limits, .. } = &decision else {
-                return or_lease(decision, found, request.cost);
+                return or_lease(decision, found, cost);
             };
             if !meter.keep(&states, limits) {
                 continue;
             }
             match &found.key.credits {
-                Some(credits) if !credits.spend(request.cost) => continue,
+                Some(credits) if !credits.spend(cost) => continue,
                 _ => return Ok(decision),
             }
         }

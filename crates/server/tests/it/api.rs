@@ -12,7 +12,7 @@ pub(crate) struct Operation {
     pub(crate) path: String,
     /// Rights of which one is needed; empty where any caller may.
     pub(crate) rights: Vec<String>,
-    /// Whether a credential is asked for.
+    /// Whether a key is asked for.
     pub(crate) secured: bool,
     /// The body of the named example.
     pub(crate) example: Option<Value>,
@@ -71,7 +71,7 @@ fn read(path: &str, method: &str, entry: &Value) -> Operation {
         method: method.to_ascii_uppercase(),
         path: path.into(),
         rights: rights.iter().map(text).collect(),
-        secured: entry["security"].as_array().is_some_and(|ways| !ways.is_empty()),
+        secured: entry["security"][0]["bearer"].is_array(),
         example: examples
             .as_object()
             .and_then(|all| all.values().next())

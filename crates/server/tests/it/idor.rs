@@ -35,6 +35,8 @@ struct Estate {
     key: String,
     access_key: String,
     event: String,
+    signing_key: String,
+    trusted: String,
     own_group: String,
     own_user: String,
     gone: [(&'static str, String); 3],
@@ -59,6 +61,10 @@ impl Estate {
         }
         let key = all(&admin, &format!("/v1/keys?owner_id={user}")).remove(0);
         let event = text(&all(&admin, "/v1/audit-events")[0]["id"]);
+        let signing_key = text(&server.root().get("/v1/signing-keys").ok()["data"][0]["id"]);
+        let features = json!({ "features": { "trusted_secrets": true } });
+        server.root().patch(&format!("/v1/tenants/{tenant}"), features).expect(200);
+        let trusted = text(&admin.post("/v1/trusted/enable", json!({})).ok()["id"]);
         let (key, access_key) = (text(&key["id"]), text(&key["access_key"]));
         Self {
             admin,
@@ -71,6 +77,8 @@ impl Estate {
             key,
             access_key,
             event,
+            signing_key,
+            trusted,
             own_group,
             own_user,
             gone,
@@ -86,6 +94,8 @@ impl Estate {
             "keys" => &self.key,
             "tenants" => &self.tenant,
             "audit-events" => &self.event,
+            "signing-keys" => &self.signing_key,
+            "trusted" => &self.trusted,
             other => panic!("{other}: a new kind of object needs a row here"),
         }
     }

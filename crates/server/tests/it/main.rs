@@ -32,5 +32,6 @@ mod socket;
 mod storage;
 mod support;
 mod tenants;
+mod tokens;
 mod users;
 mod verify;

@@ -75,7 +75,7 @@ fn ops_9_a_broken_or_missing_file_is_named() {
 }
 
 /// A value in a file and what the refusal must say after the key.
-const BAD_VALUES: [(&str, &str, &str); 44] = [
+const BAD_VALUES: [(&str, &str, &str); 47] = [
     ("data_dir", "''", "expected the path of a directory"),
     ("data_dir", "1", "invalid type: integer `1`, expected the path of a directory"),
     ("server", "1", "expected a section with the keys listen, threads, public_url"),
@@ -110,6 +110,9 @@ const BAD_VALUES: [(&str, &str, &str); 44] = [
     ("log.format", "xml", "invalid value \"xml\", expected json or text"),
     ("verify.max_staleness", "99ms", "expected a duration from 100ms to 1m"),
     ("verify.max_staleness", "61s", "expected a duration from 100ms to 1m"),
+    ("tokens.algorithm", "RS256", "expected EdDSA or ES256"),
+    ("tokens.rotate_every", "59m", "expected a duration from 1h to 365d"),
+    ("tokens.jwks_cache", "2d", "expected a duration from 1s to 1d"),
     ("verify.on_database_loss", "serve", "expected deny, or serve_for and a duration"),
     ("verify.on_database_loss", "serve_for 301s", "a duration from 0s to 5m"),
     ("verify.on_database_loss", "serve_for ever", "expected deny, or serve_for"),

@@ -69,6 +69,13 @@ pub(crate) struct PageQuery {
     cursor: Option<String>,
 }
 
+impl PageQuery {
+    /// The page of the list that `scope` names.
+    pub(crate) fn page(&self, scope: &str) -> Result<Page> {
+        Page::read(self.limit, self.cursor.as_deref(), scope)
+    }
+}
+
 pub(crate) async fn list(
     State(app): State<Arc<App>>,
     Caller(actor): Caller,
@@ -118,7 +125,7 @@ pub(crate) async fn members(
     Path(id): Path<String>,
     Query(query): Query<PageQuery>,
 ) -> Answered {
-    let page = Page::read(query.limit, query.cursor.as_deref(), &id)?;
+    let page = query.page(&id)?;
     Answer::ok(&groups::members(&app, &actor, &id, &page).await?)
 }
 

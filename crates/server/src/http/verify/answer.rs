@@ -7,10 +7,13 @@ use keyward_core::key::KeyClass;
 use keyward_core::token::AccessKey;
 use serde::Serialize;
 use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use crate::clock::Moment;
 use crate::http::limits::{self, LimitOut};
+use crate::verify::facts::TenantRecord;
+use crate::verify::tokens::{FoundToken, Origin, Subject};
 use crate::verify::{Found, Verified};
 
 /// The answer.
@@ -22,6 +25,9 @@ pub(crate) struct VerifyOut<'a> {
     pub(crate) key: Option<KeyRef<'a>>,
     pub(crate) principal: Option<PrincipalRef<'a>>,
     pub(crate) tenant: Option<TenantRef<'a>>,
+    /// Present when an access token was verified.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) token: Option<TokenRef<'a>>,
     /// What the key may do; empty when it is not valid.
     #[schema(value_type = Vec<String>)]
     pub(crate) rights: &'a RawValue,
@@ -85,34 +91,101 @@ pub(crate) struct TenantRef<'a> {
     pub(crate) number: i64,
 }
 
+/// The access token itself.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct TokenRef<'a> {
+    pub(crate) id: &'a str,
+    /// What asked for it: `trusted_…` or `key_…`.
+    pub(crate) client_id: &'a str,
+    /// Who really acts, if that is not the principal.
+    pub(crate) actor: Option<&'a str>,
+    /// Who may accept it.
+    pub(crate) audience: &'a [String],
+    /// What its issuer was asked to pass on.
+    #[schema(value_type = Object)]
+    pub(crate) claims: &'a Map<String, Value>,
+}
+
 /// The shape of an answer.
-pub(super) fn shape(verified: &Verified, explain: Option<Vec<Step>>) -> VerifyOut<'_> {
+pub(crate) fn shape(verified: &Verified, explain: Option<Vec<Step>>) -> VerifyOut<'_> {
     let (code, expires_at, cache_ttl_seconds) = match verified.decision {
         Decision::Allow { expires_at, cache_seconds, .. } => ("ok", expires_at, cache_seconds),
         Decision::Deny { code, .. } => (code.public(), None, 0),
     };
     let valid = code == "ok";
+    if let Some(token) = &verified.token {
+        return of_token(token, verified, (code, expires_at, cache_ttl_seconds), explain);
+    }
     let found = verified.found.as_ref();
     VerifyOut {
         valid,
         code,
-        key: found.map(|found| KeyRef {
-            id: found.key.id,
-            access_key: found.access_key,
-            class: found.key.terms.class,
-            label: &found.key.label,
-        }),
+        key: found.map(key_ref),
         principal: found.map(principal),
-        tenant: found.map(|found| TenantRef {
-            id: found.tenant.id,
-            slug: &found.tenant.slug,
-            number: found.tenant.number,
-        }),
+        tenant: found.map(|found| tenant_ref(&found.tenant)),
+        token: None,
         rights: found.filter(|_| valid).map_or(nothing(), |found| &*found.effective.json),
         expires_at: expires_at.map(Moment),
         limits: found.map(|found| limits::after(found, &verified.decision)).unwrap_or_default(),
         cache_ttl_seconds,
         explain,
+    }
+}
+
+fn of_token<'a>(
+    found: &'a FoundToken,
+    verified: &'a Verified,
+    (code, expires_at, cache_ttl_seconds): (&'static str, Option<i64>, u32),
+    explain: Option<Vec<Step>>,
+) -> VerifyOut<'a> {
+    let behind = match &found.origin {
+        Origin::Key(key) => Some(key),
+        Origin::Trusted { .. } => None,
+    };
+    let claims = &found.checked.claims;
+    VerifyOut {
+        valid: code == "ok",
+        code,
+        key: behind.map(key_ref),
+        principal: Some(token_principal(found)),
+        tenant: Some(tenant_ref(&found.tenant)),
+        token: Some(TokenRef {
+            id: &claims.jti,
+            client_id: &claims.client_id,
+            actor: claims.act.as_ref().map(|act| act.sub.as_str()),
+            audience: &claims.aud.0,
+            claims: &claims.ext,
+        }),
+        rights: if code == "ok" { &found.effective.json } else { nothing() },
+        expires_at: expires_at.map(Moment),
+        limits: behind.map(|key| limits::after(key, &verified.decision)).unwrap_or_default(),
+        cache_ttl_seconds,
+        explain,
+    }
+}
+
+fn key_ref(found: &Found) -> KeyRef<'_> {
+    KeyRef {
+        id: found.key.id,
+        access_key: found.access_key,
+        class: found.key.terms.class,
+        label: &found.key.label,
+    }
+}
+
+fn tenant_ref(tenant: &TenantRecord) -> TenantRef<'_> {
+    TenantRef { id: tenant.id, slug: &tenant.slug, number: tenant.number }
+}
+
+/// Whom a token speaks for.
+pub(crate) fn token_principal(found: &FoundToken) -> PrincipalRef<'_> {
+    match found.checked.subject {
+        Subject::User(id) => PrincipalRef {
+            kind: "user",
+            id: PrincipalId::User(id),
+            username: found.owner.as_ref().map(|owner| &*owner.username),
+        },
+        Subject::Key(id) => PrincipalRef { kind: "workspace", id: PrincipalId::Key(id), username: None },
     }
 }
 
@@ -133,7 +206,7 @@ pub(crate) fn principal(found: &Found) -> PrincipalRef<'_> {
 
 impl VerifyOut<'_> {
     /// Writes the JSON that serde would write.
-    pub(super) fn write(&self, out: &mut Vec<u8>) {
+    pub(crate) fn write(&self, out: &mut Vec<u8>) {
         put(out, if self.valid { r#"{"valid":true,"code":""# } else { r#"{"valid":false,"code":""# });
         put(out, self.code);
         match &self.key {
@@ -147,6 +220,10 @@ impl VerifyOut<'_> {
         match &self.tenant {
             None => put(out, r#","tenant":null"#),
             Some(tenant) => tenant.write(out),
+        }
+        if let Some(token) = &self.token {
+            put(out, r#","token":"#);
+            serde_json::to_writer(&mut *out, token).expect("writing into memory never fails");
         }
         put(out, r#","rights":"#);
         put(out, self.rights.get());
@@ -271,6 +348,7 @@ mod tests {
                 key: None,
                 principal: None,
                 tenant: None,
+                token: None,
                 rights: nothing(),
                 expires_at: None,
                 limits: limits::After::new(),
@@ -284,8 +362,9 @@ mod tests {
         #[test]
         fn an_answer_is_written_as_its_shape_says(
             name in any::<String>(), label in ".{0,12}", id: u128, at in 0_i64..4_102_444_800_000, count in 0_usize..3,
-            is_user: bool, number: i64,
+            is_user: bool, explained: bool, number: i64,
         ) {
+            let (audience, claims) = (vec![label.clone()], Map::from_iter([(name.clone(), Value::from(number))]));
             let limit = || LimitOut { name: &name, limit: 7, remaining: id as u32, reset_seconds: id as u64 };
             let user = PrincipalRef { kind: "user", id: PrincipalId::User(UserId::from_u128(id)), username: Some(&name) };
             let key = PrincipalRef { kind: "workspace", id: PrincipalId::Key(KeyId::from_u128(id)), username: None };
@@ -300,6 +379,13 @@ mod tests {
                 }),
                 principal: Some(if is_user { user } else { key }),
                 tenant: Some(TenantRef { id: TenantId::from_u128(id), slug: &label, number }),
+                token: explained.then(|| TokenRef {
+                    id: &name,
+                    client_id: &label,
+                    actor: is_user.then_some(&name),
+                    audience: &audience,
+                    claims: &claims,
+                }),
                 rights: serde_json::from_str(r#"["a:b"]"#).expect("JSON"),
                 expires_at: Some(Moment(at)),
                 limits: (0..count).map(|_| limit()).collect(),

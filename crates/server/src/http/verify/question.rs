@@ -196,7 +196,7 @@ fn rights(texts: &[Text<'_>], place: &str) -> Result<Vec<Right>> {
 }
 
 /// Fast where the body is as it should be; the strict reader finds the words for what is not.
-pub(super) fn read<'de, T: Deserialize<'de>>(headers: &HeaderMap, body: &'de [u8]) -> Result<T> {
+pub(crate) fn read<'de, T: Deserialize<'de>>(headers: &HeaderMap, body: &'de [u8]) -> Result<T> {
     let json = headers.get(http::header::CONTENT_TYPE).is_none_or(|kind| {
         kind.as_bytes().get(..16).is_some_and(|start| start.eq_ignore_ascii_case(b"application/json"))
     });

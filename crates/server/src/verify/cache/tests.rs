@@ -31,7 +31,8 @@ impl Scene {
             Db::open_sqlite(&folder.path().join("some.db"), Duration::from_secs(30)).await.expect("opens");
         db.migrate().await.expect("migrates");
         let clock = Clock::start();
-        let cache = Cache::new(db.clone(), Handle::current(), clock, settings());
+        let cache =
+            Cache::new(db.clone(), Handle::current(), clock, Arc::new(RootKey::generate()), settings());
         cache.health.confirmed_ms.store(clock.monotonic_ms(), Ordering::Release);
         let tenant = random::new_id::<keyward_core::id::Tenant>(0).to_string();
         Self { db, cache: Arc::new(cache), clock, tenant, _folder: folder }

@@ -184,6 +184,37 @@ fn live(scene: &mut Scene) {
     }
 }
 
+/// A trusted secret and its tokens, where they belong and where they do not.
+fn trust(scene: &mut Scene) {
+    scene.root.user("ada", &[]);
+    let made = scene.root.request("POST", "/v1/trusted/enable").header("Idempotency-Key", "canary-trust");
+    let made = Answer::read(made.json(&json!({})).send().expect("an answer")).ok();
+    let (secret, path) = (text(&made["secret"]), format!("/v1/trusted/{}", text(&made["id"])));
+    scene.secrets.push(secret.clone());
+    scene.root.post("/v1/trusted/copy", json!({})).expect(200);
+    scene.key(&format!("{path}/rotate"), json!({}));
+    let backend = scene.server.caller(&secret);
+    let token = text(&backend.post("/v1/trusted/tokens", json!({ "username": "ada" })).ok()["token"]);
+    scene.secrets.push(token.clone());
+    let bearer = format!("Bearer {secret}");
+    let browser = [("Authorization", &*bearer), ("Origin", "https://app.example.org")];
+    let asked = json!({ "username": "ada", "secret_key": secret, "token": token });
+    for door in ["/v1/trusted/tokens", "/v1/trusted/tokens/validate", "/v1/trusted/tokens/revoke"] {
+        scene.send("POST", door, &browser, &json!({ "username": "ada" }));
+        scene.send("POST", door, &[], &asked);
+        backend.post(&format!("{door}?secret_key={secret}&token={token}"), json!({}));
+        backend.post(door, json!({ "token": token }));
+    }
+    for credential in [&token, &secret] {
+        let holder = scene.server.caller(credential);
+        for path in ["/v1/me", "/v1/keys", "/authz", &format!("/authz?token={token}")] {
+            holder.get(path);
+        }
+        scene.root.code(credential);
+    }
+    scene.root.post("/v1/tokens/revoke", json!({ "token": token })).expect(200);
+}
+
 /// A marker in every field and header that is no secret.
 fn fill_in(scene: &mut Scene) {
     let mut field = |name: &str| scene.input(name);
@@ -248,6 +279,7 @@ fn aud_2_key_5_no_secret_in_anything_that_the_process_writes() {
     present_credentials(&mut scene);
     verify_credentials(&mut scene);
     live(&mut scene);
+    trust(&mut scene);
     speak_http_2(&mut scene);
     let secrets = scene.secrets.clone();
     assert!(secrets.len() > 30);

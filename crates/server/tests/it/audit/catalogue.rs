@@ -137,6 +137,32 @@ fn aud_1_changes_of_tenants_policy_and_operation() {
     operation(&Scene::new());
 }
 
+#[test]
+fn aud_1_ts_5_changes_of_trusted_secrets_and_tokens() {
+    trusted(&Scene::new());
+}
+
+fn trusted(scene: &Scene) {
+    let post =
+        |action: &str, holds: Holds, path: &str, body: Value| scene.step(action, holds, "POST", path, body);
+    let made = post("trusted.enable", Holds::After, "/v1/trusted/enable", json!({}));
+    let path = format!("/v1/trusted/{}", text(&made["id"]));
+    post("trusted.copy", Holds::After, "/v1/trusted/copy", json!({}));
+    let low = json!({ "ceiling": { "max_ttl_seconds": 600 } });
+    scene.step("trusted.edit", Holds::Both, "PATCH", &path, low);
+    post("trusted.rotate", Holds::Both, &format!("{path}/rotate"), json!({}));
+    post("trusted.rotate_finish", Holds::Both, &format!("{path}/rotate/finish"), json!({}));
+    let secret = text(&scene.root.post("/v1/trusted/copy", json!({})).ok()["secret"]);
+    let user = scene.root.user("bea", &[]);
+    let backend = scene.server.caller(&secret);
+    let token = backend.post("/v1/trusted/tokens", json!({ "username": "bea" })).ok()["token"].clone();
+    post("token.revoke", Holds::After, "/v1/tokens/revoke", json!({ "token": token }));
+    post("user.revoke_tokens", Holds::After, "/v1/tokens/revoke", json!({ "user_id": user }));
+    post("trusted.disable", Holds::Both, "/v1/trusted/disable", json!({ "confirm": true }));
+    let export = scene.root.get("/v1/audit-events/export").expect(200).text;
+    assert!(!export.contains(&secret), "the secret stands in no event");
+}
+
 fn operation(scene: &Scene) {
     let tenant = scene.step("tenant.create", Holds::After, "POST", "/v1/tenants", json!({ "slug": "acme" }));
     let tenant = format!("/v1/tenants/{}", text(&tenant["id"]));
@@ -167,6 +193,9 @@ fn operation(scene: &Scene) {
         let event = scene.newest();
         assert_eq!((&event["action"], &event["actor"]["kind"]), (&json!(action), &json!("system")));
     };
+    let next = scene.step("signing_key.rotate", Holds::After, "POST", "/v1/signing-keys/rotate", json!({}));
+    let next = format!("/v1/signing-keys/{}", text(&next["id"]));
+    scene.step("signing_key.remove", Holds::Before, "DELETE", &next, json!({}));
     assert!(scene.server.place.run(&["pepper", "rotate"]).status.success());
     local("pepper.rotate");
     // Works once the caller's own key has moved to the new pepper by being used.
@@ -268,6 +297,7 @@ fn aud_1_every_action_of_the_page_is_brought_about() {
     keys(&scene);
     directory(&scene);
     operation(&scene);
+    trusted(&scene);
     by_use(&scene);
     scene.server.terminate();
     let server = scene.server.restart();

@@ -1,0 +1,150 @@
+//! The doors that a trusted secret opens, and no other ones do (TS2): asking for tokens, ending them,
+//! looking at them. Answered before the router, because tokens are asked for as often as verified.
+
+use std::sync::Arc;
+
+use http::Request;
+use http::header::{AUTHORIZATION, COOKIE, HeaderMap, ORIGIN};
+use hyper::body::Incoming;
+use serde::de::DeserializeOwned;
+
+use super::dispatch::{Origin, Reply, json_reply};
+use super::verify::{answer, question};
+use super::{body, caller, failures, problems};
+use crate::app::{App, Call};
+use crate::error::{Error, Result};
+use crate::tokens;
+use crate::trusted::mint;
+use crate::trusted::wire::{RevokeTokenIn, TokenIn, ValidateTokenIn};
+use crate::verify::trusted::{Backend, Closed};
+use crate::verify::usage::Sighting;
+use crate::verify::{Ask, Presented};
+
+/// Answers `POST /v1/trusted/tokens`.
+pub(crate) async fn mint(app: &Arc<App>, origin: &Origin<'_>, request: Request<Incoming>) -> Result<Reply> {
+    let (head, body) = request.into_parts();
+    let input: TokenIn = read(app, &head.headers, body).await?;
+    let secret = input.secret_key.as_deref();
+    let (backend, call) = admit(app, origin, &head.headers, secret, "mint_token").await?;
+    match mint::mint(app, &backend, &input, call.clone()).await {
+        Ok(answer) => Ok(json_reply(answer)),
+        Err(error) => {
+            note(app, &backend, call, "mint_token", super::problem::code(&error));
+            Err(error)
+        }
+    }
+}
+
+/// Answers `POST /v1/trusted/tokens/revoke`.
+pub(crate) async fn revoke(app: &Arc<App>, origin: &Origin<'_>, request: Request<Incoming>) -> Result<Reply> {
+    let (head, body) = request.into_parts();
+    let input: RevokeTokenIn = read(app, &head.headers, body).await?;
+    let secret = input.secret_key.as_deref();
+    let (backend, call) = admit(app, origin, &head.headers, secret, "revoke_trusted_token").await?;
+    let done = tokens::revoke_by(app, &backend, input, call).await?;
+    Ok(json_reply(serde_json::to_vec(&done).map_err(Error::internal)?))
+}
+
+/// Answers `POST /v1/trusted/tokens/validate`: as verify does, of tokens in the secret's reach.
+pub(crate) async fn validate(
+    app: &Arc<App>,
+    origin: &Origin<'_>,
+    request: Request<Incoming>,
+) -> Result<Reply> {
+    let (head, body) = request.into_parts();
+    let input: ValidateTokenIn = read(app, &head.headers, body).await?;
+    let secret = input.secret_key.as_deref();
+    let (backend, _) = admit(app, origin, &head.headers, secret, "validate_token").await?;
+    let ask = Ask {
+        presented: Presented::Token(&input.token),
+        request: keyward_core::decide::Request { cost: 0, ..Default::default() },
+        sighting: Sighting::default(),
+        tenant: (backend.tenant.number != 0).then_some(backend.tenant.id),
+        now: app.clock.now(),
+    };
+    let verified = app.verifier.verify(&ask).await?;
+    let mut out = Vec::with_capacity(1024);
+    answer::shape(&verified, None).write(&mut out);
+    Ok(json_reply(out))
+}
+
+async fn read<T: DeserializeOwned>(app: &App, headers: &HeaderMap, body: Incoming) -> Result<T> {
+    let body = body::read_body(body, &app.settings).await?;
+    question::read(headers, if body.is_empty() { b"{}" } else { &body })
+}
+
+/// Whose secret came, unless it came from a browser.
+async fn admit(
+    app: &Arc<App>,
+    origin: &Origin<'_>,
+    headers: &HeaderMap,
+    in_body: Option<&str>,
+    operation: &'static str,
+) -> Result<(Backend, Call)> {
+    if !app.set_up.load(std::sync::atomic::Ordering::Relaxed) && !Box::pin(app.is_set_up()).await? {
+        return Err(Error::NotSetUp);
+    }
+    let secret = credential(app, headers, in_body)?;
+    let address = origin.address(headers);
+    match app.verifier.backend(secret, address).await? {
+        Err(closed) => Err(refusal(app, closed, address)),
+        Ok(backend) => {
+            let call = caller::call(headers, origin);
+            if is_browser(headers) {
+                note(app, &backend, call, operation, "browser_call");
+                return Err(Error::forbidden("browser_call", problems::detail("browser_call")));
+            }
+            if let Some(seconds) = backend.record.spend(backend.generation, app.clock.now()) {
+                return Err(Error::RateLimited(seconds));
+            }
+            Ok((backend, call))
+        }
+    }
+}
+
+/// The one credential: Bearer, or in the body.
+fn credential<'r>(app: &App, headers: &'r HeaderMap, in_body: Option<&'r str>) -> Result<&'r str> {
+    let mut sent =
+        headers.get_all(AUTHORIZATION).iter().chain(headers.get_all(&app.settings.server.api_key_header));
+    let first = match (sent.next(), in_body) {
+        (None, Some(secret)) => return Ok(secret),
+        (None, None) => return Err(Error::Unauthenticated("no_credential")),
+        (Some(first), None) if sent.next().is_none() => first,
+        _ => {
+            let detail = "send one credential, once".into();
+            return Err(Error::Http { status: 400, code: "multiple_credentials", detail });
+        }
+    };
+    let text = first.to_str().unwrap_or_default();
+    match text.split_once(' ') {
+        Some((scheme, secret)) if scheme.eq_ignore_ascii_case("bearer") => Ok(secret.trim()),
+        None => Ok(text),
+        Some(_) => Err(Error::Unauthenticated("invalid_trusted_secret")),
+    }
+}
+
+/// Marks that only a browser leaves, or that one was made to pass on (TS7, IMP-8).
+fn is_browser(headers: &HeaderMap) -> bool {
+    headers.contains_key(ORIGIN)
+        || headers.contains_key(COOKIE)
+        || headers.keys().any(|name| name.as_str().starts_with("sec-fetch-"))
+}
+
+fn refusal(app: &App, closed: Closed, address: Option<std::net::IpAddr>) -> Error {
+    app.metrics.refused_callers.inc();
+    if let Some(seconds) = failures::note(app, None, "trusted", address) {
+        return Error::RateLimited(seconds);
+    }
+    match closed {
+        Closed::Unknown => Error::Unauthenticated("invalid_trusted_secret"),
+        Closed::Retired => Error::Unauthenticated("retired_secret"),
+        Closed::Disabled => Error::Unauthenticated("trusted_disabled"),
+        Closed::Suspended => Error::Unauthenticated("tenant_suspended"),
+        Closed::Address => Error::forbidden("address_denied", problems::detail("address_denied")),
+    }
+}
+
+/// What a right secret was refused stands in its tenant's log, merged and bounded.
+fn note(app: &App, backend: &Backend, call: Call, operation: &'static str, code: &'static str) {
+    app.refusals.note(&backend.actor(&backend.tenant.id.to_string(), call), operation, code);
+}

@@ -1,0 +1,220 @@
+//! Asking for a token (TS1, TS8, IMP-1 to IMP-5, IMP-10): out of memory, signed, and nothing kept.
+
+use std::sync::Arc;
+
+use keyward_core::id::TokenId;
+use keyward_core::jwt::{self, Audience, Claims, Origin};
+use keyward_core::key::OwnerState;
+use keyward_core::right::{Resource, RightSet};
+use serde_json::{Map, Value};
+
+use super::ceiling::{Ceiling, Exceeding, is_plain};
+use super::subject;
+use super::wire::{TokenCreated, TokenIn};
+use crate::app::{Actor, App, Call, Principal};
+use crate::clock::rfc3339;
+use crate::error::{Error, Result};
+use crate::keys::rules;
+use crate::random;
+use crate::verify::facts::{TenantRecord, UserRecord};
+use crate::verify::trusted::Backend;
+
+/// Validity of a token unless asked otherwise (TS8).
+const DEFAULT_TTL: i64 = 300;
+/// Custom claims in one token, and their bytes, at most.
+const MAX_CLAIMS: usize = 20;
+const MAX_CLAIM_BYTES: usize = 1024;
+/// Audiences of one token, at most.
+const MAX_AUDIENCES: usize = 10;
+
+impl Backend {
+    /// It as an actor in a tenant, for the audit log and for making users.
+    pub(crate) fn actor(&self, tenant_id: &str, call: Call) -> Actor {
+        let id = self.record.id.to_string();
+        let principal =
+            Principal { kind: "trusted".into(), id: id.clone(), label: self.record.name.to_string() };
+        let mut actor = Actor { principal, call, ..Actor::local(tenant_id, "trusted") };
+        actor.rights = Arc::new(RightSet::default());
+        actor.key_id = Some(id);
+        actor.with_secret(Some(self.generation))
+    }
+}
+
+/// What a token will hold.
+struct Grant {
+    rights: RightSet,
+    cut: bool,
+    kind: &'static str,
+}
+
+/// Makes a token and writes the answer as JSON.
+pub(crate) async fn mint(app: &Arc<App>, backend: &Backend, input: &TokenIn, call: Call) -> Result<Vec<u8>> {
+    let tenant = subject::tenant(app, backend, input.tenant.as_deref()).await?;
+    let found = subject::find(app, tenant.id, input).await?;
+    let created = found.is_none();
+    let user = match found {
+        Some(user) => user,
+        None if input.auto_create && backend.record.ceiling.create_users => {
+            let actor = backend.actor(&tenant.id.to_string(), call.clone());
+            Box::pin(subject::create(app, backend, actor, input)).await?
+        }
+        None => return Err(Error::NotFound),
+    };
+    check_subject(app, backend, &tenant, &user)?;
+    let grant = grant(&backend.record.ceiling, &tenant, &user, input)?;
+    let ttl = ttl(&backend.record.ceiling, &tenant, input.ttl_seconds)?;
+    let answer = sign(app, backend, (&tenant, &user), (&grant, ttl), created, input)?;
+    let now_ms = app.clock.monotonic_ms();
+    app.metrics.minted.inc();
+    app.notices.minted(tenant.id, backend, user.id, call, now_ms);
+    Ok(answer)
+}
+
+/// Whether a token may be asked for of this user, by this secret, now.
+fn check_subject(app: &App, backend: &Backend, tenant: &TenantRecord, user: &UserRecord) -> Result<()> {
+    let refuse = |code, detail: &str| Err(Error::forbidden(code, detail));
+    if tenant.tenant.suspended || user.owner.state != OwnerState::Active {
+        return refuse("subject_not_active", "the user or the tenant is suspended");
+    }
+    if !user.trusted_tokens {
+        return refuse("minting_forbidden", "an administrator has forbidden tokens of this user");
+    }
+    backend.record.ceiling.check_user(tenant, user)?;
+    match app.minting.subjects.spend(&backend.record, user.id, app.clock.now()) {
+        Some(seconds) => Err(Error::RateLimited(seconds)),
+        None => Ok(()),
+    }
+}
+
+/// The user's rights ∩ the ceiling ∩ what was asked for.
+fn grant(ceiling: &Ceiling, tenant: &TenantRecord, user: &UserRecord, input: &TokenIn) -> Result<Grant> {
+    let live = tenant.rights_of(&user.grant);
+    let below = match &ceiling.rights {
+        Some(most) if !most.covers_all(&live) => match ceiling.exceeding {
+            Exceeding::Cut => Some(live.intersect(most)),
+            Exceeding::Refuse => {
+                let detail = "the user may do more than the ceiling of the trusted secret";
+                return Err(Error::forbidden("above_ceiling", detail));
+            }
+        },
+        _ => None,
+    };
+    let mut cut = below.is_some();
+    let mut rights = below.unwrap_or(live);
+    for wanted in [asked_rights(input)?, asked_objects(input)?].into_iter().flatten() {
+        cut |= !rights.covers_all(&wanted) && input.rights.is_some();
+        rights = rights.intersect(&wanted);
+        if rights.is_empty() {
+            let detail = "the user holds nothing of what was asked for below the ceiling";
+            return Err(Error::forbidden("insufficient_rights", detail));
+        }
+    }
+    let kind = match (&input.rights, &input.claims, &input.objects) {
+        (None, None, None) => "full",
+        (None, None, Some(_)) => "object",
+        _ => "custom",
+    };
+    Ok(Grant { rights, cut, kind })
+}
+
+fn asked_rights(input: &TokenIn) -> Result<Option<RightSet>> {
+    input.rights.as_deref().map(|texts| rules::rights("/rights", texts)).transpose()
+}
+
+/// Objects as the rights to do anything about them.
+fn asked_objects(input: &TokenIn) -> Result<Option<RightSet>> {
+    let Some(objects) = &input.objects else { return Ok(None) };
+    let mut texts = Vec::with_capacity(objects.len());
+    for (place, object) in objects.iter().enumerate() {
+        object
+            .parse::<Resource>()
+            .map_err(|why| Error::invalid(&format!("/objects/{place}"), "bad_resource", why.to_string()))?;
+        texts.push(format!("{object}:*"));
+    }
+    rules::rights("/objects", &texts).map(Some)
+}
+
+/// The validity, and whether it is shorter than was wished (IMP-4).
+fn ttl(ceiling: &Ceiling, tenant: &TenantRecord, wish: Option<i64>) -> Result<(i64, bool)> {
+    let most = i64::from(ceiling.max_ttl_seconds.min(tenant.tenant.policy.token_max_ttl_seconds));
+    match wish {
+        Some(wish) if wish < 1 => Err(Error::invalid("/ttl_seconds", "out_of_range", "must be 1 or more")),
+        Some(wish) => Ok((wish.min(most), wish > most)),
+        None => Ok((DEFAULT_TTL.min(most), false)),
+    }
+}
+
+fn sign(
+    app: &App,
+    backend: &Backend,
+    (tenant, user): (&TenantRecord, &UserRecord),
+    (grant, (ttl_seconds, ttl_cut)): (&Grant, (i64, bool)),
+    user_created: bool,
+    input: &TokenIn,
+) -> Result<Vec<u8>> {
+    let now = app.clock.unix_ms();
+    let id: TokenId = random::new_id(now);
+    let client_id = backend.record.id.to_string();
+    let iat = now.div_euclid(1000);
+    let claims = Claims {
+        iss: app.verifier.issuer().into(),
+        sub: user.id.to_string(),
+        aud: Audience(audience(app, &backend.record.ceiling, input)?),
+        act: Some(jwt::Actor { sub: client_id.clone(), act: None }),
+        client_id,
+        iat,
+        exp: iat + ttl_seconds,
+        jti: id.to_string(),
+        tenant: tenant.id.to_string(),
+        scope: grant.rights.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "),
+        username: Some(user.username.to_string()),
+        origin: Origin { access_key: backend.record.access_key, generation: backend.generation },
+        epoch: user.token_epoch,
+        ext: extra(input)?,
+    };
+    let token = zeroize::Zeroizing::new(app.verifier.sign(&claims, now)?);
+    let answer = TokenCreated {
+        token: &token,
+        token_type: "Bearer",
+        token_id: claims.jti,
+        kind: grant.kind,
+        expires_at: rfc3339(claims.exp * 1000),
+        ttl_seconds,
+        ttl_cut,
+        user_id: claims.sub,
+        username: &user.username,
+        user_created,
+        tenant_id: claims.tenant,
+        rights: &grant.rights,
+        rights_cut: grant.cut,
+        audience: &claims.aud.0,
+    };
+    serde_json::to_vec(&answer).map_err(Error::internal)
+}
+
+fn audience(app: &App, ceiling: &Ceiling, input: &TokenIn) -> Result<Vec<String>> {
+    let Some(wanted) = &input.audience else {
+        let bound = ceiling.audiences.clone();
+        return Ok(if bound.is_empty() { vec![app.verifier.issuer().into()] } else { bound });
+    };
+    let good = (1..=MAX_AUDIENCES).contains(&wanted.len()) && wanted.iter().all(|text| is_plain(text));
+    if !good {
+        let detail = format!("1 to {MAX_AUDIENCES} texts of 1 to 200 visible ASCII characters");
+        return Err(Error::invalid("/audience", "bad_value", detail));
+    }
+    if !wanted.iter().all(|text| ceiling.allows_audience(text)) {
+        let detail = "the ceiling of the trusted secret does not hold this audience";
+        return Err(Error::forbidden("above_ceiling", detail));
+    }
+    Ok(wanted.clone())
+}
+
+fn extra(input: &TokenIn) -> Result<Map<String, Value>> {
+    let Some(claims) = &input.claims else { return Ok(Map::new()) };
+    let bytes = serde_json::to_vec(claims).map_err(Error::internal)?.len();
+    if claims.len() > MAX_CLAIMS || bytes > MAX_CLAIM_BYTES {
+        let detail = format!("at most {MAX_CLAIMS} claims of {MAX_CLAIM_BYTES} bytes together");
+        return Err(Error::invalid("/claims", "too_large", detail));
+    }
+    Ok(claims.clone())
+}

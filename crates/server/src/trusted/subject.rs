@@ -1,0 +1,244 @@
+//! Whom a token is asked for: found in memory where possible, or made (TS8, IMP-5).
+
+use std::sync::Arc;
+
+use keyward_core::id::{TenantId, UserId};
+use keyward_core::key::OwnerState;
+
+use super::ceiling::is_admin;
+use super::wire::TokenIn;
+use crate::app::{Actor, App, Tx};
+use crate::audit::{Audited, Event};
+use crate::error::{Error, Result};
+use crate::names::{Username, check_email, check_label};
+use crate::random;
+use crate::store::users::UserRow;
+use crate::store::{groups, roles, tenants, trusted, users};
+use crate::verify::facts::{TenantRecord, UserRecord};
+use crate::verify::trusted::{Backend, Subjects};
+
+/// Names that were looked up; more are looked up again.
+const REMEMBERED: usize = 100_000;
+
+/// What minting remembers between two tokens.
+pub(crate) struct Memory {
+    /// Which user a name stood for, and how that user's name was spelled then.
+    names: quick_cache::sync::Cache<(TenantId, Box<str>), (UserId, Box<str>)>,
+    slugs: quick_cache::sync::Cache<Box<str>, TenantId>,
+    pub(super) subjects: Subjects,
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self {
+            names: quick_cache::sync::Cache::new(REMEMBERED),
+            slugs: quick_cache::sync::Cache::new(REMEMBERED),
+            subjects: Subjects::default(),
+        }
+    }
+}
+
+/// The tenant that a request is about: the secret's own, or with one of the primary tenant any (TS4).
+///
+/// # Errors
+/// `Error::NotFound` for a tenant that is none, or none of this secret.
+pub(crate) async fn tenant(
+    app: &Arc<App>,
+    backend: &Backend,
+    wanted: Option<&str>,
+) -> Result<Arc<TenantRecord>> {
+    let own = &backend.tenant;
+    let Some(wanted) = wanted.filter(|name| *name != &*own.slug && *name != own.id.to_string()) else {
+        return Ok(own.clone());
+    };
+    if own.number != 0 {
+        return Err(Error::NotFound);
+    }
+    if let Ok(id) = wanted.parse() {
+        return load_tenant(app, id).await?.ok_or(Error::NotFound);
+    }
+    if let Some(id) = app.minting.slugs.get(wanted)
+        && let Some(known) = load_tenant(app, id).await?.filter(|known| &*known.slug == wanted)
+    {
+        return Ok(known);
+    }
+    let slug = wanted.to_owned();
+    let row =
+        on_control(app, async move |app| tenants::find_by_slug(&mut app.read().await?, &slug).await).await?;
+    let id: TenantId = row.ok_or(Error::NotFound)?.id.parse().map_err(Error::internal)?;
+    app.minting.slugs.insert(wanted.into(), id);
+    load_tenant(app, id).await?.ok_or(Error::NotFound)
+}
+
+async fn load_tenant(app: &Arc<App>, id: TenantId) -> Result<Option<Arc<TenantRecord>>> {
+    app.verifier.cache.wait_for(|cache, now| cache.tenant(id, now)).await
+}
+
+/// The user that a request is about; `None` when there is none.
+///
+/// # Errors
+/// `Error::Invalid` for what is no user name.
+pub(super) async fn find(
+    app: &Arc<App>,
+    tenant: TenantId,
+    input: &TokenIn,
+) -> Result<Option<Arc<UserRecord>>> {
+    match (&input.username, &input.user_id) {
+        (Some(name), None) => by_name(app, tenant, name).await,
+        (None, Some(id)) => {
+            let found = by_id(app, tenant, id.parse().map_err(|_| Error::NotFound)?).await?;
+            Ok(found.filter(|user| user.owner.state != OwnerState::Deleted))
+        }
+        _ => Err(Error::malformed("/username", "required", "give username or user_id")),
+    }
+}
+
+async fn by_id(app: &Arc<App>, tenant: TenantId, id: UserId) -> Result<Option<Arc<UserRecord>>> {
+    app.verifier.cache.wait_for(|cache, now| cache.user(tenant, id, now)).await
+}
+
+/// The living user of this name.
+///
+/// # Errors
+/// `Error::Invalid` for what is no user name.
+pub(crate) async fn by_name(app: &Arc<App>, tenant: TenantId, name: &str) -> Result<Option<Arc<UserRecord>>> {
+    let key = Username::parse_any(name)?.key;
+    let place = (tenant, Box::from(key.as_str()));
+    if let Some((id, spelled)) = app.minting.names.get(&place)
+        && let Some(user) = by_id(app, tenant, id).await?
+        && user.username == spelled
+        && user.owner.state != OwnerState::Deleted
+    {
+        return Ok(Some(user));
+    }
+    let found = on_control(app, async move |app| {
+        users::find_id(&mut app.read().await?, &tenant.to_string(), &key).await
+    });
+    let Some(id) = found.await? else { return Ok(None) };
+    let user = by_id(app, tenant, id.parse().map_err(Error::internal)?).await?;
+    if let Some(user) = &user {
+        app.minting.names.insert(place, (user.id, user.username.clone()));
+    }
+    Ok(user.filter(|user| user.owner.state != OwnerState::Deleted))
+}
+
+/// Runs where connections to the database belong.
+async fn on_control<T: Send + 'static, F>(app: &Arc<App>, work: impl FnOnce(Arc<App>) -> F) -> Result<T>
+where
+    F: Future<Output = Result<T>> + Send + 'static,
+{
+    app.control.spawn(work(app.clone())).await.map_err(Error::internal)?
+}
+
+/// Makes the user whom a token is asked for, below the ceiling of the secret. Whoever is there already
+/// is left as they are: no account is taken over, nobody's groups change.
+pub(super) async fn create(
+    app: &Arc<App>,
+    backend: &Backend,
+    actor: Actor,
+    input: &TokenIn,
+) -> Result<Arc<UserRecord>> {
+    let tenant: TenantId = actor.tenant_id.parse().map_err(Error::internal)?;
+    let name = input.username.as_deref().ok_or(Error::NotFound)?;
+    let new = NewUser {
+        name: Username::parse(name)?,
+        email: input.email.clone(),
+        display_name: input.display_name.clone(),
+        group_ids: input.group_ids.clone(),
+    };
+    if let Some(email) = &new.email {
+        check_email(email)?;
+    }
+    if let Some(name) = &new.display_name {
+        check_label("/display_name", name, 200)?;
+    }
+    let backend = backend.clone();
+    let id = on_control(app, async move |app: Arc<App>| insert(&app, &backend, &actor, new).await).await?;
+    by_id(app, tenant, id.parse().map_err(Error::internal)?).await?.ok_or(Error::NotFound)
+}
+
+struct NewUser {
+    name: Username,
+    email: Option<String>,
+    display_name: Option<String>,
+    group_ids: Vec<String>,
+}
+
+async fn insert(app: &App, backend: &Backend, actor: &Actor, new: NewUser) -> Result<String> {
+    app.write(actor, async |tx| {
+        must_live(tx, backend).await?;
+        let directory = tx.directory().await?;
+        for (place, group) in new.group_ids.iter().enumerate() {
+            check_group(&directory, backend, group).map_err(|code| refuse_group(code, place))?;
+        }
+        let tenant = tx.tenant().to_owned();
+        let member = roles::find_built_in(tx.conn(), &tenant, "member").await?;
+        let role_ids: Vec<String> = member.into_iter().map(|role| role.id).collect();
+        let row = row(tx, new, &role_ids);
+        users::insert(tx.conn(), &row).await?;
+        roles::replace_held(tx.conn(), &tenant, &row.id, &role_ids).await?;
+        let group_ids: Vec<String> = split(row.group_ids.as_deref());
+        groups::replace_joined(tx.conn(), &tenant, &row.id, &group_ids).await?;
+        let id = row.id.clone();
+        let shown = crate::users::render(&directory, row)?;
+        let event = Event::new("user.create", "user", &id, &shown.username).after(&shown);
+        Ok(Audited::new(id.clone(), event).touches_user(&tenant, &id))
+    })
+    .await
+}
+
+fn split(list: Option<&str>) -> Vec<String> {
+    list.unwrap_or_default().split(',').filter(|id| !id.is_empty()).map(Into::into).collect()
+}
+
+/// The secret may have been disabled since it was looked at.
+async fn must_live(tx: &mut Tx<'_>, backend: &Backend) -> Result<()> {
+    let row = trusted::load(tx.conn(), backend.record.access_key.digits()).await?;
+    match row {
+        Some(row) if row.ended_at.is_none() => Ok(()),
+        _ => Err(Error::Unauthenticated("trusted_disabled")),
+    }
+}
+
+/// A user who is made gets into no group above the ceiling, and never among the administrators.
+fn check_group(directory: &TenantRecord, backend: &Backend, group: &str) -> Result<(), &'static str> {
+    let rights = group.parse().ok().and_then(|id| directory.group(id)).ok_or("not_found")?;
+    let ceiling = &backend.record.ceiling;
+    let listed = ceiling.create_group_ids.is_empty() || ceiling.create_group_ids.iter().any(|id| id == group);
+    let below = ceiling.rights.as_ref().is_none_or(|most| most.covers_all(&rights));
+    if listed && below && !is_admin(&rights) { Ok(()) } else { Err("above_ceiling") }
+}
+
+fn refuse_group(code: &'static str, place: usize) -> Error {
+    if code == "not_found" {
+        return Error::invalid(&format!("/group_ids/{place}"), "not_found", "there is no such id");
+    }
+    Error::forbidden("above_ceiling", "the trusted secret may not put anybody into this group")
+}
+
+fn row(tx: &Tx<'_>, new: NewUser, role_ids: &[String]) -> UserRow {
+    UserRow {
+        tenant_id: tx.tenant().into(),
+        id: random::new_id::<keyward_core::id::User>(tx.now).to_string(),
+        username: new.name.shown,
+        username_key: new.name.key,
+        username_skeleton: new.name.skeleton,
+        email: new.email,
+        display_name: new.display_name,
+        origin: "jit".into(),
+        login_window_minutes: None,
+        last_login_at: None,
+        suspended_at: None,
+        suspended_reason: None,
+        deleted_at: None,
+        created_at: tx.now,
+        created_by: tx.actor.principal.id.clone(),
+        updated_at: tx.now,
+        version: 1,
+        token_epoch: 0,
+        trusted_tokens: true,
+        role_ids: Some(role_ids.join(",")),
+        group_ids: Some(new.group_ids.join(",")),
+        key_count: 0,
+    }
+}

@@ -1,0 +1,258 @@
+//! Trusted secrets in memory: who asks for tokens, and within what ceiling.
+
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
+
+use keyward_core::decide::Now;
+use keyward_core::id::{TenantId, TrustedId, UserId};
+use keyward_core::limit::RateLimit;
+use keyward_core::secret::{Pepper, SecretHash};
+use keyward_core::token::{self, AccessKey};
+use zeroize::Zeroizing;
+
+use super::Verifier;
+use super::cache::{Cache, Need};
+use super::facts::{Age, TenantRecord};
+use crate::error::{Error, Result};
+use crate::random;
+use crate::seal::{self, Place, RootKey};
+use crate::store::trusted::{self, TrustedRow};
+use crate::store::{Conn, Db};
+use crate::trusted::ceiling::Ceiling;
+
+/// Secrets in memory are compared by a hash under a key that lives as long as this process.
+static PEPPER: LazyLock<Pepper> = LazyLock::new(|| {
+    let mut bytes = Zeroizing::new([0; 32]);
+    random::fill(&mut *bytes);
+    Pepper::new(0, &bytes)
+});
+
+/// What is known about a trusted secret.
+#[derive(Debug)]
+pub(crate) struct TrustedRecord {
+    pub(crate) id: TrustedId,
+    pub(crate) access_key: AccessKey,
+    pub(crate) tenant_id: TenantId,
+    pub(crate) name: Box<str>,
+    pub(crate) ended: bool,
+    pub(crate) ceiling: Ceiling,
+    generations: Vec<Generation>,
+    arrival: AtomicU64,
+    pub(crate) age: Age,
+}
+
+#[derive(Debug)]
+struct Generation {
+    number: u32,
+    hash: SecretHash,
+    retires_at: Option<i64>,
+    /// The last use, and what of it was written.
+    seen_at: AtomicI64,
+    written_at: AtomicI64,
+}
+
+/// Why a trusted secret opens nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Closed {
+    /// No such secret.
+    Unknown,
+    /// The generation is retired.
+    Retired,
+    /// Disabled, or no longer allowed by the operator.
+    Disabled,
+    /// Its tenant is suspended.
+    Suspended,
+    /// Not from this address.
+    Address,
+}
+
+/// A trusted secret that was presented rightly.
+#[derive(Clone)]
+pub(crate) struct Backend {
+    pub(crate) record: Arc<TrustedRecord>,
+    /// The tenant that the secret belongs to.
+    pub(crate) tenant: Arc<TenantRecord>,
+    pub(crate) generation: u32,
+}
+
+/// Where the sealed text of a generation stands: its row.
+pub(crate) fn row_of(id: &str, generation: i64) -> String {
+    format!("{id}.{generation}")
+}
+
+/// The place of a sealed generation.
+pub(crate) fn place<'a>(tenant: &'a str, row: &'a str) -> Place<'a> {
+    Place { scope: tenant, column: "trusted_generations.sealed", row }
+}
+
+/// Reads the facts of a trusted secret; `None` when there is none.
+pub(crate) async fn load(
+    root: &RootKey,
+    conn: &mut Conn,
+    access_key: AccessKey,
+    now_ms: u64,
+) -> Result<Option<TrustedRecord>> {
+    let Some(row) = trusted::load(conn, access_key.digits()).await? else { return Ok(None) };
+    let mut generations = Vec::new();
+    for generation in row.generation_rows()? {
+        let at = row_of(&row.id, generation.generation);
+        let plain = seal::open(root, conn, place(&row.tenant_id, &at), &generation.sealed).await?;
+        let text = std::str::from_utf8(&plain).map_err(Error::internal)?;
+        let seen_at = generation.seen_at.unwrap_or(0);
+        generations.push(Generation {
+            number: u32::try_from(generation.generation).map_err(Error::internal)?,
+            hash: PEPPER.hash(text),
+            retires_at: generation.retires_at,
+            seen_at: AtomicI64::new(seen_at),
+            written_at: AtomicI64::new(seen_at),
+        });
+    }
+    TrustedRecord::new(&row, access_key, generations, now_ms).map(Some)
+}
+
+impl TrustedRecord {
+    fn new(
+        row: &TrustedRow,
+        access_key: AccessKey,
+        generations: Vec<Generation>,
+        now_ms: u64,
+    ) -> Result<Self> {
+        Ok(Self {
+            id: row.id.parse().map_err(Error::internal)?,
+            access_key,
+            tenant_id: row.tenant_id.parse().map_err(Error::internal)?,
+            name: row.name.as_str().into(),
+            ended: row.ended_at.is_some(),
+            ceiling: serde_json::from_str(&row.ceiling).map_err(Error::internal)?,
+            generations,
+            arrival: AtomicU64::new(0),
+            age: Age::new(now_ms),
+        })
+    }
+
+    /// Takes over what outlives a reload.
+    pub(crate) fn carry_on(&self, old: &Self) {
+        self.arrival.store(old.arrival.load(Ordering::Relaxed), Ordering::Relaxed);
+        for generation in &self.generations {
+            if let Some(before) = old.generations.iter().find(|before| before.number == generation.number) {
+                generation.seen_at.fetch_max(before.seen_at.load(Ordering::Relaxed), Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// When a generation retires; `None` when there is no such generation.
+    pub(crate) fn retirement(&self, generation: u32) -> Option<Option<i64>> {
+        self.generations.iter().find(|known| known.number == generation).map(|known| known.retires_at)
+    }
+
+    /// Counts a use and notes its time; the seconds to wait when there were too many.
+    pub(crate) fn spend(&self, generation: u32, now: Now) -> Option<u64> {
+        if let Some(used) = self.generations.iter().find(|known| known.number == generation) {
+            used.seen_at.fetch_max(now.unix_ms, Ordering::Relaxed);
+        }
+        spend(self.ceiling.per_minute, &self.arrival, now)
+    }
+
+    /// Writes the last use of each generation that was used since the last time.
+    async fn write_uses(&self, db: &Db) -> Result<()> {
+        for generation in &self.generations {
+            let (seen, written) =
+                (generation.seen_at.load(Ordering::Relaxed), generation.written_at.load(Ordering::Relaxed));
+            if seen > written {
+                let mut tx = db.begin().await?;
+                let (tenant, id) = (self.tenant_id.to_string(), self.id.to_string());
+                trusted::see(tx.conn(), &tenant, &id, i64::from(generation.number), seen).await?;
+                tx.commit().await?;
+                generation.written_at.store(seen, Ordering::Relaxed);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Writes the last uses of all trusted secrets.
+pub(crate) async fn write_uses(cache: &Cache, db: &Db) -> Result<()> {
+    for record in cache.trusted_records() {
+        record.write_uses(db).await?;
+    }
+    Ok(())
+}
+
+/// Finds whose trusted secret it is.
+fn authenticate(
+    cache: &Cache,
+    text: &str,
+    address: Option<IpAddr>,
+    now: Now,
+) -> Result<Result<Backend, Closed>, Need> {
+    let Some(access_key) = token::parse_trusted(text) else { return Ok(Err(Closed::Unknown)) };
+    let Some(record) = cache.trusted(access_key, now)? else { return Ok(Err(Closed::Unknown)) };
+    let Some(tenant) = cache.tenant(record.tenant_id, now)? else { return Ok(Err(Closed::Unknown)) };
+    let hash = PEPPER.hash(text);
+    // Every generation is looked at, whichever fits.
+    let fits = |found: Option<u32>, known: &Generation| {
+        if known.hash.matches(&hash) { Some(known.number) } else { found }
+    };
+    let Some(generation) = record.generations.iter().fold(None, fits) else {
+        return Ok(Err(Closed::Unknown));
+    };
+    let retired = record.retirement(generation).flatten().is_some_and(|end| end <= now.unix_ms);
+    let closed = match () {
+        () if record.ended || !is_allowed(&tenant) => Some(Closed::Disabled),
+        () if retired => Some(Closed::Retired),
+        () if tenant.tenant.suspended => Some(Closed::Suspended),
+        () if !record.ceiling.allows_address(address) => Some(Closed::Address),
+        () => None,
+    };
+    Ok(closed.map_or(Ok(Backend { record, tenant, generation }), Err))
+}
+
+impl Verifier {
+    /// Finds whose trusted secret it is, waiting for the database where facts are missing.
+    ///
+    /// # Errors
+    /// `Error::Outage` when facts are missing and cannot be read.
+    pub(crate) async fn backend(
+        &self,
+        text: &str,
+        address: Option<IpAddr>,
+    ) -> Result<Result<Backend, Closed>> {
+        self.cache.wait_for(|cache, now| authenticate(cache, text, address, now)).await
+    }
+}
+
+/// Whether the operator allows the tenant trusted secrets of its own (TS4).
+pub(crate) fn is_allowed(tenant: &TenantRecord) -> bool {
+    tenant.number == 0 || tenant.tenant.features.trusted_secrets
+}
+
+/// Tokens that each secret may ask for of each user, counted in bounded memory (IMP-4).
+pub(crate) struct Subjects(quick_cache::sync::Cache<(AccessKey, UserId), Arc<AtomicU64>>);
+
+impl Default for Subjects {
+    fn default() -> Self {
+        Self(quick_cache::sync::Cache::new(100_000))
+    }
+}
+
+impl Subjects {
+    /// Counts a token; the seconds to wait when there were too many.
+    pub(crate) fn spend(&self, record: &TrustedRecord, user: UserId, now: Now) -> Option<u64> {
+        let new = || Ok::<_, std::convert::Infallible>(Arc::default());
+        let arrival =
+            self.0.get_or_insert_with(&(record.access_key, user), new).unwrap_or_else(|never| match never {});
+        spend(record.ceiling.per_user_per_minute, &arrival, now)
+    }
+}
+
+fn spend(per_minute: u32, arrival: &AtomicU64, now: Now) -> Option<u64> {
+    let limit = RateLimit { name: String::new(), requests: per_minute, per_seconds: 60, burst: None };
+    let verdict = limit.judge(arrival.load(Ordering::Relaxed), now.monotonic_ns, 1);
+    if !verdict.allowed {
+        return Some(verdict.wait_ns.div_ceil(1_000_000_000).max(1));
+    }
+    // A lost race loses one count of many.
+    arrival.fetch_max(verdict.next, Ordering::Relaxed);
+    None
+}
