@@ -24,7 +24,7 @@ use crate::store::usage::{HourRow, SeenRow, add_uses, merge_seen};
 
 const HOUR_MS: i64 = 3_600_000;
 /// Records in one transaction, so that management writes never wait long behind a flush.
-const BATCH: usize = 512;
+const BATCH: usize = 2048;
 
 /// What happened to one key since the last flush.
 #[derive(Debug, Default)]
