@@ -99,7 +99,10 @@ impl Db {
             .max_connections(4)
             .acquire_timeout(timeout)
             .test_before_acquire(false)
-            .connect_lazy_with(options.read_only(true).create_if_missing(false));
+            .connect_lazy_with(
+                // Half a megabyte of pages each: behind them is the cache of the operating system.
+                options.read_only(true).create_if_missing(false).pragma("cache_size", "-500"),
+            );
         Ok(Self::Sqlite { writer, readers, path: path.into() })
     }
 

@@ -21,8 +21,8 @@ use crate::store::{Db, keys};
 const MISTAKEN: f64 = 0.01;
 /// Keys for which there is room at least.
 const ROOM: usize = 100_000;
-/// Access keys read at a time.
-const PAGE: i64 = 10_000;
+/// Access keys read at a time; few, because the memory for a page stays with the process.
+const PAGE: i64 = 500;
 
 /// Reads of keys that the filter does not know.
 static READS: LazyLock<RateLimit> =
@@ -89,18 +89,19 @@ impl Register {
     /// Reads all keys if there is no filter yet or it has become too small.
     pub(crate) async fn fill(&self, db: &Db) -> Result<()> {
         let present = self.filters.load_full();
-        let held = match &present.whole {
-            Some(filter) if !filter.is_full() => return Ok(()),
-            Some(filter) => filter.held.load(Ordering::Relaxed),
-            None => keys::count_all(&mut db.read().await?).await?,
-        };
+        if present.whole.as_ref().is_some_and(|filter| !filter.is_full()) {
+            return Ok(());
+        }
+        // One connection, because each keeps the pages that it reads.
+        let mut conn = db.read().await?;
+        let held = keys::count_all(&mut conn).await?;
         let growing = Arc::new(Filter::new(ROOM.max(held * 2)));
         // From here on it hears of every key that is committed, so the pages may be read one by one.
         self.filters
             .store(Arc::new(Filters { whole: present.whole.clone(), growing: Some(growing.clone()) }));
         let mut after = String::new();
         loop {
-            let page = keys::access_keys(&mut db.read().await?, &after, PAGE).await?;
+            let page = keys::access_keys(&mut conn, &after, PAGE).await?;
             page.iter().filter_map(|digits| AccessKey::from_digits(digits)).for_each(|id| growing.add(id));
             let Some(last) = page.into_iter().next_back() else { break };
             after = last;
