@@ -2,6 +2,9 @@
 //!
 //! [`decide`] is pure and total. Every surface asks it, so that a key means the same everywhere.
 
+mod session;
+mod token;
+
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
@@ -11,9 +14,8 @@ use crate::key::{Conditions, Key, Owner, OwnerState, SecretVersion, Switch, Tena
 use crate::limit::{RateLimit, Verdict};
 use crate::right::{Right, RightSet};
 
-mod token;
-
-pub use token::{Origin, TokenFacts, TrustedFacts, explain_token};
+pub use self::session::{SessionFacts, explain_session};
+pub use self::token::{Origin, TokenFacts, TrustedFacts, explain_token};
 
 /// Why a credential is refused, in order of precedence: the first that applies is told (X2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -195,6 +197,8 @@ pub enum Finding<'a> {
     Key(KeyFacts<'a>),
     /// An access token whose signature is true.
     Token(TokenFacts<'a>),
+    /// A session and its token.
+    Session(SessionFacts<'a>),
 }
 
 /// The state of every limit after a decision, in the order of the facts; nothing is allocated
@@ -289,7 +293,13 @@ pub fn decide(finding: &Finding<'_>, request: &Request<'_>, now: Now) -> Decisio
         Finding::WrongSecret => return deny(Code::WrongSecret),
         Finding::Key(facts) => facts,
         Finding::Token(facts) => return token::decide(facts, request, now),
+        Finding::Session(facts) => return session::judge(facts, request, now),
     };
+    judge_key(facts, request, now)
+}
+
+#[inline]
+fn judge_key(facts: &KeyFacts<'_>, request: &Request<'_>, now: Now) -> Decision {
     match first_fault(facts, request, now) {
         Some(code) => deny(code),
         None => meter(facts, request, now),

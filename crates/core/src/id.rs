@@ -42,6 +42,9 @@ pub enum Trusted {}
 /// Marker of access tokens' ids.
 #[derive(Clone, Copy)]
 pub enum Token {}
+/// Marker of session ids.
+#[derive(Clone, Copy)]
+pub enum Session {}
 
 impl Kind for Tenant {
     const PREFIX: &'static str = "tenant";
@@ -67,6 +70,9 @@ impl Kind for Trusted {
 impl Kind for Token {
     const PREFIX: &'static str = "token";
 }
+impl Kind for Session {
+    const PREFIX: &'static str = "session";
+}
 
 /// `tenant_…`
 pub type TenantId = Id<Tenant>;
@@ -84,6 +90,8 @@ pub type EventId = Id<Event>;
 pub type TrustedId = Id<Trusted>;
 /// `token_…`
 pub type TokenId = Id<Token>;
+/// `session_…`
+pub type SessionId = Id<Session>;
 
 /// A typed id; equality and order are those of the UUID inside.
 pub struct Id<K>(u128, PhantomData<fn() -> K>);

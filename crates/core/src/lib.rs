@@ -4,6 +4,7 @@
 //! that every rule can be tested as a table or a property (`design.md` §1).
 
 pub mod address;
+pub mod attempts;
 pub mod decide;
 pub mod id;
 pub mod jwt;
@@ -12,4 +13,5 @@ pub mod limit;
 pub mod policy;
 pub mod right;
 pub mod secret;
+pub mod session;
 pub mod token;

@@ -31,6 +31,70 @@ pub struct Policy {
     pub owner_limits: Vec<RateLimit>,
     /// Longest life of an access token; a longer wish is cut to it (IMP-4).
     pub token_max_ttl_seconds: u32,
+    /// Rules for logins and what follows them.
+    pub login: LoginPolicy,
+}
+
+/// The rules for logins and sessions (VA2, SES-3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LoginPolicy {
+    /// Whether users may log in with a password. Keys are not touched by it.
+    pub passwords: bool,
+    /// A session ends after so long without use.
+    pub idle_minutes: u32,
+    /// A session ends after so long, used or not.
+    pub max_minutes: u32,
+    /// The same for who may administer: the shorter one counts.
+    pub admin_idle_minutes: u32,
+    /// The same for who may administer: the shorter one counts.
+    pub admin_max_minutes: u32,
+}
+
+impl Default for LoginPolicy {
+    fn default() -> Self {
+        Self {
+            passwords: true,
+            idle_minutes: 60,
+            max_minutes: 24 * 60,
+            admin_idle_minutes: 15,
+            admin_max_minutes: 12 * 60,
+        }
+    }
+}
+
+impl LoginPolicy {
+    /// Milliseconds without use after which a session ends.
+    #[must_use]
+    pub fn idle_ms(&self, is_admin: bool) -> i64 {
+        shorter(self.idle_minutes, self.admin_idle_minutes, is_admin)
+    }
+
+    /// Milliseconds after which a session ends.
+    #[must_use]
+    pub fn max_ms(&self, is_admin: bool) -> i64 {
+        shorter(self.max_minutes, self.admin_max_minutes, is_admin)
+    }
+
+    fn problems(&self, problems: &mut Vec<(String, String)>) {
+        for (name, minutes) in [
+            ("idle_minutes", self.idle_minutes),
+            ("max_minutes", self.max_minutes),
+            ("admin_idle_minutes", self.admin_idle_minutes),
+            ("admin_max_minutes", self.admin_max_minutes),
+        ] {
+            if !(1..=MAX_SESSION_MINUTES).contains(&minutes) {
+                problems.push((format!("/login/{name}"), "must be from 1 to 43200 minutes (30 days)".into()));
+            }
+        }
+    }
+}
+
+/// No session lives longer, whatever the policy: 30 days.
+pub const MAX_SESSION_MINUTES: u32 = 30 * 24 * 60;
+
+fn shorter(all: u32, admins: u32, is_admin: bool) -> i64 {
+    i64::from(if is_admin { all.min(admins) } else { all }) * 60_000
 }
 
 /// The rules for one class of keys.
@@ -62,6 +126,7 @@ impl Default for Policy {
             ingest: ClassPolicy::default(),
             owner_limits: Vec::new(),
             token_max_ttl_seconds: 3600,
+            login: LoginPolicy::default(),
         }
     }
 }
@@ -154,6 +219,7 @@ impl Policy {
         if self.owner_limits.len() > crate::limit::MAX_LIMITS {
             problems.push(("/owner_limits".into(), "at most 8 limits".into()));
         }
+        self.login.problems(&mut problems);
         problems
     }
 }

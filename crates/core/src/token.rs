@@ -20,6 +20,10 @@ const BODY_LEN: usize = KEY_ID_LEN + RANDOM_LEN + CHECKSUM_LEN;
 /// No credential of any kind is longer (KEY-7).
 pub const MAX_LEN: usize = 128;
 const ACCESS_KEY_PREFIX: &str = "kwa_";
+/// What the token of a session starts with.
+pub const SESSION_PREFIX: &str = "kws";
+/// What the token of a link that sets a password starts with.
+pub const LINK_PREFIX: &str = "kwl";
 
 /// The public half of a key: `kwa_` and 16 characters. Looked up, listed, revoked; it never
 /// authenticates (KEY-6).
@@ -132,7 +136,7 @@ pub const TRUSTED_PREFIX: &str = "kwt";
 /// Checks the form of a trusted secret and returns the public id inside.
 #[must_use]
 pub fn parse_trusted(text: &str) -> Option<AccessKey> {
-    take_apart(text).filter(|(prefix, _)| *prefix == TRUSTED_PREFIX).map(|(_, access_key)| access_key)
+    parse_other(text, TRUSTED_PREFIX)
 }
 
 /// Checks prefix, length, alphabet and checksum of a secret; `None` is `malformed`.
@@ -141,6 +145,12 @@ pub fn parse<'a>(text: &'a str, prefixes: &Prefixes) -> Option<ParsedSecret<'a>>
     let (prefix, access_key) = take_apart(text)?;
     let class = prefixes.class_of(prefix)?;
     Some(ParsedSecret { class, access_key, text })
+}
+
+/// The same for what is no key but written alike: returns the public id inside.
+#[must_use]
+pub fn parse_other(text: &str, prefix: &str) -> Option<AccessKey> {
+    take_apart(text).filter(|(given, _)| *given == prefix).map(|(_, id)| id)
 }
 
 /// Prefix and public id of a secret that is whole.

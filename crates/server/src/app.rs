@@ -6,14 +6,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use keyward_core::right::{Right, RightSet};
+use keyward_core::session::{FRESH_MS, Method};
 use keyward_core::token::AccessKey;
 use serde::{Deserialize, Serialize};
 use tokio::runtime::Handle;
 
+use crate::attempts::NamesInTurn;
 use crate::audit::{self, Audited, Event};
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::error::{Error, Result};
+use crate::hashers::Hashers;
 use crate::http::metrics::Metrics;
 use crate::logging::LogLevels;
 use crate::notices::Notices;
@@ -40,6 +43,8 @@ pub(crate) struct App {
     pub(crate) metrics: Metrics,
     pub(crate) log_levels: LogLevels,
     pub(crate) failures: crate::verify::limits::FailureThrottle,
+    pub(crate) hashers: Hashers,
+    pub(crate) attempts: NamesInTurn,
     pub(crate) refusals: Refusals,
     pub(crate) notices: Notices,
     /// What the minting of tokens remembers.
@@ -89,6 +94,20 @@ pub(crate) struct Call {
     pub(crate) agent: Option<String>,
 }
 
+/// The session that a request came with.
+#[derive(Clone, Debug)]
+pub(crate) struct SessionRef {
+    /// `session_…`
+    pub(crate) id: String,
+    /// The id inside its token.
+    pub(crate) handle: AccessKey,
+    pub(crate) method: Method,
+    /// It came in a cookie, which browsers send along unasked.
+    pub(crate) in_cookie: bool,
+    /// The last proof of password or secret.
+    pub(crate) stepped_up_at: i64,
+}
+
 /// A principal with what it may do, in one tenant, for one request.
 #[derive(Clone, Debug)]
 pub(crate) struct Actor {
@@ -98,8 +117,10 @@ pub(crate) struct Actor {
     pub(crate) key_id: Option<String>,
     /// Which secret of the key was presented.
     pub(crate) secret_generation: Option<u32>,
-    /// The credential, for looking its rights up again.
+    /// The key, or that which the session came from, for looking its rights up again.
     pub(crate) access_key: Option<AccessKey>,
+    /// The session, for the same.
+    pub(crate) session: Option<SessionRef>,
     /// What it may do in `tenant_id`.
     pub(crate) rights: Arc<RightSet>,
     /// An operator who entered a tenant that is not its own.
@@ -127,6 +148,7 @@ impl Actor {
             key_id: None,
             secret_generation: None,
             access_key: None,
+            session: None,
             rights: Arc::new(rights),
             visiting: false,
             by_token: false,
@@ -151,6 +173,17 @@ impl Actor {
     /// Whether the right is held.
     pub(crate) fn may(&self, right: &str) -> bool {
         right.parse().is_ok_and(|right| self.rights.covers(&right))
+    }
+
+    /// Refuses a session whose last proof of password or secret is too old for what is dangerous
+    /// (SES-6). A key proves itself with each request.
+    pub(crate) fn must_be_fresh(&self, now: i64) -> Result<()> {
+        match &self.session {
+            Some(session) if now >= session.stepped_up_at.saturating_add(FRESH_MS) => {
+                Err(Error::forbidden("step_up_required", crate::http::problems::detail("step_up_required")))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Refuses unless the version is the one that the caller has seen (`If-Match`).
@@ -210,6 +243,11 @@ impl Tx<'_> {
             None => Ok(()),
             Some(right) => Err(Error::forbidden(code, format!("{what}, and you do not hold {right}"))),
         }
+    }
+
+    /// As [`Actor::must_be_fresh`].
+    pub(crate) fn must_be_fresh(&self) -> Result<()> {
+        self.actor.must_be_fresh(self.now)
     }
 
     /// Refuses unless the right is held inside this transaction.
@@ -320,46 +358,6 @@ impl App {
             idempotency::mark_committed(tx.conn(), key).await?;
         }
         Ok(first)
-    }
-
-    /// The actor's rights, looked up again if anything about it changed since; and the tenant's
-    /// facts in memory if they did not.
-    async fn live_rights(
-        &self,
-        conn: &mut Conn,
-        actor: &Actor,
-    ) -> Result<(Arc<RightSet>, Option<Arc<TenantRecord>>)> {
-        let Some(access_key) = actor.access_key else { return Ok((actor.rights.clone(), None)) };
-        let subjects = [access_key.digits(), actor.principal.id.as_str()];
-        // The feed is asked for one tenant; a visitor's own facts are in another.
-        if !actor.visiting && !changes::touched(conn, &actor.tenant_id, subjects, actor.as_of).await? {
-            // Nothing changed behind the facts that the caller was authenticated by.
-            let id = actor.tenant_id.parse().map_err(Error::internal)?;
-            let known = self.verifier.cache.tenant(id, self.clock.now()).ok().flatten();
-            return Ok((actor.rights.clone(), known));
-        }
-        let gone = || Error::Unauthenticated("invalid_key");
-        let key = facts::load_key(conn, access_key, 0).await?.ok_or_else(gone)?;
-        let terms = &key.terms;
-        let tenant = facts::load_tenant(conn, terms.tenant_id, 0).await?.ok_or_else(gone)?;
-        let owner = match terms.owner_id {
-            Some(owner) => facts::load_user(conn, terms.tenant_id, owner, 0).await?,
-            None => None,
-        };
-        let usable = key.key().switch == keyward_core::key::Switch::On
-            && !tenant.tenant.suspended
-            && tenant.tenant.allows(terms.class)
-            && owner.as_ref().is_none_or(|o| o.owner.state == keyward_core::key::OwnerState::Active);
-        if !usable {
-            return Err(gone());
-        }
-        let grant = owner.as_ref().map_or(&terms.grant, |owner| &owner.grant);
-        let effective = tenant.effective(terms.class, terms.scopes.as_ref(), grant);
-        match actor.visiting {
-            false => Ok((Arc::new(effective.rights.clone()), None)),
-            true if effective.rights.covers(&self.rights.enter_tenants) => Ok((actor.rights.clone(), None)),
-            true => Err(Error::NotFound),
-        }
     }
 
     /// A connection for reading.

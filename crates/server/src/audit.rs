@@ -142,6 +142,17 @@ impl<T> Audited<T> {
         self
     }
 
+    /// A session began, got another token or ended; `handle` is the id inside its token.
+    pub(crate) fn touches_session(mut self, tenant: &str, handle: &str) -> Self {
+        self.push(ChangeKind::Session, tenant, handle);
+        self
+    }
+
+    /// The same for several.
+    pub(crate) fn touches_sessions(self, tenant: &str, handles: &[String]) -> Self {
+        handles.iter().fold(self, |audited, handle| audited.touches_session(tenant, handle))
+    }
+
     /// State, policy, roles or groups of a tenant changed.
     pub(crate) fn touches_tenant(mut self, tenant: &str) -> Self {
         self.push(ChangeKind::Tenant, tenant, tenant);

@@ -107,6 +107,9 @@ pub(crate) async fn create(app: &App, actor: &Actor, input: GroupIn) -> Result<G
     app.write(actor, async |tx| {
         tx.must_hold("groups:write")?;
         let directory = tx.directory().await?;
+        if !input.role_ids.is_empty() {
+            tx.must_be_fresh()?;
+        }
         assignment_rights(tx, &directory, &input.role_ids, &[]).await?;
         let row = GroupRow {
             tenant_id: tx.tenant().into(),
@@ -159,6 +162,7 @@ pub(crate) async fn edit(app: &App, actor: &Actor, id: &str, patch: GroupPatch) 
         row.version += 1;
         groups::update(tx.conn(), &row).await?;
         if let Some(role_ids) = &patch.role_ids {
+            tx.must_be_fresh()?;
             assignment_rights(tx, &directory, role_ids, &[]).await?;
             let by = administered_before(tx, &directory, &before).await?;
             roles::replace_held(tx.conn(), &row.tenant_id, id, role_ids).await?;
@@ -197,6 +201,7 @@ pub(crate) async fn add_member(app: &App, actor: &Actor, id: &str, member: &str)
     app.write(actor, async |tx| {
         let (row, directory) = find_to_change(tx, id).await?;
         find_member(tx, &directory, member).await?;
+        tx.must_be_fresh()?;
         groups::join(tx.conn(), &row.tenant_id, id, member).await?;
         let event = Event::new("group.add_member", "group", id, &row.name)
             .after(&serde_json::json!({ "member_id": member }));

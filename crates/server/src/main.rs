@@ -2,6 +2,7 @@
 
 mod administrators;
 mod app;
+mod attempts;
 mod audit;
 mod checkpoints;
 mod cli;
@@ -9,12 +10,16 @@ mod clock;
 mod config;
 mod error;
 mod groups;
+mod hashers;
 mod http;
 mod jobs;
 mod keys;
+mod live_rights;
 mod logging;
+mod logins;
 mod names;
 mod notices;
+mod passwords;
 mod peppers;
 mod policies;
 mod random;
@@ -23,6 +28,7 @@ mod roles;
 mod root_key;
 mod seal;
 mod serve;
+mod sessions;
 mod setup;
 mod signing_keys;
 mod store;
@@ -65,6 +71,8 @@ enum Command {
     Quickstart(cli::serve::QuickstartArgs),
     Bootstrap(cli::bootstrap::BootstrapArgs),
     Recover(cli::bootstrap::RecoverArgs),
+    Login(cli::login::LoginArgs),
+    Logout(cli::login::LogoutArgs),
     Config(cli::config::ConfigArgs),
     Pepper(cli::pepper::PepperArgs),
     RootKey(cli::root_key::RootKeyArgs),
@@ -82,6 +90,8 @@ enum Command {
     Identify(cli::identify::IdentifyArgs),
     Audit(cli::audit::AuditArgs),
     Whoami(cli::whoami::WhoamiArgs),
+    Sessions(cli::sessions::SessionsArgs),
+    Password(cli::password::PasswordArgs),
     LogLevels(cli::log_levels::LogLevelsArgs),
     Doctor(cli::doctor::DoctorArgs),
     Bench(cli::bench::BenchArgs),
@@ -101,6 +111,8 @@ async fn main() -> ExitCode {
         Command::Quickstart(args) => cli::serve::quickstart(args, global).await,
         Command::Bootstrap(args) => cli::bootstrap::run(args, global).await,
         Command::Recover(args) => cli::bootstrap::recover(args, global).await,
+        Command::Login(args) => cli::login::run(args, global).await,
+        Command::Logout(args) => cli::login::log_out(args, global).await,
         Command::Config(args) => cli::config::run(args, global).await,
         Command::Pepper(args) => cli::pepper::run(args, global).await,
         Command::RootKey(args) => cli::root_key::run(args, global).await,
@@ -117,6 +129,8 @@ async fn main() -> ExitCode {
         Command::Identify(args) => cli::identify::run(&args, global),
         Command::Audit(args) => cli::audit::run(args, global).await,
         Command::Whoami(args) => cli::whoami::run(args, global).await,
+        Command::Sessions(args) => cli::sessions::run(args, global).await,
+        Command::Password(args) => cli::password::run(args, global).await,
         Command::LogLevels(args) => cli::log_levels::run(args, global).await,
         Command::Doctor(args) => cli::doctor::run(args, global).await,
         Command::Bench(args) => cli::bench::run(args, global).await,

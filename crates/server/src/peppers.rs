@@ -7,7 +7,7 @@ use crate::audit::{Audited, Event};
 use crate::clock::rfc3339;
 use crate::error::{Error, Result};
 use crate::seal;
-use crate::store::{instance, keys};
+use crate::store::{Conn, instance, keys, sessions};
 
 /// Peppers in use at the same time, at most: each costs a hash per verification of an old key.
 const MOST: usize = 3;
@@ -20,7 +20,7 @@ pub(crate) struct PepperOut {
     pub(crate) state: &'static str,
     pub(crate) created_at: String,
     pub(crate) retired_at: Option<String>,
-    /// Live secrets hashed under it.
+    /// Live secrets of keys and sessions hashed under it.
     pub(crate) secrets: i64,
 }
 
@@ -41,7 +41,7 @@ pub(crate) async fn status(app: &App) -> Result<Vec<PepperOut>> {
             },
             created_at: rfc3339(row.created_at),
             retired_at: row.retired_at.map(rfc3339),
-            secrets: keys::count_under_pepper(&mut conn, row.id, now).await?,
+            secrets: in_use(&mut conn, row.id, now).await?,
         });
     }
     Ok(peppers)
@@ -76,7 +76,7 @@ pub(crate) async fn retire(app: &App, actor: &Actor, id: i64, force: bool) -> Re
             return Err(Error::conflict("current_pepper", "rotate before you retire the current pepper"));
         }
         let now = tx.now;
-        let left = keys::count_under_pepper(tx.conn(), id, now).await?;
+        let left = in_use(tx.conn(), id, now).await?;
         if left > 0 && !force {
             let detail = format!("{left} live secrets are still hashed under pepper {id} and would fail");
             return Err(Error::conflict("pepper_in_use", detail));
@@ -87,4 +87,11 @@ pub(crate) async fn retire(app: &App, actor: &Actor, id: i64, force: bool) -> Re
         Ok(Audited::new(left, event).touches_peppers())
     })
     .await
+}
+
+/// Secrets of keys, and sessions that may still live, under a pepper.
+async fn in_use(conn: &mut Conn, pepper: i64, now: i64) -> Result<i64> {
+    let keys = keys::count_under_pepper(conn, pepper, now).await?;
+    let longest = i64::from(keyward_core::policy::MAX_SESSION_MINUTES) * 60_000;
+    Ok(keys + sessions::count_under_pepper(conn, pepper, now - longest).await?)
 }

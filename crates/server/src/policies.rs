@@ -39,6 +39,7 @@ pub(crate) async fn edit(app: &App, actor: &Actor, patch: Value) -> Result<Polic
     }
     app.write(actor, async |tx| {
         tx.must_hold("policies:write")?;
+        tx.must_be_fresh()?;
         let mut row = tenants::find(tx.conn(), &actor.tenant_id).await?.ok_or(Error::NotFound)?;
         actor.check_version(row.policy_version)?;
         let before: Policy = serde_json::from_str(&row.policy).map_err(Error::internal)?;

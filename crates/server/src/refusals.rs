@@ -122,6 +122,7 @@ impl App {
     /// do now.
     pub(crate) async fn record_noticed(&self, mut actor: Actor, event: Event) -> Result<()> {
         actor.access_key = None;
+        actor.session = None;
         actor.validate_only = false;
         actor.idempotency = None;
         self.write(&actor, async |tx| {

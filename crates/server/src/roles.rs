@@ -126,7 +126,8 @@ async fn must_be_grantable(tx: &mut Tx<'_>, rights: &RightSet) -> Result<()> {
             "rights below instance exist in the primary tenant only",
         ));
     }
-    tx.must_cover(rights, "rights_exceed_caller", "this would give a right away")
+    tx.must_cover(rights, "rights_exceed_caller", "this would give a right away")?;
+    tx.must_be_fresh()
 }
 
 /// Applies a merge patch. Everyone who holds the role is touched at once.

@@ -12,9 +12,11 @@ use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::app::{App, KnownRights};
+use crate::attempts::NamesInTurn;
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::error::{Error, Result};
+use crate::hashers::Hashers;
 use crate::http::metrics::{self, Metrics};
 use crate::http::server::Server;
 use crate::http::tls::Tls;
@@ -51,6 +53,7 @@ pub(crate) async fn open(settings: Settings, log_levels: LogLevels) -> Result<Ar
     let cache = Cache::new(db.clone(), control.clone(), clock, root_key.clone(), cache_settings(&settings));
     cache.health.applied_seq.store(applied, Ordering::Release);
     cache.health.confirmed_ms.store(clock.monotonic_ms(), Ordering::Release);
+    let login = &settings.login;
     let verifier = Verifier::new(
         Arc::new(cache),
         prefixes(&settings),
@@ -59,7 +62,9 @@ pub(crate) async fn open(settings: Settings, log_levels: LogLevels) -> Result<Ar
         root_key.clone(),
         clock,
         settings.issuer(),
+        login.passwords,
     );
+    let hashers = Hashers::start(login.hashers, login.queue);
     Ok(Arc::new(App {
         writers: Writers::new(db.clone()),
         db,
@@ -72,6 +77,8 @@ pub(crate) async fn open(settings: Settings, log_levels: LogLevels) -> Result<Ar
         metrics: Metrics::default(),
         log_levels,
         failures: FailureThrottle::new(),
+        hashers,
+        attempts: NamesInTurn::default(),
         refusals: Refusals::default(),
         notices: Notices::default(),
         minting: crate::trusted::subject::Memory::default(),

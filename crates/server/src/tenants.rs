@@ -167,7 +167,7 @@ pub(crate) async fn insert(
     tenants::insert(conn, &row).await?;
     let admin =
         built_in_role(conn, &row.id, "admin", "May do everything in the tenant", &["**:*"], now).await?;
-    let own_keys = ["me:read", "me/keys:*"];
+    let own_keys = ["me:read", "me/keys:*", "me/sessions:*"];
     built_in_role(conn, &row.id, "member", "May see and manage own keys", &own_keys, now).await?;
     if row.number == 0 {
         let what = "May run the instance and enter any tenant";

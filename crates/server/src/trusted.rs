@@ -47,6 +47,7 @@ pub(crate) async fn enable(app: &App, actor: &Actor, input: EnableIn) -> Result<
     let ceiling = Ceiling::default().patched(input.ceiling)?;
     app.write(actor, async |tx| {
         must_manage(tx, "trusted:write")?;
+        tx.must_be_fresh()?;
         must_be_allowed(tx).await?;
         must_be_below(tx, &ceiling).await?;
         let row = new_row(tx, name, &ceiling)?;
@@ -103,6 +104,7 @@ pub(crate) async fn disable(app: &App, actor: &Actor, input: &DisableIn) -> Resu
 pub(crate) async fn copy(app: &App, actor: &Actor, input: &CopyIn) -> Result<TrustedSecret> {
     app.write(actor, async |tx| {
         must_manage(tx, "trusted:copy")?;
+        tx.must_be_fresh()?;
         let row = named(tx, input.id.as_deref()).await?;
         // Who copies it can act as far as it reaches (AZ-5).
         must_be_below(tx, &Ceiling::of(&row)?).await?;
@@ -150,6 +152,7 @@ pub(crate) async fn rotate(
     crate::keys::rules::count("/overlap_seconds", Some(input.overlap_seconds), 0..=MAX_OVERLAP)?;
     app.write(actor, async |tx| {
         let mut row = find_to_change(tx, Some(id)).await?;
+        tx.must_be_fresh()?;
         must_be_allowed(tx).await?;
         let generations = row.generation_rows()?;
         if input.overlap_seconds > 0 && live(&generations, tx.now) > 1 {

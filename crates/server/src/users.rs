@@ -1,11 +1,12 @@
 //! Users: making, editing, suspending, deleting (SQ2, SQ4, SQ7, DIR-3, AZ-6, AZ-11).
 
+mod wire;
+
 use std::sync::Arc;
 
 use keyward_core::right::RightSet;
-use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
 
+pub(crate) use self::wire::{LoginIn, RevokeKeysIn, UserIn, UserOut, UserPatch};
 use crate::administrators::{Administered, must_stay_administered};
 use crate::app::{Actor, App, Tx};
 use crate::audit::{Audited, Event};
@@ -17,104 +18,12 @@ use crate::keys::view::{brief, texts};
 use crate::keys::wire::BulkOut;
 use crate::names::{Username, check_email, check_label};
 use crate::random;
+use crate::sessions;
 use crate::store::page::{Listed, Page};
 use crate::store::users::{self, UserFilter, UserRow};
-use crate::store::{groups, roles};
+use crate::store::{groups, passwords, roles};
 use crate::verify::facts::{self, TenantRecord};
-use crate::wire::{self, present};
-
-/// A user to be made.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct UserIn {
-    /// Unique in the tenant, compared by PRECIS UsernameCaseMapped.
-    pub(crate) username: String,
-    /// Where notices go.
-    pub(crate) email: Option<String>,
-    /// A name for people.
-    pub(crate) display_name: Option<String>,
-    /// Roles; `member` unless given.
-    pub(crate) role_ids: Option<Vec<String>>,
-    /// Groups.
-    #[serde(default)]
-    pub(crate) group_ids: Vec<String>,
-    /// Own window for the owner-login rule: minutes, -1 the tenant's, 0 keys unusable.
-    pub(crate) owner_login_window_minutes: Option<i64>,
-    /// Whether trusted secrets may ask for tokens of this user; true unless given.
-    pub(crate) trusted_tokens: Option<bool>,
-}
-
-/// What can be edited; absent fields stay (RFC 7396).
-#[derive(Debug, Default, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct UserPatch {
-    /// A new name; the old one becomes free.
-    pub(crate) username: Option<String>,
-    #[serde(deserialize_with = "present")]
-    pub(crate) email: Option<Option<String>>,
-    #[serde(deserialize_with = "present")]
-    pub(crate) display_name: Option<Option<String>>,
-    /// Exactly these roles.
-    pub(crate) role_ids: Option<Vec<String>>,
-    /// Exactly these groups.
-    pub(crate) group_ids: Option<Vec<String>>,
-    /// Minutes; -1 or `null` is the tenant's window, 0 makes the user's keys unusable.
-    #[serde(deserialize_with = "present")]
-    pub(crate) owner_login_window_minutes: Option<Option<i64>>,
-    /// Whether trusted secrets may ask for tokens of this user; false ends those that there are.
-    pub(crate) trusted_tokens: Option<bool>,
-}
-
-/// When somebody logged in.
-#[derive(Debug, Default, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct LoginIn {
-    /// RFC 3339, not in the future; now unless given.
-    pub(crate) at: Option<String>,
-}
-
-/// Which of a user's keys to revoke: all of them.
-#[derive(Debug, Default, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct RevokeKeysIn {
-    /// Why, for the audit log.
-    pub(crate) reason: Option<String>,
-    /// Only tell what would be revoked.
-    pub(crate) preview: bool,
-    /// Must be true to revoke.
-    pub(crate) confirm: bool,
-}
-
-/// A user.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct UserOut {
-    pub(crate) id: String,
-    pub(crate) tenant_id: String,
-    pub(crate) username: String,
-    pub(crate) email: Option<String>,
-    pub(crate) display_name: Option<String>,
-    /// `local`, or where the user comes from.
-    pub(crate) origin: String,
-    /// `active` or `suspended`.
-    pub(crate) state: &'static str,
-    pub(crate) role_ids: Vec<String>,
-    pub(crate) group_ids: Vec<String>,
-    /// What the user may do, through roles and groups.
-    pub(crate) rights: Vec<String>,
-    /// Last interactive login; a use of a key is none (SQ4).
-    pub(crate) last_login_at: Option<String>,
-    pub(crate) owner_login_window_minutes: Option<i64>,
-    /// Whether trusted secrets may ask for tokens of this user.
-    pub(crate) trusted_tokens: bool,
-    /// Keys that are not revoked.
-    pub(crate) key_count: i64,
-    pub(crate) created_at: String,
-    pub(crate) created_by: String,
-    pub(crate) updated_at: String,
-    pub(crate) suspended_at: Option<String>,
-    pub(crate) suspended_reason: Option<String>,
-    pub(crate) version: i64,
-}
+use crate::wire::time;
 
 /// The user as the API shows it.
 pub(crate) fn render(directory: &TenantRecord, row: UserRow) -> Result<UserOut> {
@@ -207,6 +116,9 @@ async fn make(app: &App, actor: &Actor, name: Username, input: UserIn) -> Result
             Some(ids) => ids.clone(),
             None => directory.built_in_role("member").iter().map(ToString::to_string).collect(),
         };
+        if input.role_ids.is_some() || !input.group_ids.is_empty() {
+            tx.must_be_fresh()?;
+        }
         assignment_rights(tx, &directory, &role_ids, &input.group_ids).await?;
         let row = UserRow {
             tenant_id: tenant.clone(),
@@ -282,6 +194,9 @@ pub(crate) async fn edit(app: &App, actor: &Actor, id: &str, patch: UserPatch) -
             row.trusted_tokens = allowed;
         }
         let tenant = row.tenant_id.clone();
+        if patch.role_ids.is_some() || patch.group_ids.is_some() {
+            tx.must_be_fresh()?;
+        }
         if let Some(role_ids) = &patch.role_ids {
             assignment_rights(tx, directory, role_ids, &[]).await?;
             roles::replace_held(tx.conn(), &tenant, &row.id, role_ids).await?;
@@ -290,7 +205,7 @@ pub(crate) async fn edit(app: &App, actor: &Actor, id: &str, patch: UserPatch) -
             assignment_rights(tx, directory, &[], group_ids).await?;
             groups::replace_joined(tx.conn(), &tenant, &row.id, group_ids).await?;
         }
-        Ok(())
+        Ok(Ended::new())
     })
     .await;
     match edited {
@@ -299,7 +214,7 @@ pub(crate) async fn edit(app: &App, actor: &Actor, id: &str, patch: UserPatch) -
     }
 }
 
-/// Bars a user for now: keys stop at once.
+/// Bars a user for now: keys stop at once, sessions end.
 pub(crate) async fn suspend(app: &App, actor: &Actor, id: &str, reason: Option<&str>) -> Result<UserOut> {
     change(app, actor, id, "user.suspend", reason, async |tx, row, _| {
         if row.suspended_at.is_some() {
@@ -309,7 +224,7 @@ pub(crate) async fn suspend(app: &App, actor: &Actor, id: &str, reason: Option<&
         // Tokens do not come back when the user does.
         row.token_epoch += 1;
         row.suspended_reason = reason.map(Into::into);
-        Ok(())
+        sessions::end_all(tx, &row.id, None).await
     })
     .await
 }
@@ -322,26 +237,26 @@ pub(crate) async fn resume(app: &App, actor: &Actor, id: &str) -> Result<UserOut
         }
         row.suspended_at = None;
         row.suspended_reason = None;
-        Ok(())
+        Ok(Ended::new())
     })
     .await
 }
 
 /// Notes an interactive login that happened elsewhere (SQ4): only a later one counts.
 pub(crate) async fn record_login(app: &App, actor: &Actor, id: &str, input: &LoginIn) -> Result<UserOut> {
-    let at = input.at.as_deref().map(|text| wire::time("/at", text)).transpose()?;
+    let at = input.at.as_deref().map(|text| time("/at", text)).transpose()?;
     change(app, actor, id, "user.record_login", None, async |tx, row, _| {
         let at = at.unwrap_or(tx.now);
         if at > tx.now + 60_000 {
             return Err(Error::invalid("/at", "in_the_future", "a login cannot lie in the future"));
         }
         row.last_login_at = Some(row.last_login_at.map_or(at, |before| before.max(at)));
-        Ok(())
+        Ok(Ended::new())
     })
     .await
 }
 
-/// Deletes a user and ends the keys; the id is never used again (SQ7, DIR-3).
+/// Deletes a user and ends keys and sessions; the id is never used again (SQ7, DIR-3).
 pub(crate) async fn delete(app: &App, actor: &Actor, id: &str) -> Result<()> {
     app.write(actor, async |tx| {
         tx.must_hold("users:write")?;
@@ -357,9 +272,11 @@ pub(crate) async fn delete(app: &App, actor: &Actor, id: &str) -> Result<()> {
         let tenant = row.tenant_id.clone();
         roles::replace_held(tx.conn(), &tenant, id, &[]).await?;
         groups::replace_joined(tx.conn(), &tenant, id, &[]).await?;
+        passwords::forget(tx.conn(), &tenant, id).await?;
+        let ended = sessions::end_all(tx, id, None).await?;
         must_keep_an_admin(tx, &before).await?;
         audited.events.push(Event::new("user.delete", "user", id, &row.username).before(&before));
-        Ok(audited.touches_user(&tenant, id))
+        Ok(audited.touches_user(&tenant, id).touches_sessions(&tenant, &ended))
     })
     .await
 }
@@ -407,7 +324,7 @@ fn rights(directory: &TenantRecord, row: &UserRow) -> Result<RightSet> {
 }
 
 /// A living user whose rights are within the actor's own (AZ-6).
-async fn find_to_change(tx: &mut Tx<'_>, id: &str) -> Result<(UserRow, Arc<TenantRecord>)> {
+pub(crate) async fn find_to_change(tx: &mut Tx<'_>, id: &str) -> Result<(UserRow, Arc<TenantRecord>)> {
     let tenant = tx.tenant().to_owned();
     let row = users::find(tx.conn(), &tenant, id).await?.ok_or(Error::NotFound)?;
     tx.actor.check_version(row.version)?;
@@ -416,19 +333,22 @@ async fn find_to_change(tx: &mut Tx<'_>, id: &str) -> Result<(UserRow, Arc<Tenan
     Ok((row, directory))
 }
 
+/// Handles of the sessions that a change ended.
+type Ended = Vec<String>;
+
 async fn change(
     app: &App,
     actor: &Actor,
     id: &str,
     action: &'static str,
     reason: Option<&str>,
-    apply: impl AsyncFnOnce(&mut Tx<'_>, &mut UserRow, &TenantRecord) -> Result<()>,
+    apply: impl AsyncFnOnce(&mut Tx<'_>, &mut UserRow, &TenantRecord) -> Result<Ended>,
 ) -> Result<UserOut> {
     app.write(actor, async |tx| {
         tx.must_hold("users:write")?;
         let (mut row, directory) = find_to_change(tx, id).await?;
         let before = render(&directory, row.clone())?;
-        apply(tx, &mut row, &directory).await?;
+        let ended = apply(tx, &mut row, &directory).await?;
         row.updated_at = tx.now;
         row.version += 1;
         users::update(tx.conn(), &row).await?;
@@ -438,7 +358,7 @@ async fn change(
         let after = render(&directory, row)?;
         let event =
             Event::new(action, "user", id, &after.username).before(&before).after(&after).reason(reason);
-        Ok(Audited::new(after, event).touches_user(&tenant, id))
+        Ok(Audited::new(after, event).touches_user(&tenant, id).touches_sessions(&tenant, &ended))
     })
     .await
 }

@@ -137,3 +137,16 @@ fn ts_2_a_trusted_secret_parses_as_nothing_else() {
         assert!(parse_trusted(&secret.expose()[..cut]).is_none(), "cut at {cut}");
     }
 }
+
+#[test]
+fn ses_1_a_session_token_is_written_like_a_secret_and_is_none() {
+    let mut fill = source(7);
+    let id = AccessKey::generate(&mut fill);
+    let token = generate(SESSION_PREFIX, id, &mut fill);
+    assert_eq!(parse_other(token.expose(), SESSION_PREFIX), Some(id));
+    assert_eq!(parse_other(token.expose(), LINK_PREFIX), None);
+    assert!(parse(token.expose(), &Prefixes::default()).is_none(), "it is no key");
+    assert_eq!(parse_other(&token.expose()[..68], SESSION_PREFIX), None);
+    let (_, secret) = make(KeyClass::Member, 7);
+    assert_eq!(parse_other(secret.expose(), SESSION_PREFIX), None, "a key is no session");
+}

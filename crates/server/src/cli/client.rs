@@ -11,7 +11,7 @@ use reqwest::Url;
 use serde_json::Value;
 
 use super::exit::Printed;
-use super::{Exit, Failure, Global, curl, output, problem};
+use super::{Exit, Failure, Global, curl, output, problem, remembered};
 
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 /// Nobody waits longer than this because a busy server asked for it.
@@ -103,6 +103,11 @@ impl Client {
             eprintln!("warning: the token travels unencrypted to {}; use https", global.url);
         }
         Ok(Self { http: build_http(global)?, global: global.clone(), token })
+    }
+
+    /// The same with this token.
+    pub(crate) fn with_token(global: &Global, token: Secret) -> anyhow::Result<Self> {
+        Ok(Self { http: build_http(global)?, global: global.clone(), token: Some(token) })
     }
 
     /// Whether a token was found.
@@ -265,6 +270,7 @@ fn read_token(global: &Global) -> Result<Option<Secret>, Failure> {
         }
         None => std::env::var("KEYWARD_TOKEN").ok(),
     };
+    let text = text.or_else(|| remembered::token(&global.url));
     let Some(text) = text.map(zeroize::Zeroizing::new) else { return Ok(None) };
     let token = text.trim();
     if token.is_empty() {
@@ -290,8 +296,8 @@ fn bearer(token: &Secret) -> HeaderValue {
 
 fn signed_out() -> Failure {
     Failure::new(Exit::Forbidden, "Not signed in")
-        .detail("neither KEYWARD_TOKEN nor KEYWARD_TOKEN_FILE nor --token-file gives a token")
-        .hint("`keyward bootstrap` makes the first key; `keyward help environment` lists the variables")
+        .detail("neither KEYWARD_TOKEN nor KEYWARD_TOKEN_FILE nor --token-file gives a token, and nobody has logged in")
+        .hint("`keyward login` opens a session; `keyward bootstrap` makes the first key")
 }
 
 fn asked_pause(headers: &HeaderMap) -> Option<Duration> {

@@ -80,7 +80,6 @@ impl Failure {
         self
     }
 
-    #[cfg(test)]
     pub(crate) fn exit(&self) -> Exit {
         self.exit
     }

@@ -38,6 +38,10 @@ pub(crate) fn run(args: &IdentifyArgs, global: &Global) -> Outcome {
         output.note("this looks like a Keyward secret, but it is damaged or made up");
         return Ok(Exit::NotValid);
     }
+    if told["kind"] == "session" || told["kind"] == "password_link" {
+        output.note("end it: keyward users end-sessions NAME, keyward users password-reset NAME");
+        return Ok(Exit::Ok);
+    }
     output
         .note(&format!("look it up: keyward keys show {}", told["access_key"].as_str().unwrap_or_default()));
     Ok(Exit::Ok)
@@ -51,6 +55,11 @@ fn identify(text: &str, prefixes: &Prefixes) -> Value {
             "access_key": secret.access_key.to_string(),
             "checksum": "right",
         });
+    }
+    for (kind, prefix) in [("session", token::SESSION_PREFIX), ("password_link", token::LINK_PREFIX)] {
+        if token::parse_other(text, prefix).is_some() {
+            return json!({"kind": kind, "class": null, "access_key": null, "checksum": "right"});
+        }
     }
     if let Some(access_key) = AccessKey::parse(text) {
         let access_key = access_key.to_string();

@@ -28,6 +28,9 @@ pub(crate) fn failure(status: StatusCode, headers: &HeaderMap, text: &str) -> Fa
     if let Some(id) = problem["request_id"].as_str().or(header("x-request-id")) {
         failure = failure.detail(format!("request id: {id}"));
     }
+    if member("code") == "step_up_required" {
+        return failure.hint("`keyward login` proves it again and opens a new session");
+    }
     match hint_of(exit, header("retry-after")) {
         Some(hint) => failure.hint(hint),
         None => failure,

@@ -47,6 +47,42 @@ pub(crate) fn confirm_phrase(
     if typed == phrase { Ok(()) } else { Err(unchanged().into()) }
 }
 
+/// What somebody types, or the option that gives it where nobody can.
+pub(crate) fn ask_for(session: &Session, question: &str, option: &str) -> anyhow::Result<String> {
+    if !session.can_ask() {
+        return Err(Failure::usage("nobody can be asked here").hint(format!("add {option}")).into());
+    }
+    Ok(ask(question)?)
+}
+
+/// One password, typed without being shown, or from standard input.
+pub(crate) fn read_password(session: &Session, question: &str) -> anyhow::Result<Secret> {
+    let mut passwords = read_passwords(session, &[question])?;
+    passwords.pop().context("standard input ended")
+}
+
+/// A password for each question. From standard input they come one in each line, blanks included.
+pub(crate) fn read_passwords(session: &Session, questions: &[&str]) -> anyhow::Result<Vec<Secret>> {
+    let typed = io::stdin().is_terminal();
+    if typed && !session.can_ask() {
+        return Err(Failure::usage("nobody can be asked here").hint("pipe it in, one in each line").into());
+    }
+    let piped = if typed { Zeroizing::default() } else { read_text(io::stdin())? };
+    let mut lines = piped.lines();
+    let mut answers = Vec::new();
+    for question in questions {
+        let answer = match typed {
+            true => read_hidden(question)?,
+            false => {
+                let missing = || Failure::usage("standard input has too few lines").hint(*question);
+                Zeroizing::new(lines.next().ok_or_else(missing)?.to_owned())
+            }
+        };
+        answers.push(Secret::new(answer.trim_end_matches(['\r', '\n']).to_owned()));
+    }
+    Ok(answers)
+}
+
 fn unchanged() -> Failure {
     Failure::new(Exit::Failure, "stopped; nothing was changed")
 }

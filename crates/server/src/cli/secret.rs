@@ -19,6 +19,13 @@ pub(crate) struct SecretArgs {
     secret_out: Option<PathBuf>,
 }
 
+impl SecretArgs {
+    /// Whether a file is named.
+    pub(crate) fn names_a_file(&self) -> bool {
+        self.secret_out.is_some()
+    }
+}
+
 /// The place that was chosen before the request is sent, so that no secret is made that nobody
 /// could receive.
 pub(crate) enum Sink {
@@ -70,6 +77,35 @@ impl Sink {
         created["copy"] = Value::Null;
         Ok(created)
     }
+}
+
+impl Sink {
+    /// The same for an answer that holds a `token`.
+    pub(crate) fn deliver_token(self, session: &Session, mut made: Value) -> anyhow::Result<Value> {
+        if matches!(self, Self::Nowhere | Self::Document) && made["secret_state"] != "delivered" {
+            return Ok(made);
+        }
+        let Some(token) = made["token"].as_str().map(|text| zeroize::Zeroizing::new(text.to_owned())) else {
+            return Err(Failure::new(Exit::Failure, "the token was made, but it did not arrive")
+                .detail("the connection broke while the server answered, and it never shows a token twice")
+                .hint("make another; the lost one is void then")
+                .into());
+        };
+        match self {
+            Self::File(reserved) => {
+                let path = reserved.write(&token)?;
+                session.output.note(&format!("token written to {} (mode 0600)", path.display()));
+            }
+            _ => eprint!("{}", framed_token(&token)),
+        }
+        made["token"] = Value::Null;
+        Ok(made)
+    }
+}
+
+fn framed_token(token: &str) -> String {
+    let rule = "─".repeat(72);
+    format!("{rule}\nThis token is shown once.\n\n{}\n{rule}\n", cell::clean(token))
 }
 
 /// The answer to the first try was lost on its way; the server keeps no second copy.

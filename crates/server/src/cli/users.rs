@@ -7,8 +7,9 @@ use serde_json::{Map, json};
 use super::client::Request;
 use super::expiry::parse_moment;
 use super::keys::reason;
-use super::noun::{ListArgs, Noun, VersionArgs, put, put_list};
-use super::{Exit, Global, Outcome, Session, groups, prompt, roles};
+use super::noun::{ListArgs, Noun, VersionArgs, print_list, put, put_list, send_change, told};
+use super::secret::{SecretArgs, Sink};
+use super::{Exit, Global, Outcome, Session, groups, prompt, roles, sessions};
 
 /// Users as the API lists them.
 pub(crate) const USERS: Noun = Noun {
@@ -48,6 +49,14 @@ enum UsersCommand {
     RevokeKeys(RevokeKeysArgs),
     /// Note that the user has logged in elsewhere
     RecordLogin(RecordLoginArgs),
+    /// Make a token by which the user sets a password, once and within an hour
+    PasswordReset(PasswordResetArgs),
+    /// Forget the failed logins of a user
+    Unlock(UserArgs),
+    /// List the sessions of a user
+    Sessions(UserSessionsArgs),
+    /// End every session of a user
+    EndSessions(UserArgs),
 }
 
 #[derive(Args, Debug)]
@@ -123,6 +132,22 @@ struct RecordLoginArgs {
     at: Option<Timestamp>,
 }
 
+#[derive(Args, Debug)]
+struct PasswordResetArgs {
+    /// user_… or user name
+    user: String,
+    #[command(flatten)]
+    secret: SecretArgs,
+}
+
+#[derive(Args, Debug)]
+struct UserSessionsArgs {
+    /// user_… or user name
+    user: String,
+    #[command(flatten)]
+    list: ListArgs,
+}
+
 /// Runs `keyward users`.
 pub(crate) async fn run(args: UsersArgs, global: &Global) -> Outcome {
     let session = &Session::open(global)?;
@@ -151,6 +176,14 @@ pub(crate) async fn run(args: UsersArgs, global: &Global) -> Outcome {
             put(&mut body, "at", args.at.map(|moment| moment.to_string()));
             USERS.act(session, &args.user, "record-login", body, "login noted").await
         }
+        UsersCommand::PasswordReset(args) => reset_password(session, &args).await,
+        UsersCommand::Unlock(args) => USERS.act(session, &args.user, "unlock", Map::new(), "unlocked").await,
+        UsersCommand::Sessions(args) => {
+            let id = USERS.resolve(session, &args.user).await?;
+            let request = args.list.request(&format!("{}/sessions", USERS.at(&id)), &[])?;
+            print_list(session, request, sessions::COLUMNS, &args.list).await
+        }
+        UsersCommand::EndSessions(args) => end_sessions(session, &args.user).await,
     }
 }
 
@@ -164,6 +197,32 @@ impl ProfileArgs {
         put(&mut body, "owner_login_window_minutes", self.owner_login_window_minutes);
         Ok(body)
     }
+}
+
+/// The token goes to the user by whatever way is safe; nobody chooses the password for them.
+async fn reset_password(session: &Session, args: &PasswordResetArgs) -> Outcome {
+    let sink = Sink::choose(&args.secret, session)?;
+    let id = USERS.resolve(session, &args.user).await?;
+    let request = Request::post(format!("{}/password-reset", USERS.at(&id)), json!({}));
+    let link = send_change(session, request).await?;
+    let shown = sink.deliver_token(session, link)?;
+    session.output.summary(&["username", "kind", "expires_at", "redeem_url"], &shown)?;
+    session.output.note(&told(session, "the user sets the password with `keyward password redeem`"));
+    Ok(Exit::Ok)
+}
+
+async fn end_sessions(session: &Session, user: &str) -> Outcome {
+    let id = USERS.resolve(session, user).await?;
+    if session.global.dry_run {
+        session.client.send(Request::get(USERS.at(&id))).await?;
+        session.output.note(&format!("dry run: every session of {user} would end"));
+        return Ok(Exit::Ok);
+    }
+    prompt::confirm(session, &format!("End every session of {user}?"))?;
+    let path = format!("{}/sessions", USERS.at(&id));
+    session.client.send(Request::new(http::Method::DELETE, path)).await?;
+    session.output.note(&format!("every session of {user} ended"));
+    Ok(Exit::Ok)
 }
 
 /// Preview, a yes, then the deed (VA5).

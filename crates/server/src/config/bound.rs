@@ -8,13 +8,16 @@ use super::manual::manual;
 use super::span;
 
 /// Smallest and largest value of each number.
-const COUNTS: [(&str, u64, u64); 8] = [
+const COUNTS: [(&str, u64, u64); 11] = [
     ("server.threads", 0, 1_024),
     ("server.max_connections", 1, 1_000_000),
     ("server.max_connections_per_address", 1, 1_000_000),
     ("server.timeouts.body_bytes_per_second", 1, 1 << 30),
     ("database.max_connections", 1, 1_000),
     ("verify.max_cached_unknown", 0, 10_000_000),
+    ("login.hashers", 0, 64),
+    ("login.queue", 1, 100_000),
+    ("login.max_sessions", 1, 10_000),
     ("audit.max_refusals_per_minute", 1, 1_000_000),
     ("limits.max_body_bytes", 1 << 10, 1 << 24),
 ];

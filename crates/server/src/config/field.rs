@@ -16,8 +16,8 @@ use tracing_subscriber::EnvFilter;
 use super::settings::{LogFormat, OnDatabaseLoss, SecretUrl};
 use super::span;
 
-/// Beginnings of credentials that are not keys (access key, trusted, session, refresh).
-const RESERVED_PREFIXES: [&str; 4] = ["kwa", "kwt", "kws", "kwr"];
+/// Beginnings of credentials that are not keys (access key, trusted, session, refresh, link, set-up).
+const RESERVED_PREFIXES: [&str; 6] = ["kwa", "kwt", "kws", "kwr", "kwl", "kwb"];
 const LONGEST_LOSS: Duration = Duration::from_secs(300);
 
 /// Reads a text with one parse function; any other type is told the same expectation.

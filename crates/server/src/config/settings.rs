@@ -35,6 +35,8 @@ pub(crate) struct Settings {
     pub(crate) keys: KeySettings,
     /// Access tokens.
     pub(crate) tokens: TokenSettings,
+    /// Logins of people.
+    pub(crate) login: LoginSettings,
     /// The audit log.
     pub(crate) audit: AuditSettings,
     /// Bounds of one request.
@@ -79,6 +81,23 @@ pub(crate) struct ServerSettings {
     /// Header that may carry a key.
     #[serde(deserialize_with = "field::api_key_header")]
     pub(crate) api_key_header: HeaderName,
+}
+
+impl ServerSettings {
+    /// How users reach the server.
+    #[must_use]
+    pub(crate) fn base_url(&self) -> String {
+        self.public_url.clone().unwrap_or_else(|| {
+            let scheme = if self.tls.pair().is_some() { "https" } else { "http" };
+            format!("{scheme}://{}", self.listen)
+        })
+    }
+
+    /// Whether users reach the server over a network unencrypted, as `--insecure-listen` allows.
+    #[must_use]
+    pub(crate) fn is_plain(&self) -> bool {
+        !self.listen.ip().to_canonical().is_loopback() && !self.base_url().starts_with("https:")
+    }
 }
 
 /// The section `server.tls`. A loaded configuration has both files or none.
@@ -266,6 +285,20 @@ pub(crate) struct TokenSettings {
     /// How long others may keep the published keys.
     #[serde(deserialize_with = "field::duration")]
     pub(crate) jwks_cache: Duration,
+}
+
+/// The section `login`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LoginSettings {
+    /// Whether users may log in with a password.
+    pub(crate) passwords: bool,
+    /// Threads that hash passwords; 0 = half of the processors.
+    pub(crate) hashers: usize,
+    /// Logins that may wait for one of them.
+    pub(crate) queue: usize,
+    /// Sessions of one user or workspace key.
+    pub(crate) max_sessions: u32,
 }
 
 /// The section `audit`.

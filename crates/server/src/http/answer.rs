@@ -3,7 +3,7 @@
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
-use http::header::{CONTENT_TYPE, ETAG, HeaderValue, LOCATION};
+use http::header::{CONTENT_TYPE, ETAG, HeaderValue, LOCATION, SET_COOKIE};
 use serde::Serialize;
 
 use super::problem::Problem;
@@ -18,6 +18,7 @@ pub(crate) struct Answer {
     body: Vec<u8>,
     version: Option<i64>,
     location: Option<String>,
+    cookie: Option<String>,
 }
 
 impl Answer {
@@ -33,17 +34,27 @@ impl Answer {
 
     /// 204.
     pub(crate) fn nothing() -> Answered {
-        Ok(Self { status: StatusCode::NO_CONTENT, body: Vec::new(), version: None, location: None })
+        Ok(Self::of(StatusCode::NO_CONTENT, Vec::new()))
     }
 
     fn with(status: StatusCode, value: &impl Serialize) -> Answered {
         let body = serde_json::to_vec(value).map_err(Error::internal)?;
-        Ok(Self { status, body, version: None, location: None })
+        Ok(Self::of(status, body))
+    }
+
+    fn of(status: StatusCode, body: Vec<u8>) -> Self {
+        Self { status, body, version: None, location: None, cookie: None }
     }
 
     /// The same with the object's version as `ETag`.
     pub(crate) fn version(mut self, version: i64) -> Self {
         self.version = Some(version);
+        self
+    }
+
+    /// The same with a cookie.
+    pub(crate) fn cookie(mut self, cookie: String) -> Self {
+        self.cookie = Some(cookie);
         self
     }
 }
@@ -65,6 +76,11 @@ impl IntoResponse for Answer {
             && let Ok(location) = HeaderValue::from_str(&location)
         {
             headers.insert(LOCATION, location);
+        }
+        if let Some(cookie) = self.cookie
+            && let Ok(cookie) = HeaderValue::from_str(&cookie)
+        {
+            headers.insert(SET_COOKIE, cookie);
         }
         response
     }

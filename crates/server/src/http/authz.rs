@@ -15,10 +15,11 @@ use keyward_core::decide::{self, Code, Decision, is_ambiguous};
 use keyward_core::right::Right;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
+use super::caller::Credential;
 use super::dispatch::{Origin, Reply};
 use super::verify::answer::{PrincipalRef, principal, token_principal};
 use super::verify::status_of;
-use super::{caller, exposure, failures, limits, problem};
+use super::{caller, cookie, exposure, failures, limits, problem};
 use crate::app::App;
 use crate::clock::Moment;
 use crate::error::{Error, Result};
@@ -90,11 +91,14 @@ async fn judge(
         return Err(Error::Unauthenticated("credential_in_url").into());
     }
     let credential =
-        caller::credential(headers, &app.settings.server.api_key_header).map_err(|error| match error {
+        caller::credential_or_cookie(headers, &app.settings.server).map_err(|error| match error {
             // A gateway knows 401 and 403; 400 would become its own 500.
             Error::Http { code, .. } => Error::Unauthenticated(code),
             other => other,
         })?;
+    if let Credential::Cookie(_) = credential {
+        cookie::must_not_be_cross_site(original.method, headers)?;
+    }
     let rights = needed_rights(headers, trusted)?;
     let address = origin.address(headers);
     let ask = Ask {
@@ -211,14 +215,15 @@ fn needed_rights(headers: &HeaderMap, trusted: bool) -> Result<Vec<Right>> {
 
 fn allow(found: &Found, decision: &Decision) -> Reply {
     let identity = (principal(found), &*found.tenant, &*found.effective);
-    let key = found.key.id.with_text(header);
-    let mut response = pass(identity, (key, HeaderValue::from_static("")), decision);
+    let nothing = HeaderValue::from_static("");
+    let key = found.key().map_or(nothing.clone(), |key| key.id.with_text(header));
+    let mut response = pass(identity, (key, nothing), decision);
     limits::write_headers(response.headers_mut(), found, decision);
     response
 }
 
 fn allow_token(found: &FoundToken, decision: &Decision) -> Reply {
-    let identity = (token_principal(found), &*found.tenant, &*found.effective);
+    let identity = (Some(token_principal(found)), &*found.tenant, &*found.effective);
     let claims = &found.checked.claims;
     let actor = claims.act.as_ref().map_or("", |act| &act.sub);
     let mut response = pass(identity, (header(&claims.client_id), header(actor)), decision);
@@ -230,22 +235,23 @@ fn allow_token(found: &FoundToken, decision: &Decision) -> Reply {
 
 /// 200 with the identity: principal, tenant and rights, then the key and who acts through it.
 fn pass(
-    (principal, tenant, effective): (PrincipalRef<'_>, &TenantRecord, &Effective),
+    (principal, tenant, effective): (Option<PrincipalRef<'_>>, &TenantRecord, &Effective),
     (key, actor): (HeaderValue, HeaderValue),
     decision: &Decision,
 ) -> Reply {
     let Decision::Allow { expires_at, cache_seconds, .. } = decision else { unreachable!("allowed") };
     let mut response = Response::new(Either::Left(Full::new(Bytes::new())));
     let headers = response.headers_mut();
+    let nothing = HeaderValue::from_static("");
     let rights = if effective.header.len() > MAX_RIGHTS { "" } else { &effective.header };
     let values = [
-        principal.id.with_text(header),
-        header(principal.username.unwrap_or_default()),
+        principal.as_ref().map_or(nothing.clone(), |principal| principal.id.with_text(header)),
+        header(principal.and_then(|principal| principal.username).unwrap_or_default()),
         tenant.id.with_text(header),
         key,
         header(rights),
         actor,
-        expires_at.map_or(HeaderValue::from_static(""), |at| Moment(at).with_text(header)),
+        expires_at.map_or(nothing, |at| Moment(at).with_text(header)),
     ];
     for (name, value) in IDENTITY.into_iter().zip(values) {
         headers.insert(name, value);

@@ -10,19 +10,19 @@ use http::HeaderMap;
 use http::header::{AUTHORIZATION, USER_AGENT};
 use keyward_core::address::{Networks, end_client};
 use keyward_core::decide::{Code, Decision, Request};
-use keyward_core::key::KeyClass;
 use keyward_core::right::RightSet;
 use zeroize::Zeroizing;
 
 use super::dispatch::Origin;
-use super::failures;
-use crate::app::{Actor, App, Call, Principal};
+use super::{cookie, failures};
+use crate::app::{Actor, App, Call, Principal, SessionRef};
+use crate::config::ServerSettings;
 use crate::error::{Error, Result};
 use crate::store::tenants;
 use crate::verify::facts::{Effective, TenantRecord};
 use crate::verify::tokens::FoundToken;
 use crate::verify::usage::Sighting;
-use crate::verify::{Ask, Found, Presented, may_manage};
+use crate::verify::{Ask, Found, Presented};
 
 /// The tenant that an operator wants to act in.
 pub(crate) const TENANT: &str = "x-keyward-tenant";
@@ -37,6 +37,8 @@ pub(crate) enum Credential<'h> {
     Pair(Zeroizing<String>, usize),
     /// `apiKey`: tenant, access key and secret.
     Triple(&'h str, &'h str, &'h str),
+    /// The cookie of a session.
+    Cookie(&'h str),
 }
 
 impl Credential<'_> {
@@ -46,6 +48,7 @@ impl Credential<'_> {
             Self::Secret(secret) => Presented::Secret(secret),
             Self::Pair(text, colon) => Presented::Pair(&text[..*colon], &text[colon + 1..]),
             Self::Triple(tenant, access_key, secret) => Presented::Triple(tenant, access_key, secret),
+            Self::Cookie(token) => Presented::Cookie(token),
         }
     }
 }
@@ -61,17 +64,35 @@ pub(crate) fn credential<'h>(
     let mut sent = headers.get_all(AUTHORIZATION).iter().chain(headers.get_all(key_header));
     let Some(first) = sent.next() else { return Err(Error::Unauthenticated("no_credential")) };
     if sent.next().is_some() {
-        return Err(Error::Http {
-            status: 400,
-            code: "multiple_credentials",
-            detail: "send one credential, once".into(),
-        });
+        return Err(multiple());
     }
     let text = first.to_str().map_err(|_| Error::Unauthenticated("invalid_key"))?;
     if headers.contains_key(key_header) {
         return Ok(Credential::Secret(text));
     }
     from_authorization(text).ok_or(Error::Unauthenticated("invalid_key"))
+}
+
+/// The same, or else the cookie of a session. Browsers send that along unasked, so a header goes first.
+///
+/// # Errors
+/// As [`credential`].
+pub(crate) fn credential_or_cookie<'h>(
+    headers: &'h HeaderMap,
+    server: &ServerSettings,
+) -> Result<Credential<'h>> {
+    match credential(headers, &server.api_key_header) {
+        Err(Error::Unauthenticated("no_credential")) => cookie::token(headers, server)?
+            .map(Credential::Cookie)
+            .ok_or(Error::Unauthenticated("no_credential")),
+        found => found,
+    }
+}
+
+/// More than one credential in a request.
+pub(super) fn multiple() -> Error {
+    let detail = "send one credential, once".into();
+    Error::Http { status: 400, code: "multiple_credentials", detail }
 }
 
 fn from_authorization(text: &str) -> Option<Credential<'_>> {
@@ -130,9 +151,10 @@ pub(crate) fn agent(headers: &HeaderMap) -> Option<&str> {
 /// Authenticates a caller of the management API and says what it may do.
 ///
 /// # Errors
-/// As [`identify`] and [`actor`].
+/// As [`credential_or_cookie`], [`identify`] and [`actor`].
 pub(crate) async fn authenticate(app: &App, headers: &HeaderMap, call: Call) -> Result<Actor> {
-    let identity = identify(app, headers, call.address, || call.clone()).await?;
+    let credential = credential_or_cookie(headers, &app.settings.server)?;
+    let identity = identify_presented(app, credential.presented(), &call).await?;
     actor(app, headers, identity, call).await
 }
 
@@ -140,7 +162,7 @@ pub(crate) async fn authenticate(app: &App, headers: &HeaderMap, call: Call) -> 
 pub(crate) struct Identity {
     who: Who,
     /// That of the secret that was presented.
-    generation: Option<u32>,
+    pub(crate) generation: Option<u32>,
     /// Changes up to this one are in the facts.
     as_of: i64,
 }
@@ -178,7 +200,7 @@ impl Identity {
     /// Why it may not call this server at all. What a token may do here says the guard (IMP-2).
     fn barred(&self, issuer: &str) -> Option<Error> {
         match &self.who {
-            Who::Key(found) if may_manage(found.key.terms.class) => None,
+            Who::Key(found) if found.may_manage() => None,
             Who::Key(_) => Some(Error::forbidden("wrong_class", super::problems::detail("wrong_class"))),
             Who::Token(found) if found.checked.claims.aud.holds(issuer) => None,
             Who::Token(_) => Some(Error::Unauthenticated("wrong_audience")),
@@ -186,8 +208,9 @@ impl Identity {
     }
 }
 
-/// A key or a token.
+/// A key, a session or an access token.
 enum Who {
+    /// A session too: its facts hold all that those of a key do.
     Key(Found),
     Token(Box<FoundToken>),
 }
@@ -204,11 +227,24 @@ pub(crate) async fn identify(
     call: impl Fn() -> Call,
 ) -> Result<Identity> {
     let credential = credential(headers, &app.settings.server.api_key_header)?;
+    judge(app, credential.presented(), Sighting { address, agent: agent(headers) }, call).await
+}
+
+/// The same for a credential that was found already.
+pub(crate) async fn identify_presented(app: &App, presented: Presented<'_>, call: &Call) -> Result<Identity> {
+    let sighting = Sighting { address: call.address, agent: call.agent.as_deref() };
+    judge(app, presented, sighting, || call.clone()).await
+}
+
+async fn judge(
+    app: &App,
+    presented: Presented<'_>,
+    sighting: Sighting<'_>,
+    call: impl Fn() -> Call,
+) -> Result<Identity> {
     let as_of = app.verifier.cache.health.applied_seq.load(Ordering::Acquire);
-    let request = Request { address, cost: 1, ..Request::default() };
-    let sighting = Sighting { address, agent: agent(headers) };
-    let now = app.clock.now();
-    let ask = Ask { presented: credential.presented(), request, sighting, tenant: None, now };
+    let request = Request { address: sighting.address, cost: 1, ..Request::default() };
+    let ask = Ask { presented, request, sighting, tenant: None, now: app.clock.now() };
     let verified = app.verifier.verify(&ask).await?;
     let generation = verified.secret.map(|secret| secret.generation);
     let who = verified.found.map(Who::Key).or(verified.token.map(Who::Token));
@@ -245,7 +281,7 @@ fn refusal(app: &App, code: Code, retry_after: u64, known: Option<&Identity>, ca
     }
 }
 
-/// The actor behind a key, in the tenant that is asked for.
+/// The actor behind a credential, in the tenant that is asked for.
 ///
 /// # Errors
 /// 404 for a tenant that the caller may not enter.
@@ -276,24 +312,31 @@ async fn enter(app: &App, own: Actor, slug: &str, wanted: &str) -> Result<Actor>
     Ok(Actor { tenant_id, rights: Arc::new(rights), visiting: true, ..own })
 }
 
-/// Who a key that was found speaks for.
+/// Who a credential that was found speaks for.
 pub(crate) fn actor_of(found: &Found, call: Call, as_of: i64) -> Actor {
-    let principal = match (&found.owner, found.key.terms.class) {
-        (Some(owner), KeyClass::Member) => {
+    let principal = match (&found.owner, found.key()) {
+        (Some(owner), _) => {
             Principal { kind: "user".into(), id: owner.id.to_string(), label: owner.username.to_string() }
         }
-        _ => Principal {
+        (None, key) => Principal {
             kind: "workspace".into(),
-            id: found.key.id.to_string(),
-            label: found.key.label.to_string(),
+            id: key.map(|key| key.id.to_string()).unwrap_or_default(),
+            label: key.map(|key| key.label.to_string()).unwrap_or_default(),
         },
     };
     Actor {
         tenant_id: found.tenant.id.to_string(),
         principal,
-        key_id: Some(found.key.id.to_string()),
+        key_id: found.key().map(|key| key.id.to_string()),
         secret_generation: None,
-        access_key: Some(found.access_key),
+        access_key: found.key.as_ref().map(|(access_key, _)| *access_key),
+        session: found.session.as_ref().map(|session| SessionRef {
+            id: session.id.to_string(),
+            handle: session.handle,
+            method: session.method,
+            in_cookie: session.in_cookie,
+            stepped_up_at: session.stepped_up_at,
+        }),
         rights: Arc::new(found.effective.rights.clone()),
         visiting: false,
         by_token: false,

@@ -49,7 +49,7 @@ fn az_1_the_page_of_permissions_is_what_routes_declare() {
         "# Rights of the management API\n\n\
          What a caller must hold, by route. Where several rights stand, the operation says which one the object\n\
          needs: `me/…` reaches the caller's own, the other one everything in the tenant. `caller` is any valid\n\
-         member or workspace key, `open` needs none. The same stands in `/openapi.json` as `x-keyward-rights`.\n\
+         member or workspace key or session, `session` any session, `open` needs none. The same stands in `/openapi.json` as `x-keyward-rights`.\n\
          Written out of the map of routes by its test.\n\n\
          Some changes need more than the route says: without end `keys/never-expire:create`, a key for another\n\
          user `keys/others:create`, and never more than the caller holds. An operator enters another tenant\n\
@@ -67,6 +67,7 @@ fn az_1_the_page_of_permissions_is_what_routes_declare() {
                     .join(" or "),
                 _ if operation["security"].as_array().is_some_and(Vec::is_empty) => "open".into(),
                 _ if !operation["security"][0]["trusted"].is_null() => "trusted secret".into(),
+                _ if operation["security"][0].get("session").is_some() => "session".into(),
                 _ => "caller".into(),
             };
             let summary = operation["summary"].as_str().expect("a summary");
@@ -119,10 +120,14 @@ fn aud_1_the_page_of_the_audit_log_names_every_action() {
         include_str!("../keys/create.rs"),
         include_str!("../keys/edit.rs"),
         include_str!("../keys/lifecycle.rs"),
+        include_str!("../logins.rs"),
         include_str!("../notices.rs"),
+        include_str!("../passwords.rs"),
+        include_str!("../passwords/proof.rs"),
         include_str!("../peppers.rs"),
         include_str!("../policies.rs"),
         include_str!("../roles.rs"),
+        include_str!("../sessions.rs"),
         include_str!("../signing_keys.rs"),
         include_str!("../tenants.rs"),
         include_str!("../tokens.rs"),
@@ -149,6 +154,7 @@ fn aud_1_the_page_of_the_audit_log_names_every_action() {
         "log_levels",
         "root_key",
         "auth",
+        "session",
         "verify",
     ];
     let actions: BTreeSet<String> = sources

@@ -1,4 +1,4 @@
-//! Keys in query strings (KEY-12): refused, and the key is marked as exposed.
+//! Credentials in query strings (KEY-12): refused; a key is marked as exposed, a session ended.
 
 use std::sync::Arc;
 
@@ -11,7 +11,9 @@ use percent_encoding::percent_decode_str;
 use crate::app::{Actor, App, Call};
 use crate::audit::{Audited, Event};
 use crate::error::{Error, Result};
+use crate::sessions;
 use crate::store::keys;
+use crate::verify::record::KeyRecord;
 use crate::verify::usage::Sighting;
 use crate::verify::{Ask, Found, Presented};
 
@@ -32,7 +34,10 @@ fn secrets(app: &App, query: &str) -> Vec<Secret> {
     let decoded = percent_decode_str(query).decode_utf8_lossy();
     decoded
         .split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
-        .filter(|word| token::parse(word, &app.verifier.prefixes).is_some())
+        .filter(|word| {
+            token::parse(word, &app.verifier.prefixes).is_some()
+                || token::parse_other(word, token::SESSION_PREFIX).is_some()
+        })
         .map(|word| Secret::new(word.to_owned()))
         .collect()
 }
@@ -50,6 +55,12 @@ pub(crate) fn mark(app: &Arc<App>, query: &str, call: &Call) {
 }
 
 async fn mark_one(app: &App, secret: &Secret, call: Call) -> Result<()> {
+    if token::parse_other(secret.expose(), token::SESSION_PREFIX).is_some() {
+        for presented in [Presented::Secret(secret.expose()), Presented::Cookie(secret.expose())] {
+            sessions::end_by_token(app, presented, ("exposure", "seen in a URL"), &call).await?;
+        }
+        return Ok(());
+    }
     let ask = Ask {
         presented: Presented::Secret(secret.expose()),
         request: keyward_core::decide::Request::default(),
@@ -62,15 +73,16 @@ async fn mark_one(app: &App, secret: &Secret, call: Call) -> Result<()> {
     // or again.
     let dead = matches!(verified.decision, Decision::Deny { code: Code::Revoked | Code::RetiredSecret, .. });
     match verified.found {
-        Some(found) if !dead => {
-            note(app, &found, verified.secret.map(|secret| secret.generation), call).await
+        Some(Found { key: Some((_, key)), tenant, .. }) if !dead => {
+            let tenant = tenant.id.to_string();
+            note(app, &tenant, &key, verified.secret.map(|secret| secret.generation), call).await
         }
         _ => Ok(()),
     }
 }
 
-async fn note(app: &App, found: &Found, generation: Option<u32>, call: Call) -> Result<()> {
-    let (tenant, id) = (found.tenant.id.to_string(), found.key.id.to_string());
+async fn note(app: &App, tenant: &str, key: &KeyRecord, generation: Option<u32>, call: Call) -> Result<()> {
+    let (tenant, id) = (tenant.to_owned(), key.id.to_string());
     let mut actor = Actor { call, ..Actor::local(&tenant, "exposure") }.with_secret(generation);
     actor.key_id = Some(id.clone());
     app.write(&actor, async |tx| {

@@ -11,9 +11,9 @@ use http::header::IF_MATCH;
 use http::request::Parts;
 
 use super::caller::authenticate;
-use super::idempotency;
 use super::problem::Problem;
 use super::router::Need;
+use super::{cookie, idempotency};
 use crate::app::{Actor, App, Call};
 use crate::error::{Error, Result};
 
@@ -55,6 +55,9 @@ async fn admit(gate: &Gate, mut request: Request, next: Next) -> Result<Response
     }
     let call = request.extensions().get::<Call>().cloned().unwrap_or_default();
     let mut actor = authenticate(app, request.headers(), call).await?;
+    if actor.session.as_ref().is_some_and(|session| session.in_cookie) {
+        cookie::must_be_same_origin(request.method(), request.headers(), &app.settings.server)?;
+    }
     let request_id = &*actor.call.request_id;
     tracing::debug!(operation = gate.operation, actor = %actor.principal.id, request_id, "called");
     if actor.by_token && !matches!(gate.need, Need::Caller) {
@@ -68,6 +71,9 @@ async fn admit(gate: &Gate, mut request: Request, next: Next) -> Result<Response
         app.refusals.note(&actor, gate.operation, "insufficient_rights");
         let detail = format!("this needs the right {}", rights.join(" or "));
         return Err(Error::forbidden("insufficient_rights", detail));
+    }
+    if matches!(gate.need, Need::Session) && actor.session.is_none() {
+        return Err(Error::forbidden("not_a_session", super::problems::detail("not_a_session")));
     }
     actor.if_match = if_match(&request)?;
     take_validate_only(&mut request, &mut actor)?;

@@ -143,10 +143,11 @@ fn without_secrets(body: &Bytes) -> Result<String> {
     }
     let mut value: Value = serde_json::from_slice(body).map_err(Error::internal)?;
     if let Value::Object(fields) = &mut value
-        && fields.contains_key("secret")
+        && (fields.contains_key("secret") || fields.contains_key("secret_state"))
     {
-        fields.insert("secret".into(), Value::Null);
-        fields.insert("copy".into(), Value::Null);
+        for name in ["secret", "copy", "token"] {
+            fields.entry(name).and_modify(|secret| *secret = Value::Null);
+        }
         fields.insert("secret_state".into(), "delivered".into());
     }
     Ok(value.to_string())

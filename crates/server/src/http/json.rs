@@ -45,11 +45,13 @@ fn check_type(kind: &[u8], is_patch: bool) -> Result<()> {
     if essence == "application/json" || (is_patch && essence == "application/merge-patch+json") {
         return Ok(());
     }
-    Err(Error::Http {
-        status: 415,
-        code: "unsupported_media_type",
-        detail: "send the body as Content-Type: application/json".into(),
-    })
+    Err(unsupported())
+}
+
+/// A body of another type.
+pub(super) fn unsupported() -> Error {
+    let detail = "send the body as Content-Type: application/json".into();
+    Error::Http { status: 415, code: "unsupported_media_type", detail }
 }
 
 /// Reads strict JSON.

@@ -41,9 +41,10 @@ pub(crate) fn after<'a>(found: &'a Found, decision: &Decision) -> After<'a> {
 }
 
 fn rules(found: &Found) -> impl Iterator<Item = &RateLimit> {
-    let own = found.key.terms.limits.iter();
-    let owner = found.owner.as_ref().map(|_| found.tenant.tenant.policy.owner_limits.iter());
-    own.chain(owner.into_iter().flatten())
+    let own = found.key().map(|key| key.terms.limits.iter());
+    let owners = found.key().and(found.owner.as_ref());
+    let owners = owners.map(|_| found.tenant.tenant.policy.owner_limits.iter());
+    own.into_iter().flatten().chain(owners.into_iter().flatten())
 }
 
 /// Writes `RateLimit-Policy` and `RateLimit`.

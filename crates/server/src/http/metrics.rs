@@ -126,7 +126,8 @@ impl Collector for Scrape {
         reads.encode(metric)?;
         let mut metric =
             encoder.encode_descriptor("keyward_cache_entries", "Facts in memory", None, MetricType::Gauge)?;
-        for (kind, size) in ["key", "user", "tenant", "unknown"].into_iter().zip(app.verifier.cache.sizes()) {
+        let kinds = ["key", "user", "tenant", "session", "unknown"];
+        for (kind, size) in kinds.into_iter().zip(app.verifier.cache.sizes()) {
             let size = i64::try_from(size).unwrap_or(i64::MAX);
             ConstGauge::new(size).encode(metric.encode_family(&KindLabel { kind })?)?;
         }

@@ -5,6 +5,7 @@ pub(crate) mod authz;
 pub(crate) mod body;
 pub(crate) mod caller;
 pub(crate) mod connection;
+pub(crate) mod cookie;
 pub(crate) mod dispatch;
 #[cfg(test)]
 mod documentation;

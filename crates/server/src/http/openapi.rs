@@ -146,6 +146,11 @@ pub(crate) fn build(routes: &[Route]) -> Value {
                 "bearer": { "type": "http", "scheme": "bearer", "description": "The secret of a key." },
                 "trusted": { "type": "http", "scheme": "bearer", "description": "A trusted secret; also as secret_key in the body." },
                 "basic": { "type": "http", "scheme": "basic", "description": "Access key and secret." },
+                "session": { "type": "http", "scheme": "bearer", "description": "The token of a session." },
+                "cookie": {
+                    "type": "apiKey", "in": "cookie", "name": "__Host-keyward",
+                    "description": "The token of a session that a browser opened. Changes need Sec-Fetch-Site: same-origin.",
+                },
             },
         },
     })
@@ -189,7 +194,10 @@ fn security(need: Need) -> Value {
     match need {
         Need::Open => json!([]),
         Need::Trusted => json!([{ "trusted": [] }]),
-        Need::Caller | Need::OneOf(_) => json!([{ "bearer": [] }, { "basic": [] }]),
+        Need::Session => json!([{ "session": [] }, { "cookie": [] }]),
+        Need::Caller | Need::OneOf(_) => {
+            json!([{ "bearer": [] }, { "basic": [] }, { "session": [] }, { "cookie": [] }])
+        }
     }
 }
 

@@ -126,7 +126,7 @@ pub(crate) fn respond(error: &Error, request_id: &str) -> http::Response<Vec<u8>
                 HeaderValue::from_static("Basic realm=\"keyward\", charset=\"UTF-8\""),
             );
         }
-        Error::Outage(_) | Error::NotSetUp => {
+        Error::Outage(_) | Error::NotSetUp | Error::Http { status: 503, .. } => {
             headers.insert(RETRY_AFTER, HeaderValue::from_static("2"));
         }
         Error::RateLimited(seconds) => {

@@ -11,8 +11,8 @@ use http::Method;
 use super::guard::{self, guard};
 use super::openapi::Operation;
 use super::v1::{
-    audit, groups, keys, log_levels, me, policies, roles, setup, signing_keys, tenants, tokens, trusted,
-    users, verify,
+    audit, auth, groups, keys, log_levels, me, policies, roles, setup, signing_keys, tenants, tokens,
+    trusted, users, verify,
 };
 use super::{health, jwks, openapi, problems};
 use crate::app::App;
@@ -26,8 +26,10 @@ const DELETE: Method = Method::DELETE;
 /// What a caller must hold to reach a route.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Need {
-    /// Any valid member or workspace key.
+    /// Any valid member or workspace key, and any session.
     Caller,
+    /// Any session: the route is about the session that asks.
+    Session,
     /// One of these rights; the operation tells which one applies to the object.
     OneOf(&'static [&'static str]),
     /// A trusted secret, which nothing else asks for (TS2).
@@ -54,26 +56,30 @@ where
     Route { method, path, need, operation, handler: on(filter, handler) }
 }
 
-/// Every route of `/v1`.
+/// Every route of `/v1`, in the order of the documentation.
 pub(crate) fn routes() -> Vec<Route> {
-    let mut routes = key_routes();
-    routes.extend(token_routes());
-    routes
+    [directory_routes(), key_routes(), token_routes()].into_iter().flatten().collect()
 }
 
-/// The routes of keys, those who hold them, and operation, in the order of the documentation.
+/// The routes of callers, tenants, and who there is in them.
 // A route for each line, however long: this is a table.
 #[rustfmt::skip]
-fn key_routes() -> Vec<Route> {
-    use Need::{Caller, OneOf, Open};
-    let read_keys = OneOf(&["keys:read", "me/keys:read"]);
-    let edit_keys = OneOf(&["keys:edit", "me/keys:edit"]);
-    let rotate_keys = OneOf(&["keys:rotate", "me/keys:rotate"]);
+fn directory_routes() -> Vec<Route> {
+    use Need::{Caller, OneOf, Open, Session};
     let revoke_keys = OneOf(&["keys:revoke", "me/keys:revoke"]);
     let operate = OneOf(&["instance/tenants:write"]);
     vec![
         route(POST, "/v1/setup", Open, setup::CLAIM, setup::claim),
         route(GET, "/v1/me", Caller, me::SHOW, me::show),
+
+        route(POST, "/v1/auth/login", Open, auth::LOG_IN, auth::log_in),
+        route(POST, "/v1/auth/logout", Session, auth::LOG_OUT, auth::log_out),
+        route(GET, "/v1/auth/session", Session, auth::SHOW, auth::show),
+        route(GET, "/v1/auth/sessions", OneOf(&["me/sessions:read"]), auth::LIST, auth::list),
+        route(DELETE, "/v1/auth/sessions/{id}", OneOf(&["me/sessions:end"]), auth::END, auth::end),
+        route(POST, "/v1/auth/step-up", Session, auth::STEP_UP, auth::step_up),
+        route(POST, "/v1/auth/password", Session, auth::CHANGE_PASSWORD, auth::change_password),
+        route(POST, "/v1/auth/password-reset", Open, auth::REDEEM, auth::redeem),
 
         route(GET, "/v1/tenants", OneOf(&["instance/tenants:read"]), tenants::LIST, tenants::list),
         route(POST, "/v1/tenants", operate, tenants::CREATE, tenants::create),
@@ -92,6 +98,10 @@ fn key_routes() -> Vec<Route> {
         route(POST, "/v1/users/{id}/resume", OneOf(&["users:write"]), users::RESUME, users::resume),
         route(POST, "/v1/users/{id}/record-login", OneOf(&["users:write"]), users::RECORD_LOGIN, users::record_login),
         route(POST, "/v1/users/{id}/revoke-keys", revoke_keys, users::REVOKE_KEYS, users::revoke_keys),
+        route(GET, "/v1/users/{id}/sessions", OneOf(&["users:read"]), users::SESSIONS, users::sessions),
+        route(DELETE, "/v1/users/{id}/sessions", OneOf(&["users:write"]), users::END_SESSIONS, users::end_sessions),
+        route(POST, "/v1/users/{id}/password-reset", OneOf(&["users:write"]), users::RESET_PASSWORD, users::reset_password),
+        route(POST, "/v1/users/{id}/unlock", OneOf(&["users:write"]), users::UNLOCK, users::unlock),
 
         route(GET, "/v1/groups", OneOf(&["groups:read"]), groups::LIST, groups::list),
         route(POST, "/v1/groups", OneOf(&["groups:write"]), groups::CREATE, groups::create),
@@ -107,7 +117,19 @@ fn key_routes() -> Vec<Route> {
         route(GET, "/v1/roles/{id}", OneOf(&["roles:read"]), roles::SHOW, roles::show),
         route(PATCH, "/v1/roles/{id}", OneOf(&["roles:write"]), roles::EDIT, roles::edit),
         route(DELETE, "/v1/roles/{id}", OneOf(&["roles:write"]), roles::DELETE, roles::delete),
+    ]
+}
 
+/// The routes of keys, of the rules for them, and of what is recorded.
+// As above.
+#[rustfmt::skip]
+fn key_routes() -> Vec<Route> {
+    use Need::OneOf;
+    let read_keys = OneOf(&["keys:read", "me/keys:read"]);
+    let edit_keys = OneOf(&["keys:edit", "me/keys:edit"]);
+    let rotate_keys = OneOf(&["keys:rotate", "me/keys:rotate"]);
+    let revoke_keys = OneOf(&["keys:revoke", "me/keys:revoke"]);
+    vec![
         route(GET, "/v1/keys", read_keys, keys::LIST, keys::list),
         route(POST, "/v1/keys", OneOf(&["keys:create", "me/keys:create"]), keys::CREATE, keys::create),
         route(POST, "/v1/keys/revoke", OneOf(&["keys:revoke"]), keys::BULK_REVOKE, keys::bulk_revoke),

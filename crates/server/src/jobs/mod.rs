@@ -7,7 +7,7 @@ use keyward_core::jwt::LEEWAY_SECONDS;
 
 use crate::app::App;
 use crate::error::Result;
-use crate::store::{changes, idempotency, keys, revoked_tokens};
+use crate::store::{attempts, changes, idempotency, keys, passwords, revoked_tokens, sessions};
 use crate::{checkpoints, refusals, signing_keys};
 
 /// Answers for replays are kept for a day (`api.md` 7).
@@ -20,6 +20,13 @@ const FLUSH_AT_LEAST: usize = 1_000;
 
 /// How often to look whether all keys are to be read.
 const REGISTER: Duration = Duration::from_secs(1);
+
+/// Ended sessions and used links are kept for a week.
+const PEOPLE_MS: i64 = 7 * 24 * 3_600_000;
+/// No session lives longer than this.
+const LONGEST_SESSION_MS: i64 = keyward_core::policy::MAX_SESSION_MINUTES as i64 * 60_000;
+/// Names whose failed logins are remembered.
+const MOST_NAMES: i64 = 100_000;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -55,6 +62,7 @@ async fn flush(app: &App) -> Result<()> {
     let pause = app.settings.verify.usage_flush.as_secs().max(1);
     let rounds = usize::try_from(45 / pause).unwrap_or(1).max(1);
     let most = FLUSH_AT_LEAST.max(app.verifier.usage.waiting() / rounds);
+    app.verifier.seen.flush(&app.db).await?;
     flush_usage(app, most).await
 }
 
@@ -94,8 +102,12 @@ async fn purge(app: &App) -> Result<()> {
     idempotency::prune(tx.conn(), now - IDEMPOTENCY_MS).await?;
     let over = now / 1000 - LEEWAY_SECONDS - 1;
     revoked_tokens::prune(tx.conn(), over).await?;
+    sessions::prune(tx.conn(), now - PEOPLE_MS, now - LONGEST_SESSION_MS).await?;
+    passwords::prune_links(tx.conn(), now - PEOPLE_MS).await?;
+    attempts::prune(tx.conn(), MOST_NAMES).await?;
     tx.commit().await?;
     app.verifier.cache.forget_revocations(over);
+    app.verifier.cache.forget_sessions(now);
     Ok(())
 }
 
@@ -104,6 +116,7 @@ pub(crate) async fn finish(app: &App) -> Result<()> {
     while app.verifier.usage.waiting() > 0 {
         flush_usage(app, usize::MAX).await?;
     }
+    app.verifier.seen.flush(&app.db).await?;
     app.verifier.cache.return_credits().await?;
     app.finish_refusals().await?;
     app.finish_notices().await?;

@@ -22,6 +22,8 @@ pub(crate) enum ChangeKind {
     Trusted,
     /// One token was revoked; the subject is its id and its end.
     Token,
+    /// One session; the subject is the id inside its token.
+    Session,
 }
 
 impl ChangeKind {
@@ -43,6 +45,7 @@ impl ChangeKind {
             Self::SigningKeys => "signing_keys",
             Self::Trusted => "trusted",
             Self::Token => "token",
+            Self::Session => "session",
         }
     }
 }
@@ -54,7 +57,7 @@ pub(crate) struct Change {
     pub(crate) kind: ChangeKind,
     /// Whose.
     pub(crate) tenant_id: String,
-    /// The 16 characters of an access key, a user id, or the tenant id again.
+    /// The 16 characters of an access key or of a session, a user id, or the tenant id again.
     pub(crate) subject: String,
 }
 
@@ -110,6 +113,7 @@ pub(crate) async fn since(conn: &mut Conn, after: i64, limit: i64) -> Result<Vec
                 "signing_keys" => ChangeKind::SigningKeys,
                 "trusted" => ChangeKind::Trusted,
                 "token" => ChangeKind::Token,
+                "session" => ChangeKind::Session,
                 // Written by a newer binary during a rolling upgrade; none of our facts.
                 _ => return None,
             };
@@ -118,12 +122,12 @@ pub(crate) async fn since(conn: &mut Conn, after: i64, limit: i64) -> Result<Vec
         .collect())
 }
 
-/// Whether one of two subjects or the tenant changed behind `after`, or some tenant was deleted.
-pub(crate) async fn touched(conn: &mut Conn, tenant: &str, subjects: [&str; 2], after: i64) -> Result<bool> {
+/// Whether one of three subjects or the tenant changed behind `after`, or some tenant was deleted.
+pub(crate) async fn touched(conn: &mut Conn, tenant: &str, subjects: [&str; 3], after: i64) -> Result<bool> {
     let (touched,): (bool,) = on!(conn, c => sqlx::query_as(
         "SELECT CAST(COUNT(*) AS BIGINT) > 0 FROM changes
-         WHERE seq > $1 AND (kind = 'tenants' OR (tenant_id = $2 AND subject IN ($2, $3, $4)))"
-    ).bind(after).bind(tenant).bind(subjects[0]).bind(subjects[1]).fetch_one(c).await)?;
+         WHERE seq > $1 AND (kind = 'tenants' OR (tenant_id = $2 AND subject IN ($2, $3, $4, $5)))"
+    ).bind(after).bind(tenant).bind(subjects[0]).bind(subjects[1]).bind(subjects[2]).fetch_one(c).await)?;
     Ok(touched)
 }
 

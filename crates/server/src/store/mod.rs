@@ -1,6 +1,7 @@
 //! Storage: every SQL statement of the server lives below this module, as static text that both
 //! engines understand. Where SQLite and PostgreSQL differ, they differ in this file alone.
 
+pub(crate) mod attempts;
 pub(crate) mod audit;
 mod bulk;
 pub(crate) mod changes;
@@ -11,8 +12,10 @@ pub(crate) mod idempotency;
 pub(crate) mod instance;
 pub(crate) mod keys;
 pub(crate) mod page;
+pub(crate) mod passwords;
 pub(crate) mod revoked_tokens;
 pub(crate) mod roles;
+pub(crate) mod sessions;
 pub(crate) mod signing_keys;
 pub(crate) mod tenants;
 pub(crate) mod trusted;

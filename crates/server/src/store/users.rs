@@ -81,6 +81,22 @@ pub(crate) async fn load(conn: &mut Conn, tenant: &str, id: &str) -> Result<Opti
         .bind(tenant).bind(id).fetch_optional(c).await)?)
 }
 
+/// The living user of this canonical name.
+pub(crate) async fn find_by_name(conn: &mut Conn, tenant: &str, key: &str) -> Result<Option<UserRow>> {
+    Ok(on!(conn, c => sqlx::query_as(select_users!(
+        "WHERE u.tenant_id = $1 AND u.username_key = $2 AND u.deleted_at IS NULL"
+    )).bind(tenant).bind(key).fetch_optional(c).await)?)
+}
+
+/// Notes an interactive login; only a later one counts (SQ4).
+pub(crate) async fn note_login(conn: &mut Conn, tenant: &str, id: &str, at: i64) -> Result<()> {
+    on!(conn, c => sqlx::query(
+        "UPDATE users SET last_login_at = $3
+         WHERE tenant_id = $1 AND id = $2 AND (last_login_at IS NULL OR last_login_at < $3)"
+    ).bind(tenant).bind(id).bind(at).execute(c).await.map(drop))?;
+    Ok(())
+}
+
 /// Living users in the order of their making.
 pub(crate) async fn list(
     conn: &mut Conn,

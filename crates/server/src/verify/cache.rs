@@ -17,6 +17,7 @@ use super::facts::{self, Age, TenantRecord, UserRecord};
 use super::keyring::{self, Keyring};
 use super::record::KeyRecord;
 use super::register::Register;
+use super::sessions::{self, SessionRecord};
 use super::tokens::Revocations;
 use super::trusted::{self, TrustedRecord};
 use crate::clock::Clock;
@@ -44,6 +45,8 @@ pub(crate) enum Need {
     User(TenantId, UserId),
     /// A tenant with its roles and groups.
     Tenant(TenantId),
+    /// A session, by the id inside its token.
+    Session(AccessKey),
     /// So many credits of a key, out of the store.
     Credits(AccessKey, i64),
     /// A trusted secret.
@@ -107,6 +110,7 @@ pub(crate) struct Cache {
     trusted: Map<AccessKey, TrustedRecord>,
     revocations: ArcSwapOption<Revocations>,
     root_key: Arc<RootKey>,
+    sessions: Map<AccessKey, SessionRecord>,
     /// What does not exist, and until when to believe it: bounded, so that guessing flushes
     /// nothing real (R10).
     unknown: quick_cache::sync::Cache<Need, u64>,
@@ -140,6 +144,7 @@ impl Cache {
             trusted: Map::default(),
             revocations: ArcSwapOption::empty(),
             root_key,
+            sessions: Map::default(),
             unknown: quick_cache::sync::Cache::new(settings.max_unknown),
             register: Register::default(),
             shards: std::array::from_fn(|_| Mutex::new(0)),
@@ -187,6 +192,12 @@ impl Cache {
                 Err(need) => self.load(need).await?,
             }
         }
+    }
+
+    /// The session, `None` if there is none.
+    pub(crate) fn session(&self, id: AccessKey, now: Now) -> Result<Option<Arc<SessionRecord>>, Need> {
+        let map = self.sessions.pin();
+        self.usable(map.get(&id), |record| &record.age, Need::Session(id), now)
     }
 
     fn usable<T>(
@@ -332,6 +343,7 @@ impl Cache {
                     Fresh::Trusted(trusted::load(&self.root_key, &mut conn, id, now_ms).await?)
                 }
                 Need::Revocations => Fresh::Revocations(Revocations::load(&mut conn, now_ms).await?),
+                Need::Session(id) => Fresh::Session(sessions::load_session(&mut conn, id, now_ms).await?),
                 Need::Credits(..) => return Ok(()),
             };
             let shard = self.shard(need);
@@ -374,6 +386,14 @@ impl Cache {
                 map.insert(id, Arc::new(record));
                 true
             }
+            (Need::Session(id), Fresh::Session(Some(record))) => {
+                let map = self.sessions.pin();
+                if let Some(old) = map.get(&id) {
+                    record.carry_on(old);
+                }
+                map.insert(id, Arc::new(record));
+                true
+            }
             (_, Fresh::Revocations(known)) => {
                 self.revocations.store(Some(Arc::new(known)));
                 true
@@ -393,6 +413,7 @@ impl Cache {
             Need::Key(id) => drop(self.keys.pin().remove(&id)),
             Need::User(_, id) => drop(self.users.pin().remove(&id)),
             Need::Tenant(id) => drop(self.tenants.pin().remove(&id)),
+            Need::Session(id) => drop(self.sessions.pin().remove(&id)),
             Need::Trusted(id) => drop(self.trusted.pin().remove(&id)),
             Need::Credits(..) | Need::Revocations => {}
         }
@@ -437,8 +458,20 @@ impl Cache {
             ChangeKind::Token => self.invalidate(Need::Revocations, || {
                 self.revocations.load().as_ref().map(|known| known.add(&change.subject))
             }),
+            ChangeKind::Session => {
+                if let Some(id) = AccessKey::from_digits(&change.subject) {
+                    self.invalidate(Need::Session(id), || {
+                        self.sessions.pin().get(&id).map(|record| record.age.expire())
+                    });
+                }
+            }
             ChangeKind::Pepper | ChangeKind::SigningKeys => {}
         }
+    }
+
+    /// Forgets sessions that nobody can use any more.
+    pub(crate) fn forget_sessions(&self, now: i64) {
+        self.sessions.pin().retain(|_, record| !(record.age.is_stale() || record.is_over(now)));
     }
 
     fn invalidate(&self, need: Need, expire: impl FnOnce() -> Option<()>) {
@@ -459,6 +492,7 @@ impl Cache {
         if let Some(known) = self.revocations.load().as_ref() {
             known.age.expire();
         }
+        self.sessions.pin().values().for_each(|record| record.age.expire());
     }
 
     /// Keys with a secret under none of these peppers are read anew.
@@ -478,7 +512,7 @@ impl Cache {
 
     fn shard(&self, need: Need) -> std::sync::MutexGuard<'_, u64> {
         let number = match need {
-            Need::Key(id) | Need::Credits(id, _) | Need::Trusted(id) => {
+            Need::Key(id) | Need::Credits(id, _) | Need::Trusted(id) | Need::Session(id) => {
                 id.digits().bytes().map(usize::from).sum()
             }
             Need::User(_, id) => (id.as_u128() % SHARDS as u128) as usize,
@@ -501,9 +535,9 @@ impl Cache {
         std::mem::take(&mut self.rehash.lock().expect("no code panics while it holds this lock"))
     }
 
-    /// Entries in memory: keys, users, tenants, unknown.
-    pub(crate) fn sizes(&self) -> [usize; 4] {
-        [self.keys.len(), self.users.len(), self.tenants.len(), self.unknown.len()]
+    /// Entries in memory: keys, users, tenants, sessions, unknown.
+    pub(crate) fn sizes(&self) -> [usize; 5] {
+        [self.keys.len(), self.users.len(), self.tenants.len(), self.sessions.len(), self.unknown.len()]
     }
 }
 
@@ -513,6 +547,7 @@ enum Fresh {
     Tenant(Option<Arc<TenantRecord>>),
     Trusted(Option<TrustedRecord>),
     Revocations(Revocations),
+    Session(Option<SessionRecord>),
 }
 
 fn log_failure(error: &Error) {

@@ -11,7 +11,7 @@ use keyward_core::id::{GroupId, RoleId, TenantId, UserId};
 use keyward_core::key::{KeyClass, Owner, OwnerState, Tenant};
 use keyward_core::limit::MAX_LIMITS;
 use keyward_core::policy::Policy;
-use keyward_core::right::RightSet;
+use keyward_core::right::{Right, RightSet};
 use keyward_core::token::AccessKey;
 use serde_json::value::RawValue;
 
@@ -64,6 +64,8 @@ pub(crate) struct TenantRecord {
 #[derive(Debug)]
 pub(crate) struct Effective {
     pub(crate) rights: RightSet,
+    /// Whether they cover the whole tenant, or reach the instance.
+    pub(crate) is_admin: bool,
     /// A JSON array.
     pub(crate) json: Box<RawValue>,
     /// Separated by blanks, for the identity header.
@@ -79,6 +81,7 @@ impl Effective {
         Self {
             json: serde_json::value::to_raw_value(&rights).expect("rights are plain strings"),
             header: rights.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ").into(),
+            is_admin: administers(&rights),
             rights,
             _scopes: None,
             _grant: None,
@@ -197,6 +200,11 @@ impl TenantRecord {
         memo.insert(place, effective.clone());
         effective
     }
+}
+
+/// Whether rights cover the whole tenant, or reach the instance.
+pub(crate) fn administers(rights: &RightSet) -> bool {
+    rights.covers_all(&RightSet::everything()) || rights.iter().any(Right::is_reserved)
 }
 
 /// Reads the facts of a key; `None` when there is no such key.

@@ -11,6 +11,7 @@ pub(crate) mod limits;
 mod pool;
 pub(crate) mod record;
 mod register;
+pub(crate) mod sessions;
 pub(crate) mod tokens;
 pub(crate) mod trusted;
 pub(crate) mod usage;
@@ -33,6 +34,7 @@ use self::facts::{Effective, TenantRecord, UserRecord};
 use self::keyring::Keyring;
 use self::limits::Meter;
 use self::record::KeyRecord;
+use self::sessions::{SeenSessions, SessionRecord};
 use self::tokens::{FoundToken, Tokens};
 use self::usage::{Sighting, Usage};
 use crate::clock::Clock;
@@ -50,6 +52,8 @@ pub(crate) enum Presented<'a> {
     Triple(&'a str, &'a str, &'a str),
     /// An access token and nothing else.
     Token(&'a str),
+    /// The token of a session, out of a cookie.
+    Cookie(&'a str),
 }
 
 /// One question to the verify path.
@@ -67,14 +71,28 @@ pub(crate) struct Ask<'a> {
     pub(crate) now: Now,
 }
 
-/// A key with everything that its decision reads.
+/// A credential with everything that its decision reads.
 #[derive(Clone)]
 pub(crate) struct Found {
-    pub(crate) access_key: AccessKey,
-    pub(crate) key: Arc<KeyRecord>,
+    /// The key, or that which the session came from.
+    pub(crate) key: Option<(AccessKey, Arc<KeyRecord>)>,
+    /// The session, if its token was presented.
+    pub(crate) session: Option<Arc<SessionRecord>>,
     pub(crate) owner: Option<Arc<UserRecord>>,
     pub(crate) tenant: Arc<TenantRecord>,
     pub(crate) effective: Arc<Effective>,
+}
+
+impl Found {
+    /// The key, or that which the session came from.
+    pub(crate) fn key(&self) -> Option<&Arc<KeyRecord>> {
+        self.key.as_ref().map(|(_, key)| key)
+    }
+
+    /// Whether it may call the management API at all.
+    pub(crate) fn may_manage(&self) -> bool {
+        self.key().is_none_or(|key| key.terms.class != KeyClass::Ingest)
+    }
 }
 
 /// The answer to one verification.
@@ -112,6 +130,9 @@ impl From<Need> for Missing {
 pub(crate) struct Verifier {
     pub(crate) cache: Arc<Cache>,
     pub(crate) usage: Usage,
+    pub(crate) seen: SeenSessions,
+    /// Whether this instance lets users log in with a password.
+    passwords: bool,
     pub(crate) prefixes: Prefixes,
     /// Newest first.
     pub(crate) peppers: ArcSwap<Vec<Pepper>>,
@@ -130,10 +151,12 @@ impl Verifier {
         root_key: Arc<RootKey>,
         clock: Clock,
         issuer: String,
+        passwords: bool,
     ) -> Self {
         let (peppers, keyring) = (ArcSwap::from_pointee(peppers), ArcSwap::from_pointee(keyring));
         let tokens = Tokens::new(issuer);
-        Self { cache, usage: Usage::default(), prefixes, peppers, keyring, root_key, clock, tokens }
+        let (usage, seen) = (Usage::default(), SeenSessions::default());
+        Self { cache, usage, seen, passwords, prefixes, peppers, keyring, root_key, clock, tokens }
     }
 
     /// Verifies, waiting for the database where facts are missing.
@@ -148,7 +171,7 @@ impl Verifier {
         };
         tracing::debug!(
             code = verified.decision.code(),
-            key = verified.found.as_ref().map(|found| found.key.id.to_string()),
+            key = verified.found.as_ref().and_then(Found::key).map(|key| key.id.to_string()),
             "verified"
         );
         Ok(verified)
@@ -183,37 +206,37 @@ impl Verifier {
         let Some(found) = found.filter(|found| ask.tenant.is_none_or(|id| id == found.tenant.id)) else {
             return Ok(Verified::refused(Code::UnknownKey));
         };
-        self.knows_peppers(&found.key)?;
-        let secret = self.matching_secret(&found.key, &parsed);
+        let key = found.key().expect("it was found by its key");
+        self.knows_peppers(key)?;
+        let secret = self.matching_secret(key, &parsed);
         let fits_tenant = tenant.is_none_or(|name| names_tenant(&found.tenant, name));
-        let Some(secret) = secret.filter(|_| fits_tenant && found.key.terms.class == parsed.class) else {
-            if found.key.age.is_stale() {
+        let Some(secret) = secret.filter(|_| fits_tenant && key.terms.class == parsed.class) else {
+            if key.age.is_stale() {
                 // Changed while we looked: its secret may have moved off a pepper that was retired.
                 return Err(Need::Key(parsed.access_key).into());
             }
-            self.usage.denied(&found.key, Code::WrongSecret);
+            self.usage.denied(key, Code::WrongSecret);
             return Ok(Verified::refused(Code::WrongSecret));
         };
-        let request = &ask.request;
-        let decision =
-            self.settle(&found, &secret, request.cost, |facts| decide(&Finding::Key(*facts), request, now))?;
+        let judge = |facts: &KeyFacts<'_>| decide(&Finding::Key(*facts), &ask.request, now);
+        let decision = self.settle(&found, &secret, ask.request.cost, judge)?;
         match decision {
             Decision::Allow { .. } => {
-                self.usage.allowed(&found.key, secret.generation, ask.sighting, now.unix_ms);
-                self.note_old_pepper(&secret, &parsed, &found.key);
+                self.usage.allowed(key, secret.generation, ask.sighting, now.unix_ms);
+                self.note_old_pepper(&secret, &parsed, key);
             }
-            Decision::Deny { code, .. } => self.usage.denied(&found.key, code),
+            Decision::Deny { code, .. } => self.usage.denied(key, code),
         }
         Ok(Verified { decision, found: Some(found), secret: Some(secret), token: None })
     }
 
-    /// What is no secret of a key may be a token; only this looks for one, so that keys do not pay
-    /// for it.
+    /// What is no secret of a key may be a token, or that of a session; only this looks for one, so that
+    /// keys do not pay for it.
     fn verify_no_secret(&self, ask: &Ask<'_>, now: Now) -> Result<Verified, Missing> {
         match ask.presented {
             Presented::Token(text) => self.verify_token(text, ask, now),
             Presented::Secret(text) if jwt::is_compact(text) => self.verify_token(text, ask, now),
-            _ => Ok(Verified::refused(Code::Malformed)),
+            _ => self.verify_session(ask, now),
         }
     }
 
@@ -223,7 +246,7 @@ impl Verifier {
             Presented::Secret(secret) => (None, None, secret),
             Presented::Pair(access_key, secret) => (None, Some(access_key), secret),
             Presented::Triple(tenant, access_key, secret) => (Some(tenant), Some(access_key), secret),
-            Presented::Token(_) => return None,
+            Presented::Token(_) | Presented::Cookie(_) => return None,
         };
         let parsed = token::parse(secret, &self.prefixes)?;
         let fits = access_key.is_none_or(|text| AccessKey::parse(text) == Some(parsed.access_key));
@@ -242,7 +265,7 @@ impl Verifier {
         let Some(tenant) = tenant else { return Ok(None) };
         let grant = owner.as_ref().map_or(&terms.grant, |owner| &owner.grant);
         let effective = tenant.effective(terms.class, terms.scopes.as_ref(), grant);
-        Ok(Some(Found { access_key, key, owner, tenant, effective }))
+        Ok(Some(Found { key: Some((access_key, key)), session: None, owner, tenant, effective }))
     }
 
     /// The version whose hash matches, compared in constant time. The pepper is that of the
@@ -266,6 +289,11 @@ impl Verifier {
         unknown.map_or(Ok(()), |pepper| Err(Missing::Pepper(pepper)))
     }
 
+    fn knows_pepper(&self, pepper: u32) -> Result<(), Missing> {
+        let newest = self.peppers.load().first().map_or(0, Pepper::id);
+        if pepper > newest { Err(Missing::Pepper(pepper)) } else { Ok(()) }
+    }
+
     /// Reads the peppers before the feed tells of the new one.
     async fn learn_pepper(&self, id: u32) -> Result<()> {
         let peppers = self.cache.read_peppers(self.root_key.clone()).await?;
@@ -284,7 +312,7 @@ impl Verifier {
         self.peppers.store(Arc::new(peppers));
     }
 
-    /// Decides, and spends limits and credits if the answer is yes.
+    /// Decides by `judge`, and spends limits and credits of the key if the answer is yes.
     fn settle(
         &self,
         found: &Found,
@@ -292,18 +320,19 @@ impl Verifier {
         cost: u32,
         judge: impl Fn(&KeyFacts<'_>) -> Decision,
     ) -> Result<Decision, Need> {
-        let key = found.key.key();
-        let meter = Meter::of(&found.key, found.owner.as_deref(), &found.tenant);
+        let (access_key, record) = found.key.as_ref().expect("a secret belongs to a key");
+        let key = record.key();
+        let meter = Meter::of(record, found.owner.as_deref(), &found.tenant);
         loop {
             let states = meter.read();
-            let decision = judge(&facts(found, &key, secret, &states));
+            let decision = judge(&facts(found, record, &key, secret, &states));
             let Decision::Allow { limits, .. } = &decision else {
-                return or_lease(decision, found, cost);
+                return or_lease(decision, *access_key, record, cost);
             };
             if !meter.keep(&states, limits) {
                 continue;
             }
-            match &found.key.credits {
+            match &record.credits {
                 Some(credits) if !credits.spend(cost) => continue,
                 _ => return Ok(decision),
             }
@@ -319,17 +348,24 @@ impl Verifier {
         request: &Request<'_>,
     ) -> Vec<Step> {
         let now = self.clock.now();
-        let Some(secret) = presented.copied().or_else(|| found.key.current_secret(now.unix_ms)) else {
+        let Some((_, record)) = &found.key else {
+            let session = found.session.as_ref();
+            return session.map(|s| self.explain_session(found, s, None, request, now)).unwrap_or_default();
+        };
+        let Some(secret) = presented.copied().or_else(|| record.current_secret(now.unix_ms)) else {
             return Vec::new();
         };
-        let (key, meter) = (found.key.key(), Meter::of(&found.key, found.owner.as_deref(), &found.tenant));
+        let (key, meter) = (record.key(), Meter::of(record, found.owner.as_deref(), &found.tenant));
         let states = meter.read();
-        let mut facts = facts(found, &key, &secret, &states);
-        if let Some(credits) = &found.key.credits {
+        let mut facts = facts(found, record, &key, &secret, &states);
+        if let Some(credits) = &record.credits {
             // What is leased elsewhere or still in the store counts as there.
             facts.credits = Some(if credits.dry.load(Ordering::Acquire) { credits.held() } else { i64::MAX });
         }
-        explain(&facts, request, now)
+        match &found.session {
+            Some(session) => self.explain_session(found, session, Some(facts), request, now),
+            None => explain(&facts, request, now),
+        }
     }
 
     /// A hit under an old pepper is re-hashed in the background (STO-3).
@@ -343,11 +379,12 @@ impl Verifier {
 
 fn facts<'a>(
     found: &'a Found,
+    record: &KeyRecord,
     key: &'a Key,
     secret: &'a SecretVersion,
     limits: &'a [LimitState<'a>],
 ) -> KeyFacts<'a> {
-    let last_used_at = found.key.last_used_at.load(Ordering::Relaxed);
+    let last_used_at = record.last_used_at.load(Ordering::Relaxed);
     KeyFacts {
         key,
         secret,
@@ -356,16 +393,21 @@ fn facts<'a>(
         rights: &found.effective.rights,
         last_used_at: (last_used_at > 0).then_some(last_used_at),
         limits,
-        credits: found.key.credits.as_ref().map(|credits| credits.held()),
+        credits: record.credits.as_ref().map(|credits| credits.held()),
     }
 }
 
 /// Credits that this node does not hold may still lie in the store.
-fn or_lease(decision: Decision, found: &Found, cost: u32) -> Result<Decision, Need> {
+fn or_lease(
+    decision: Decision,
+    access_key: AccessKey,
+    record: &KeyRecord,
+    cost: u32,
+) -> Result<Decision, Need> {
     let Decision::Deny { code: Code::CreditsExhausted, .. } = decision else { return Ok(decision) };
-    match &found.key.credits {
+    match &record.credits {
         Some(credits) if !credits.dry.load(Ordering::Acquire) => {
-            Err(Need::Credits(found.access_key, credits.lease_size(cost)))
+            Err(Need::Credits(access_key, credits.lease_size(cost)))
         }
         _ => Ok(decision),
     }
@@ -373,9 +415,4 @@ fn or_lease(decision: Decision, found: &Found, cost: u32) -> Result<Decision, Ne
 
 fn names_tenant(tenant: &TenantRecord, name: &str) -> bool {
     name == tenant.id.to_string() || name == &*tenant.slug || name.parse() == Ok(tenant.number)
-}
-
-/// Whether keys of the class may call the management API at all.
-pub(crate) fn may_manage(class: KeyClass) -> bool {
-    class != KeyClass::Ingest
 }

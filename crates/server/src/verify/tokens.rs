@@ -205,9 +205,10 @@ impl Verifier {
                 let Some(tenant) = self.cache.tenant(record.tenant_id, now)? else { return Ok(None) };
                 Ok((record.id == id).then_some(Origin::Trusted { record, tenant }))
             }
-            Client::Key(id) => {
-                Ok(self.find(access_key, now)?.filter(|found| found.key.id == id).map(Origin::Key))
-            }
+            Client::Key(id) => Ok(self
+                .find(access_key, now)?
+                .filter(|found| found.key().is_some_and(|key| key.id == id))
+                .map(Origin::Key)),
         }
     }
 
@@ -220,7 +221,8 @@ impl Verifier {
                 Ok(decide(&Finding::Token(found.facts(revoked, origin)), request, now))
             }
             Origin::Key(key) => {
-                let version = key.key.secrets().find(|version| version.generation == generation);
+                let version =
+                    key.key().and_then(|key| key.secrets().find(|version| version.generation == generation));
                 let Some(secret) = version else { return Ok(refused(Code::RetiredSecret)) };
                 let rights = &found.effective.rights;
                 self.settle(key, &secret, request.cost, |facts| {
@@ -270,10 +272,11 @@ impl Verifier {
                 explain_token(&found.facts(revoked, origin), request, now)
             }
             Origin::Key(key) => {
-                let Some(secret) = key.key.current_secret(now.unix_ms) else { return Vec::new() };
-                let meter = Meter::of(&key.key, key.owner.as_deref(), &key.tenant);
-                let (states, record) = (meter.read(), key.key.key());
-                let facts = super::facts(key, &record, &secret, &states);
+                let secret = key.key().and_then(|record| record.current_secret(now.unix_ms));
+                let Some((record, secret)) = key.key().zip(secret) else { return Vec::new() };
+                let meter = Meter::of(record, key.owner.as_deref(), &key.tenant);
+                let (states, terms) = (meter.read(), record.key());
+                let facts = super::facts(key, record, &terms, &secret, &states);
                 let facts = decide::KeyFacts { rights: &found.effective.rights, ..facts };
                 explain_token(&found.facts(revoked, decide::Origin::Key(facts)), request, now)
             }

@@ -12,8 +12,10 @@ pub(crate) struct Operation {
     pub(crate) path: String,
     /// Rights of which one is needed; empty where any caller may.
     pub(crate) rights: Vec<String>,
-    /// Whether a key is asked for.
+    /// Whether a credential is asked for that a key can be.
     pub(crate) secured: bool,
+    /// Whether it is about the session that asks.
+    pub(crate) session: bool,
     /// The body of the named example.
     pub(crate) example: Option<Value>,
     /// The documented success.
@@ -71,7 +73,8 @@ fn read(path: &str, method: &str, entry: &Value) -> Operation {
         method: method.to_ascii_uppercase(),
         path: path.into(),
         rights: rights.iter().map(text).collect(),
-        secured: entry["security"][0]["bearer"].is_array(),
+        secured: entry["security"][0].get("bearer").is_some(),
+        session: entry["security"][0].get("session").is_some(),
         example: examples
             .as_object()
             .and_then(|all| all.values().next())

@@ -6,7 +6,7 @@ use crate::api::{built_in, person, snapshot, tenant};
 use crate::support::{Caller, Server, text};
 
 /// What a help desk may do: every verb on people and keys, but far from everything.
-const HELP_DESK: [&str; 8] = [
+const HELP_DESK: [&str; 9] = [
     "users:*",
     "keys:*",
     "keys/others:create",
@@ -15,6 +15,7 @@ const HELP_DESK: [&str; 8] = [
     "roles:*",
     "me:read",
     "me/keys:*",
+    "me/sessions:*",
 ];
 
 struct Desk {
@@ -42,7 +43,7 @@ fn desk(server: &Server) -> Desk {
 }
 
 /// Every way to touch a user.
-const ON_USERS: [(&str, &str, &str); 8] = [
+const ON_USERS: [(&str, &str, &str); 11] = [
     ("PATCH", "", r#"{"display_name": "X"}"#),
     ("PATCH", "", r#"{"email": "mine@example.org"}"#),
     ("PATCH", "", r#"{"role_ids": []}"#),
@@ -50,6 +51,9 @@ const ON_USERS: [(&str, &str, &str); 8] = [
     ("POST", "/revoke-keys", r#"{"preview": true}"#),
     ("POST", "/suspend", "{}"),
     ("POST", "/resume", "{}"),
+    ("POST", "/password-reset", "{}"),
+    ("POST", "/unlock", "{}"),
+    ("DELETE", "/sessions", ""),
     ("DELETE", "", ""),
 ];
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::api::{Operation, all, document, inside, operations, person, snapshot, tenant, told, worker};
+use crate::logins::key_session;
 use crate::support::{Answer, Caller, Server, text};
 
 /// What a limited administrator may do: every verb, but not everything.
@@ -34,6 +35,7 @@ struct Estate {
     role: String,
     key: String,
     access_key: String,
+    session: String,
     event: String,
     signing_key: String,
     trusted: String,
@@ -47,7 +49,8 @@ impl Estate {
         let (tenant, admin) = tenant(server, slug);
         let (own_user, _, member) = person(server, &admin, "mia", &["me:read", "me/keys:*"]);
         let limited = worker(server, &admin, "limited", &LIMITED);
-        let (user, _, _) = person(server, &admin, "otto", &["me:read", "me/keys:*"]);
+        let (user, _, otto) = person(server, &admin, "otto", &["me:read", "me/keys:*"]);
+        let session = key_session(&otto);
         let role = admin.role("reader", &["models/**:read"]);
         let new_group = |name: &str| text(&admin.post("/v1/groups", json!({ "name": name })).ok()["id"]);
         let (group, own_group) = (new_group("Readers"), new_group("Own"));
@@ -76,6 +79,7 @@ impl Estate {
             role,
             key,
             access_key,
+            session,
             event,
             signing_key,
             trusted,
@@ -96,6 +100,7 @@ impl Estate {
             "audit-events" => &self.event,
             "signing-keys" => &self.signing_key,
             "trusted" => &self.trusted,
+            "auth" => &self.session,
             other => panic!("{other}: a new kind of object needs a row here"),
         }
     }

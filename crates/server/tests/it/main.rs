@@ -19,6 +19,7 @@ mod http;
 mod idor;
 mod keys;
 mod last_administrator;
+mod logins;
 mod me;
 mod nodes;
 mod nul;

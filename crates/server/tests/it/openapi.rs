@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 use serde_json::{Value, json};
 
 use crate::api::{Operation, all, built_in, document, fields, operations};
+use crate::logins::key_session;
 use crate::support::{Answer, Caller, Place, Server, client, free_port, repository, text, wait_until};
 
 #[test]
@@ -121,6 +122,7 @@ impl Stage<'_> {
             "signing-keys" => text(&self.root.get("/v1/signing-keys").ok()["data"][0]["id"]),
             "trusted" => text(&self.root.post("/v1/trusted/enable", json!({ "name": name })).ok()["id"]),
             "audit-events" => text(&all(&self.root, "/v1/audit-events")[0]["id"]),
+            "auth" => key_session(&self.root),
             other => panic!("{other}: a new kind of object needs a row here"),
         };
         let member =

@@ -5,6 +5,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::api::{all, inside, person, snapshot, tenant, told};
+use crate::logins::{PASSWORD, log_in, set_password};
 use crate::support::{Answer, Place, Server, text, wait_until};
 
 #[test]
@@ -126,6 +127,12 @@ fn furnish(server: &Server, slug: &str) -> (String, Vec<String>) {
     Answer::read(request.send().expect("an answer")).expect(201);
     admin.get("/v1/audit-events/export").expect(200);
     assert_eq!(root.code(&mia.secret), "ok");
+    set_password(&admin, &user, PASSWORD);
+    for (password, status) in [("seven wet hats on a rope", 401), (PASSWORD, 200)] {
+        let login = json!({ "tenant": slug, "username": "mia-of-the-lost-tenant", "password": password });
+        log_in(&server.url, login).expect(status);
+    }
+    admin.post(&format!("/v1/users/{user}/password-reset"), json!({})).expect(200);
     (id, vec![user, role, text(&key["id"]), "mia-of-the-lost-tenant".into()])
 }
 

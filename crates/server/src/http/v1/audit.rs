@@ -227,7 +227,11 @@ pub(crate) async fn export(
 ) -> Result<Response, Problem> {
     let range = query.range()?;
     let event = Event::new("audit.export", "tenant", &actor.tenant_id, "");
-    app.write(&actor, async |_| Ok(Audited::new((), event))).await?;
+    app.write(&actor, async |tx| {
+        tx.must_be_fresh()?;
+        Ok(Audited::new((), event))
+    })
+    .await?;
     let (sender, receiver) = mpsc::channel::<Result<Bytes, Infallible>>(4);
     let control = app.control.clone();
     control.spawn(async move {

@@ -19,7 +19,10 @@ use crate::store::{keys, tenants};
 pub(crate) struct MeOut {
     pub(crate) principal: PrincipalOut,
     pub(crate) tenant: TenantOut,
+    /// The key, or that which the session came from.
     pub(crate) key: Option<KeyOut>,
+    /// The session, if the caller came with the token of one.
+    pub(crate) session: Option<SessionOut>,
     pub(crate) rights: Vec<String>,
 }
 
@@ -52,6 +55,15 @@ pub(crate) struct KeyOut {
     pub(crate) label: String,
 }
 
+/// In which session.
+#[derive(Serialize, ToSchema)]
+#[schema(as = MeSession)]
+pub(crate) struct SessionOut {
+    pub(crate) id: String,
+    /// `password` or `key`.
+    pub(crate) method: &'static str,
+}
+
 pub(crate) const SHOW: Operation =
     Operation::show("who_am_i", "me", "Who am I, and what may I do?", shape::<MeOut>());
 
@@ -76,6 +88,10 @@ pub(crate) async fn show(State(app): State<Arc<App>>, Caller(actor): Caller) -> 
             class: key.class,
             label: key.label,
         }),
+        session: actor
+            .session
+            .as_ref()
+            .map(|session| SessionOut { id: session.id.clone(), method: session.method.as_str() }),
         rights: texts(&actor.rights),
     })
 }

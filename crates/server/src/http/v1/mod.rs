@@ -1,6 +1,7 @@
 //! Handlers of `/v1`, a file for each noun: extract, call one operation, render.
 
 pub(crate) mod audit;
+pub(crate) mod auth;
 pub(crate) mod groups;
 pub(crate) mod keys;
 pub(crate) mod log_levels;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::extract::{Path, State};
 use serde::Deserialize;
 
+use super::auth::ListQuery as SessionsQuery;
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::http::answer::{Answer, Answered};
@@ -13,6 +14,8 @@ use crate::http::json::{Json, Query};
 use crate::http::openapi::{Operation, shape};
 use crate::keys::wire::BulkOut;
 use crate::names::{Username, like_pattern};
+use crate::passwords::{self, LinkOut};
+use crate::sessions::{self, SessionOut};
 use crate::store::page::Page;
 use crate::store::users::UserFilter;
 use crate::users::{self, LoginIn, RevokeKeysIn, UserIn, UserOut, UserPatch};
@@ -71,6 +74,25 @@ pub(crate) const REVOKE_KEYS: Operation = Operation::act(
     "Revoke every key of a user",
     (shape::<RevokeKeysIn>(), r#"{"preview": true}"#),
     shape::<BulkOut>(),
+);
+
+pub(crate) const SESSIONS: Operation =
+    Operation::list("list_sessions_of_user", TAG, "List the sessions of a user", &[], shape::<SessionOut>());
+pub(crate) const END_SESSIONS: Operation =
+    Operation::plain("end_sessions_of_user", TAG, "End every session of a user");
+pub(crate) const RESET_PASSWORD: Operation = Operation::act(
+    "reset_password",
+    TAG,
+    "Make a link by which the user sets a password, once and within an hour",
+    (shape::<Nothing>(), "{}"),
+    shape::<LinkOut>(),
+);
+pub(crate) const UNLOCK: Operation = Operation::act(
+    "unlock_user",
+    TAG,
+    "Forget the failed logins of a user",
+    (shape::<Nothing>(), "{}"),
+    shape::<UserOut>(),
 );
 
 #[derive(Debug, Default, Deserialize)]
@@ -188,6 +210,42 @@ pub(crate) async fn revoke_keys(
     Json(input): Json<RevokeKeysIn>,
 ) -> Answered {
     Answer::ok(&users::revoke_keys(&app, &actor, &id, &input).await?)
+}
+
+pub(crate) async fn sessions(
+    State(app): State<Arc<App>>,
+    Caller(actor): Caller,
+    Path(id): Path<String>,
+    Query(query): Query<SessionsQuery>,
+) -> Answered {
+    Answer::ok(&sessions::list_of(&app, &actor, &id, &query.page(&id)?).await?)
+}
+
+pub(crate) async fn end_sessions(
+    State(app): State<Arc<App>>,
+    Caller(actor): Caller,
+    Path(id): Path<String>,
+) -> Answered {
+    sessions::end_of(&app, &actor, &id).await?;
+    Answer::nothing()
+}
+
+pub(crate) async fn reset_password(
+    State(app): State<Arc<App>>,
+    Caller(actor): Caller,
+    Path(id): Path<String>,
+    Json(_): Json<Nothing>,
+) -> Answered {
+    Answer::ok(&passwords::start_reset(&app, &actor, &id).await?)
+}
+
+pub(crate) async fn unlock(
+    State(app): State<Arc<App>>,
+    Caller(actor): Caller,
+    Path(id): Path<String>,
+    Json(_): Json<Nothing>,
+) -> Answered {
+    answer(&passwords::unlock(&app, &actor, &id).await?)
 }
 
 fn answer(user: &UserOut) -> Answered {

@@ -2,7 +2,7 @@
 //! what they are, and a test holds both together.
 
 use keyward_core::decide::{Decision, Step};
-use keyward_core::id::{KeyId, TenantId, UserId};
+use keyward_core::id::{KeyId, SessionId, TenantId, UserId};
 use keyward_core::key::KeyClass;
 use keyward_core::token::AccessKey;
 use serde::Serialize;
@@ -22,7 +22,11 @@ pub(crate) struct VerifyOut<'a> {
     pub(crate) valid: bool,
     /// `ok`, or the reason.
     pub(crate) code: &'static str,
+    /// The key, or that which the session came from; `null` for a session that a password began.
     pub(crate) key: Option<KeyRef<'a>>,
+    /// Only there when the credential is the token of a session.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) session: Option<SessionRef>,
     pub(crate) principal: Option<PrincipalRef<'a>>,
     pub(crate) tenant: Option<TenantRef<'a>>,
     /// Present when an access token was verified.
@@ -52,6 +56,16 @@ pub(crate) struct KeyRef<'a> {
     #[schema(value_type = String)]
     pub(crate) class: KeyClass,
     pub(crate) label: &'a str,
+}
+
+/// The session behind the credential.
+#[derive(Serialize, ToSchema)]
+#[schema(as = VerifiedSession)]
+pub(crate) struct SessionRef {
+    #[schema(value_type = String)]
+    pub(crate) id: SessionId,
+    /// `password` or `key`.
+    pub(crate) method: &'static str,
 }
 
 /// Who the credential speaks for.
@@ -120,8 +134,11 @@ pub(crate) fn shape(verified: &Verified, explain: Option<Vec<Step>>) -> VerifyOu
     VerifyOut {
         valid,
         code,
-        key: found.map(key_ref),
-        principal: found.map(principal),
+        key: found.and_then(key_ref),
+        session: found
+            .and_then(|found| found.session.as_ref())
+            .map(|session| SessionRef { id: session.id, method: session.method.as_str() }),
+        principal: found.and_then(principal),
         tenant: found.map(|found| tenant_ref(&found.tenant)),
         token: None,
         rights: found.filter(|_| valid).map_or(nothing(), |found| &*found.effective.json),
@@ -146,7 +163,8 @@ fn of_token<'a>(
     VerifyOut {
         valid: code == "ok",
         code,
-        key: behind.map(key_ref),
+        key: behind.and_then(key_ref),
+        session: None,
         principal: Some(token_principal(found)),
         tenant: Some(tenant_ref(&found.tenant)),
         token: Some(TokenRef {
@@ -164,13 +182,9 @@ fn of_token<'a>(
     }
 }
 
-fn key_ref(found: &Found) -> KeyRef<'_> {
-    KeyRef {
-        id: found.key.id,
-        access_key: found.access_key,
-        class: found.key.terms.class,
-        label: &found.key.label,
-    }
+fn key_ref(found: &Found) -> Option<KeyRef<'_>> {
+    let (access_key, key) = found.key.as_ref()?;
+    Some(KeyRef { id: key.id, access_key: *access_key, class: key.terms.class, label: &key.label })
 }
 
 fn tenant_ref(tenant: &TenantRecord) -> TenantRef<'_> {
@@ -195,13 +209,13 @@ fn nothing() -> &'static RawValue {
 }
 
 /// User or workspace.
-pub(crate) fn principal(found: &Found) -> PrincipalRef<'_> {
-    match &found.owner {
-        Some(owner) => {
-            PrincipalRef { kind: "user", id: PrincipalId::User(owner.id), username: Some(&owner.username) }
-        }
-        None => PrincipalRef { kind: "workspace", id: PrincipalId::Key(found.key.id), username: None },
+pub(crate) fn principal(found: &Found) -> Option<PrincipalRef<'_>> {
+    if let Some(owner) = &found.owner {
+        let id = PrincipalId::User(owner.id);
+        return Some(PrincipalRef { kind: "user", id, username: Some(&owner.username) });
     }
+    let id = PrincipalId::Key(found.key()?.id);
+    Some(PrincipalRef { kind: "workspace", id, username: None })
 }
 
 impl VerifyOut<'_> {
@@ -212,6 +226,9 @@ impl VerifyOut<'_> {
         match &self.key {
             None => put(out, r#"","key":null"#),
             Some(key) => key.write(out),
+        }
+        if let Some(session) = &self.session {
+            session.write(out);
         }
         match &self.principal {
             None => put(out, r#","principal":null"#),
@@ -273,6 +290,16 @@ impl KeyRef<'_> {
         put(out, r#"","label":"#);
         string(out, self.label);
         put(out, "}");
+    }
+}
+
+impl SessionRef {
+    fn write(&self, out: &mut Vec<u8>) {
+        put(out, r#","session":{"id":""#);
+        self.id.with_text(|id| put(out, id));
+        put(out, r#"","method":""#);
+        put(out, self.method);
+        put(out, r#""}"#);
     }
 }
 
@@ -346,6 +373,7 @@ mod tests {
                 valid: false,
                 code: "invalid_key",
                 key: None,
+                session: None,
                 principal: None,
                 tenant: None,
                 token: None,
@@ -377,6 +405,7 @@ mod tests {
                     class: KeyClass::Ingest,
                     label: &label,
                 }),
+                session: is_user.then(|| SessionRef { id: SessionId::from_u128(id), method: "password" }),
                 principal: Some(if is_user { user } else { key }),
                 tenant: Some(TenantRef { id: TenantId::from_u128(id), slug: &label, number }),
                 token: explained.then(|| TokenRef {

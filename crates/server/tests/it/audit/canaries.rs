@@ -215,6 +215,33 @@ fn trust(scene: &mut Scene) {
     scene.root.post("/v1/tokens/revoke", json!({ "token": token })).expect(200);
 }
 
+/// Logins, good and bad, with all that is secret about them.
+fn log_in(scene: &mut Scene) {
+    let user = text(&scene.root.post("/v1/users", json!({ "username": "grace" })).ok()["id"]);
+    let (guess, password, next) =
+        (scene.secret("guessed password"), scene.secret("first password"), scene.secret("second password"));
+    let at = format!("/v1/users/{user}/password-reset");
+    let link = text(&scene.root.post(&at, json!({})).ok()["token"]);
+    let typed = scene.secret("password typed as a name");
+    let send = |path: &str, body: Value| scene.send("POST", path, &[], &body);
+    send("/v1/auth/password-reset", json!({ "token": link, "password": "short" })).expect(422);
+    send("/v1/auth/password-reset", json!({ "token": link, "password": password })).expect(204);
+    for (username, password) in
+        [("grace", &guess), (typed.as_str(), &guess), ("kwa_0123456789abcdef", &guess)]
+    {
+        send("/v1/auth/login", json!({ "username": username, "password": password })).expect(401);
+    }
+    send("/v1/auth/login", json!({ "username": "grace", "passwort": password })).expect(400);
+    let opened = send("/v1/auth/login", json!({ "username": "grace", "password": password })).ok();
+    let bearer = format!("Bearer {}", text(&opened["token"]));
+    let change = json!({ "old_password": password, "new_password": next });
+    let headers = [("Authorization", bearer.as_str())];
+    let changed = scene.send("POST", "/v1/auth/password", &headers, &change).ok();
+    let tokens = [link, text(&opened["token"]), text(&changed["token"])];
+    scene.server.caller(&tokens[2]).get("/v1/me").expect(200);
+    scene.secrets.extend(tokens);
+}
+
 /// A marker in every field and header that is no secret.
 fn fill_in(scene: &mut Scene) {
     let mut field = |name: &str| scene.input(name);
@@ -280,6 +307,7 @@ fn aud_2_key_5_no_secret_in_anything_that_the_process_writes() {
     verify_credentials(&mut scene);
     live(&mut scene);
     trust(&mut scene);
+    log_in(&mut scene);
     speak_http_2(&mut scene);
     let secrets = scene.secrets.clone();
     assert!(secrets.len() > 30);

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::logins::{PASSWORD, log_in, session, set_password};
 use crate::support::{Answer, Caller, Server, client, repository, text, wait_until};
 
 /// What the event of an action holds besides its names.
@@ -10,6 +11,7 @@ enum Holds {
     After,
     Both,
     Before,
+    Neither,
 }
 
 struct Scene {
@@ -299,6 +301,7 @@ fn aud_1_every_action_of_the_page_is_brought_about() {
     operation(&scene);
     trusted(&scene);
     by_use(&scene);
+    people(&scene);
     scene.server.terminate();
     let server = scene.server.restart();
     let log = server.root().get("/v1/audit-events/export").expect(200).text;
@@ -332,6 +335,28 @@ fn by_use(scene: &Scene) {
     };
     while one(true) == "invalid_key" {}
     while one(false) == "invalid_key" {}
+}
+
+/// Logins, sessions and passwords.
+fn people(scene: &Scene) {
+    let (url, root) = (&scene.server.url, &scene.root);
+    let id = root.user("grace", &[]);
+    let at = |action: &str| format!("/v1/users/{id}/{action}");
+    set_password(root, &id, PASSWORD);
+    log_in(url, json!({ "username": "grace", "password": "seven wet hats on a rope" })).expect(401);
+    scene.step("user.unlock", Holds::Neither, "POST", &at("unlock"), json!({}));
+    scene.step("user.password_link", Holds::After, "POST", &at("password-reset"), json!({}));
+    assert!(!scene.newest().to_string().contains("kwl_"));
+    let own = session(url, "grace");
+    let own = own.post("/v1/auth/step-up", json!({ "password": PASSWORD })).ok();
+    let own = scene.server.caller(&text(&own["token"]));
+    let new = json!({ "old_password": PASSWORD, "new_password": "eleven cold spoons in a drawer" });
+    let own = own.post("/v1/auth/password", new).ok();
+    scene.server.caller(&text(&own["token"])).post("/v1/auth/logout", json!({})).expect(204);
+    let event = scene.newest();
+    assert_eq!((&event["action"], &event["actor"]["id"]), (&json!("session.end"), &json!(id)));
+    let ended = scene.step("user.end_sessions", Holds::After, "DELETE", &at("sessions"), json!({}));
+    assert_eq!(ended, Value::Null);
 }
 
 /// The actions in the first column of the table.

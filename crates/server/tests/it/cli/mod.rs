@@ -22,6 +22,8 @@ pub(crate) fn keyward(args: &[&str]) -> Command {
             command.env_remove(name);
         }
     }
+    // Nor a session that somebody keeps on this machine.
+    command.env_remove("HOME").env_remove("XDG_STATE_HOME");
     command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }

@@ -81,7 +81,7 @@ fn key_3_key_1_garbage_dies_before_the_store() {
         format!(" {secret}"),
         format!("\"{secret}\""),
         format!("kwt{}", &secret[3..]),
-        resigned(&format!("kws{}", &secret[3..63])),
+        resigned(&format!("kwr{}", &secret[3..63])),
     ]);
     let requests: Vec<_> = bad.map(|credential| json!({ "credential": credential })).collect();
     let answer = root.post("/v1/verify/batch", json!({ "requests": requests })).ok();

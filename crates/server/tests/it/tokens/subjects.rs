@@ -70,7 +70,7 @@ fn imp_5_what_a_secret_may_not_make_is_refused_and_nothing_is_left() {
     make("аda", json!([])).refused(409, "confusable_name");
     let path = format!("/v1/trusted/{}", portal.id);
     let set = |ceiling: Value| portal.root.patch(&path, json!({ "ceiling": ceiling })).expect(200);
-    set(json!({ "rights": ["me:*", "me/keys:*", "models/**:read", "reports:read"] }));
+    set(json!({ "rights": ["me:*", "me/*:*", "models/**:read", "reports:read"] }));
     make("eve", json!([strong])).refused(403, "above_ceiling");
     set(json!({ "create_group_ids": [weak] }));
     let other = group("Other", json!([]));

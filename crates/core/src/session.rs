@@ -1,0 +1,45 @@
+//! Sessions: what follows a login (SQ5, SQ8, SES-1 to SES-6).
+//!
+//! All times are Unix milliseconds, UTC.
+
+/// How somebody logged in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// With user name and password: a person, interactively.
+    Password,
+    /// With access key and secret: a program. Never opens the console (SQ3).
+    Key,
+}
+
+impl Method {
+    /// The word of the API and the store.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Password => "password",
+            Self::Key => "key",
+        }
+    }
+
+    /// Reads the word of the API and the store.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::Password, Self::Key].into_iter().find(|method| method.as_str() == word)
+    }
+}
+
+/// The facts about a session that the decision needs.
+#[derive(Clone, Copy, Debug)]
+pub struct Session {
+    /// How it began.
+    pub method: Method,
+    /// Ended by logout, by an administrator or by what it rested on.
+    pub ended: bool,
+    /// When somebody logged in; the absolute limit counts from here.
+    pub started_at: i64,
+    /// The last use that was allowed; the idle limit counts from here.
+    pub last_seen_at: i64,
+}
+
+/// A login counts as fresh for so long, before what is dangerous (SES-6): 10 minutes.
+pub const FRESH_MS: i64 = 10 * 60_000;

@@ -1,0 +1,84 @@
+//! Failed logins, by canonical name (VER-2, VER-3, VER-4, VER-6). A name is counted whether there is
+//! such a user or not, in the store, so that neither a restart nor another node gives more attempts.
+
+use keyward_core::attempts::Verdict;
+use keyward_core::decide::Now;
+use tokio::sync::{Mutex, MutexGuard};
+use unicode_normalization::UnicodeNormalization as _;
+
+use crate::app::App;
+use crate::error::{Error, Result};
+use crate::names::Username;
+use crate::random::to_hex;
+use crate::store::{Conn, attempts};
+
+/// Turns that names share; more than there are ever threads to hash.
+const TURNS: usize = 64;
+
+/// Attempts on one name come one after the other, so that many at once cannot all pass before the
+/// first has failed.
+pub(crate) struct NamesInTurn([Mutex<()>; TURNS]);
+
+impl Default for NamesInTurn {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| Mutex::new(())))
+    }
+}
+
+/// A name that somebody tries to log in with.
+pub(crate) struct Name {
+    /// The canonical form, as the directory compares it.
+    pub(crate) key: String,
+    tenant: String,
+    /// A keyed hash: what was typed may be anything, a password too.
+    id: String,
+    turn: usize,
+}
+
+impl Name {
+    /// Brings a name to the form in which it is counted and looked up.
+    pub(crate) fn of(app: &App, tenant: &str, typed: &str) -> Self {
+        let trimmed = typed.trim();
+        let key = Username::parse_any(trimmed)
+            .map_or_else(|_| trimmed.nfkc().flat_map(char::to_lowercase).collect(), |name| name.key);
+        let hash = app.root_key.mac(format!("login attempts v1\0{tenant}\0{key}").as_bytes());
+        Self { turn: usize::from(hash[0]) % TURNS, id: to_hex(&hash), tenant: tenant.into(), key }
+    }
+}
+
+/// Waits until no other attempt on the name runs.
+pub(crate) async fn turn<'a>(app: &'a App, name: &Name) -> MutexGuard<'a, ()> {
+    app.attempts.0[name.turn].lock().await
+}
+
+/// Refuses an attempt that comes too early.
+///
+/// # Errors
+/// 429 with the time to wait, 401 `login_locked` when waiting does not help.
+pub(crate) async fn check(app: &App, name: &Name, now: Now) -> Result<()> {
+    let attempts = attempts::find(&mut app.read().await?, &name.id).await?;
+    match attempts.verdict(now.unix_ms) {
+        Verdict::Free => Ok(()),
+        Verdict::Wait(until) => {
+            let seconds = u64::try_from(until - now.unix_ms).unwrap_or(0).div_ceil(1000);
+            Err(Error::RateLimited(seconds.max(1)))
+        }
+        Verdict::Locked => Err(Error::Unauthenticated("login_locked")),
+    }
+}
+
+/// Counts a failure, before anybody is told of it.
+pub(crate) async fn failed(app: &App, name: &Name) -> Result<()> {
+    let now = app.clock.unix_ms();
+    let mut tx = app.db.begin().await?;
+    // Of two nodes that count at once, both count.
+    tx.lock_tenant(&name.id).await?;
+    let before = attempts::find(tx.conn(), &name.id).await?;
+    attempts::put(tx.conn(), &name.tenant, &name.id, before.failed(now)).await?;
+    tx.commit().await
+}
+
+/// Forgets the failures of a name; false when there were none.
+pub(crate) async fn clear(conn: &mut Conn, name: &Name) -> Result<bool> {
+    attempts::clear(conn, &name.tenant, &name.id).await
+}

@@ -1,0 +1,147 @@
+//! Sessions in a cookie, for browsers (SES-2, SES-7, WEB-1).
+
+use http::Method;
+use http::header::{CONTENT_TYPE, COOKIE, HeaderMap, ORIGIN};
+
+use super::{caller, problems};
+use crate::config::ServerSettings;
+use crate::error::{Error, Result};
+
+/// Browsers keep it from other hosts, from scripts and from plain http.
+const NAME: &str = "__Host-keyward";
+/// They would keep the other one from plain http too, where the operator chose that.
+const PLAIN_NAME: &str = "keyward";
+
+/// The token in the cookie of a request.
+///
+/// # Errors
+/// 400 when there are several.
+pub(crate) fn token<'h>(headers: &'h HeaderMap, server: &ServerSettings) -> Result<Option<&'h str>> {
+    find(headers, if server.is_plain() { PLAIN_NAME } else { NAME })
+}
+
+/// Other cookies may be of other programs, and hold anything.
+fn find<'h>(headers: &'h HeaderMap, name: &str) -> Result<Option<&'h str>> {
+    let pairs = headers.get_all(COOKIE).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b';'));
+    let mut found = pairs
+        .filter_map(|pair| std::str::from_utf8(pair).ok()?.trim().split_once('='))
+        .filter(|(key, _)| *key == name);
+    let first = found.next();
+    match found.next() {
+        Some(_) => Err(caller::multiple()),
+        None => Ok(first.map(|(_, token)| token)),
+    }
+}
+
+/// `Set-Cookie` with the token of a session; the server knows when it ends.
+pub(crate) fn set(server: &ServerSettings, token: &str) -> String {
+    render(server.is_plain(), token, "")
+}
+
+/// `Set-Cookie` that makes the browser forget it.
+pub(crate) fn clear(server: &ServerSettings) -> String {
+    render(server.is_plain(), "", "; Max-Age=0")
+}
+
+fn render(is_plain: bool, token: &str, age: &str) -> String {
+    let (name, secure) = if is_plain { (PLAIN_NAME, "") } else { (NAME, "; Secure") };
+    format!("{name}={token}; Path=/{secure}; HttpOnly; SameSite=Lax{age}")
+}
+
+/// Refuses a change that a page of another site may have asked for: the cookie goes along with it
+/// unasked.
+///
+/// # Errors
+/// 403 `cross_site`; 415 for a POST that a mere form could have sent.
+pub(crate) fn must_be_same_origin(
+    method: &Method,
+    headers: &HeaderMap,
+    server: &ServerSettings,
+) -> Result<()> {
+    if matches!(*method, Method::GET | Method::HEAD) {
+        return Ok(());
+    }
+    let is_same = match headers.get("sec-fetch-site") {
+        Some(site) => site == "same-origin",
+        // From a browser of before 2023, or over plain http.
+        None => headers.get(ORIGIN).is_some_and(|origin| origin == origin_of(&server.base_url())),
+    };
+    if !is_same {
+        return Err(cross_site());
+    }
+    if *method == Method::POST && !headers.contains_key(CONTENT_TYPE) {
+        return Err(super::json::unsupported());
+    }
+    Ok(())
+}
+
+/// Refuses what a browser says another site asked for, where the method changes something: for
+/// gateways, whose own origins we do not know.
+///
+/// # Errors
+/// 403 `cross_site`.
+pub(crate) fn must_not_be_cross_site(method: Option<&str>, headers: &HeaderMap) -> Result<()> {
+    let is_change = method.is_some_and(|method| !matches!(method, "GET" | "HEAD" | "OPTIONS"));
+    match headers.get("sec-fetch-site") {
+        Some(site) if is_change && site != "same-origin" => Err(cross_site()),
+        _ => Ok(()),
+    }
+}
+
+fn cross_site() -> Error {
+    Error::forbidden("cross_site", problems::detail("cross_site"))
+}
+
+/// Scheme, host and port of an address.
+fn origin_of(url: &str) -> &str {
+    let host = url.find("://").map_or(0, |at| at + 3);
+    url[host..].find('/').map_or(url, |path| &url[..host + path])
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn ses_2_the_cookie_is_for_this_host_and_https_alone_unless_the_operator_chose_plain_http() {
+        assert_eq!(
+            render(false, "kws_x", ""),
+            "__Host-keyward=kws_x; Path=/; Secure; HttpOnly; SameSite=Lax"
+        );
+        assert_eq!(render(true, "kws_x", ""), "keyward=kws_x; Path=/; HttpOnly; SameSite=Lax");
+        let cleared = "__Host-keyward=; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=0";
+        assert_eq!(render(false, "", "; Max-Age=0"), cleared);
+    }
+
+    #[test]
+    fn ses_7_one_cookie_among_those_of_others() {
+        let read = |lines: &[&'static [u8]]| {
+            let mut headers = HeaderMap::new();
+            for line in lines {
+                headers.append(COOKIE, HeaderValue::from_bytes(line).expect("a header"));
+            }
+            find(&headers, NAME).map(|token| token.map(str::to_owned)).ok()
+        };
+        let none = Some(None);
+        let some = Some(Some("kws_x".to_owned()));
+        assert_eq!(read(&[]), none);
+        assert_eq!(read(&[b"a=\xff; __Host-keyward=kws_x; b"]), some);
+        assert_eq!(read(&[b"a=b", b"__Host-keyward=kws_x"]), some);
+        assert_eq!(read(&[b"keyward=kws_x; __host-keyward=kws_x; x__Host-keyward=kws_x"]), none);
+        assert_eq!(read(&[b"__Host-keyward=kws_x; __Host-keyward=kws_x"]), None, "two are refused");
+        assert_eq!(read(&[b"__Host-keyward=kws_x", b"__Host-keyward=kws_y"]), None, "two are refused");
+    }
+
+    #[test]
+    fn web_1_an_origin_is_scheme_host_and_port() {
+        for (url, origin) in [
+            ("https://a.b", "https://a.b"),
+            ("https://a.b/keys/x", "https://a.b"),
+            ("http://[::1]:8700/", "http://[::1]:8700"),
+        ] {
+            assert_eq!(origin_of(url), origin);
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! `/v1/auth`: logging in and out, and one's own sessions and password.
+
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::extract::{Path, State};
+use http::{HeaderMap, Method};
+use serde::Deserialize;
+
+use crate::app::{App, Call};
+use crate::error::Result;
+use crate::http::answer::{Answer, Answered};
+use crate::http::cookie;
+use crate::http::guard::Caller;
+use crate::http::json::{Json, Query};
+use crate::http::openapi::{Operation, shape};
+use crate::logins::{self, LoginIn, StepUpIn};
+use crate::passwords::{self, ChangeIn, RedeemIn};
+use crate::sessions::{self, SessionOpened, SessionOut};
+use crate::store::page::Page;
+use crate::verify::Presented;
+use crate::wire::Nothing;
+
+const TAG: &str = "auth";
+
+pub(crate) const LOG_IN: Operation = Operation::act(
+    "log_in",
+    TAG,
+    "Open a session with user name and password, or with access key and secret",
+    (shape::<LoginIn>(), r#"{"username": "grace", "password": "nine warm stones by the door"}"#),
+    shape::<SessionOpened>(),
+);
+pub(crate) const LOG_OUT: Operation = Operation {
+    body: Some((shape::<Nothing>(), "{}")),
+    ..Operation::plain("log_out", TAG, "End the session that asks")
+};
+pub(crate) const SHOW: Operation =
+    Operation::show("show_session", TAG, "Show the session that asks", shape::<SessionOut>());
+pub(crate) const LIST: Operation =
+    Operation::list("list_own_sessions", TAG, "List one's own sessions", &[], shape::<SessionOut>());
+pub(crate) const END: Operation = Operation::plain("end_own_session", TAG, "End one of one's own sessions");
+pub(crate) const STEP_UP: Operation = Operation::act(
+    "step_up",
+    TAG,
+    "Prove password or secret again, before what is dangerous; the session gets another token",
+    (shape::<StepUpIn>(), r#"{"password": "nine warm stones by the door"}"#),
+    shape::<SessionOpened>(),
+);
+pub(crate) const CHANGE_PASSWORD: Operation = Operation::act(
+    "change_password",
+    TAG,
+    "Change one's own password; every other session ends, this one gets another token",
+    (
+        shape::<ChangeIn>(),
+        r#"{"old_password": "nine warm stones by the door", "new_password": "eleven cold spoons in a drawer"}"#,
+    ),
+    shape::<SessionOpened>(),
+);
+pub(crate) const REDEEM: Operation = Operation {
+    body: Some((
+        shape::<RedeemIn>(),
+        r#"{"token": "kwl_the-token-of-the-link", "password": "nine warm stones by the door"}"#,
+    )),
+    ..Operation::plain(
+        "redeem_password_link",
+        TAG,
+        "Set a password with the token of a link; every session ends",
+    )
+};
+
+/// A page of sessions.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct ListQuery {
+    limit: Option<i64>,
+    cursor: Option<String>,
+}
+
+impl ListQuery {
+    /// `scope` tells whose sessions they are.
+    pub(super) fn page(&self, scope: &str) -> Result<Page> {
+        Page::read(self.limit, self.cursor.as_deref(), &format!("sessions of {scope}"))
+    }
+}
+
+pub(crate) async fn log_in(
+    State(app): State<Arc<App>>,
+    Extension(call): Extension<Call>,
+    headers: HeaderMap,
+    Json(input): Json<LoginIn>,
+) -> Answered {
+    let server = &app.settings.server;
+    if !input.cookie {
+        return Answer::ok(&logins::log_in(&app, call, &input).await?);
+    }
+    cookie::must_be_same_origin(&Method::POST, &headers, server)?;
+    let before = cookie::token(&headers, server)?.map(Presented::Cookie);
+    let opened = logins::log_in(&app, call.clone(), &input).await?;
+    if let Some(before) = before {
+        sessions::end_by_token(&app, before, ("login", "another login took its place"), &call).await?;
+    }
+    answer(&app, opened)
+}
+
+/// The token of a session that lives in a cookie goes there and nowhere else.
+fn answer(app: &App, mut opened: SessionOpened) -> Answered {
+    if !opened.session.in_cookie {
+        return Answer::ok(&opened);
+    }
+    let token = opened.token.take().unwrap_or_default();
+    opened.secret_state = "in_cookie";
+    Ok(Answer::ok(&opened)?.cookie(cookie::set(&app.settings.server, &token)))
+}
+
+pub(crate) async fn log_out(
+    State(app): State<Arc<App>>,
+    Caller(actor): Caller,
+    Json(_): Json<Nothing>,
+) -> Answered {
+    sessions::log_out(&app, &actor).await?;
+    let ended = Answer::nothing()?;
+    let in_cookie = actor.session.is_some_and(|session| session.in_cookie);
+    Ok(if in_cookie { ended.cookie(cookie::clear(&app.settings.server)) } else { ended })
+}
+
+pub(crate) async fn show(State(app): State<Arc<App>>, Caller(actor): Caller) -> Answered {
+    Answer::ok(&sessions::show(&app, &actor).await?)
+}
+
+pub(crate) async fn list(
+    State(app): State<Arc<App>>,
+    Caller(actor): Caller,
+    Query(query): Query<ListQuery>,
+) -> Answered {
+    let page = query.page(&actor.principal.id)?;
+    Answer::ok(&sessions::list_own(&app, &actor, &page).await?)
+}
+
+pub(crate) async fn end(
+    State(app): State<Arc<App>>,
+    Caller(actor): Caller,
+    Path(id): Path<String>,
+) -> Answered {
+    sessions::end_own(&app, &actor, &id).await?;
+    Answer::nothing()
+}
+
+pub(crate) async fn step_up(
+    State(app): State<Arc<App>>,
+    Caller(actor): Caller,
+    Json(input): Json<StepUpIn>,
+) -> Answered {
+    answer(&app, logins::step_up(&app, &actor, &input).await?)
+}
+
+pub(crate) async fn change_password(
+    State(app): State<Arc<App>>,
+    Caller(actor): Caller,
+    Json(input): Json<ChangeIn>,
+) -> Answered {
+    answer(&app, passwords::change(&app, &actor, &input).await?)
+}
+
+pub(crate) async fn redeem(
+    State(app): State<Arc<App>>,
+    Extension(call): Extension<Call>,
+    Json(input): Json<RedeemIn>,
+) -> Answered {
+    passwords::redeem(&app, call, &input).await?;
+    Answer::nothing()
+}

@@ -1,0 +1,299 @@
+//! Sessions: opening, listing and ending them (SES-1, SES-4, SES-5).
+
+use keyward_core::decide::Request;
+use keyward_core::policy::LoginPolicy;
+use keyward_core::right::RightSet;
+use keyward_core::secret::Secret;
+use keyward_core::session::Method;
+use keyward_core::token::{self, AccessKey};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::app::{Actor, App, Call, SessionRef, Tx};
+use crate::audit::{Audited, Event};
+use crate::clock::rfc3339;
+use crate::error::{Error, Result};
+use crate::random;
+use crate::store::page::{Listed, Page};
+use crate::store::sessions::{self, Alive, SessionRow};
+use crate::store::users;
+use crate::verify::facts::{self, TenantRecord, administers};
+use crate::verify::usage::Sighting;
+use crate::verify::{Ask, Presented};
+
+/// A session.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub(crate) struct SessionOut {
+    pub(crate) id: String,
+    /// `password` or `key`.
+    pub(crate) method: String,
+    /// The key that logged in, if it was one.
+    pub(crate) access_key: Option<String>,
+    /// Whether it lives in the cookie of a browser.
+    pub(crate) in_cookie: bool,
+    /// Whether it is the one that asks.
+    pub(crate) current: bool,
+    pub(crate) started_at: String,
+    /// The last proof of password or secret.
+    pub(crate) stepped_up_at: String,
+    pub(crate) last_seen_at: String,
+    /// When it ends without further use.
+    pub(crate) idle_at: String,
+    /// When it ends at the latest.
+    pub(crate) expires_at: String,
+    /// Where the login came from.
+    pub(crate) address: Option<String>,
+    pub(crate) agent: Option<String>,
+}
+
+/// A session with its token, which is shown once.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct SessionOpened {
+    /// To be sent as `Authorization: Bearer`; `null` where it went into a cookie.
+    pub(crate) token: Option<String>,
+    /// `shown_once`, `in_cookie`, or `delivered` in a replay.
+    pub(crate) secret_state: &'static str,
+    pub(crate) session: SessionOut,
+    pub(crate) tenant_id: String,
+    /// The user; `null` where a workspace key logged in.
+    pub(crate) user_id: Option<String>,
+    /// What the session may do now.
+    pub(crate) rights: Vec<String>,
+}
+
+/// Who a session is opened for.
+pub(crate) struct Holder<'a> {
+    /// A user, or a workspace key.
+    pub(crate) id: &'a str,
+    pub(crate) method: Method,
+    pub(crate) in_cookie: bool,
+    /// The key that logged in, and which of its secrets.
+    pub(crate) origin: Option<(AccessKey, u32)>,
+    pub(crate) rights: &'a RightSet,
+}
+
+/// Opens a session; the oldest of the holder end where there are too many.
+pub(crate) async fn open(app: &App, tx: &mut Tx<'_>, holder: &Holder<'_>) -> Result<Audited<SessionOpened>> {
+    let (token, handle) = make_token();
+    let (pepper_id, hash) = hash(app, &token);
+    let call = &tx.actor.call;
+    let row = SessionRow {
+        tenant_id: tx.tenant().into(),
+        id: random::new_id::<keyward_core::id::Session>(tx.now).to_string(),
+        handle: handle.digits().into(),
+        pepper_id,
+        hash,
+        holder_id: holder.id.into(),
+        method: holder.method.as_str().into(),
+        in_cookie: holder.in_cookie,
+        access_key: holder.origin.map(|(key, _)| key.digits().into()),
+        generation: holder.origin.map(|(_, generation)| i64::from(generation)),
+        started_at: tx.now,
+        stepped_up_at: tx.now,
+        last_seen_at: tx.now,
+        address: call.address.map(|address| address.to_string()),
+        agent: call.agent.clone(),
+        ended_at: None,
+    };
+    sessions::insert(tx.conn(), &row).await?;
+    let most = i64::from(app.settings.login.max_sessions);
+    let (tenant, now) = (row.tenant_id.clone(), tx.now);
+    let ended = sessions::end_beyond(tx.conn(), &tenant, holder.id, most, now).await?;
+    let directory = tx.directory().await?;
+    let opened = opened(&directory, &row, &token, holder.rights);
+    let event =
+        Event::new("session.start", "session", &row.id, &tx.actor.principal.label).after(&opened.session);
+    Ok(Audited::new(opened, event).touches_sessions(&tenant, &ended))
+}
+
+/// Gives a session another token after a proof of password or secret: the old one dies (SES-1).
+pub(crate) async fn renew(
+    app: &App,
+    tx: &mut Tx<'_>,
+    session: &SessionRef,
+) -> Result<Audited<SessionOpened>> {
+    let tenant = tx.tenant().to_owned();
+    let mut row = sessions::find(tx.conn(), &tenant, &session.id).await?.ok_or(Error::NotFound)?;
+    let (token, handle) = make_token();
+    (row.pepper_id, row.hash) = hash(app, &token);
+    row.handle = handle.digits().into();
+    row.stepped_up_at = tx.now;
+    row.last_seen_at = tx.now;
+    sessions::renew(tx.conn(), &row).await?;
+    let directory = tx.directory().await?;
+    let opened = opened(&directory, &row, &token, &tx.rights);
+    let event = Event::new("session.step_up", "session", &row.id, &tx.actor.principal.label);
+    Ok(Audited::new(opened, event).touches_session(&tenant, session.handle.digits()))
+}
+
+fn make_token() -> (Secret, AccessKey) {
+    let handle = AccessKey::generate(&mut random::fill);
+    (token::generate(token::SESSION_PREFIX, handle, &mut random::fill), handle)
+}
+
+/// The id of the newest pepper, and the hash of a token under it.
+pub(crate) fn hash(app: &App, token: &Secret) -> (i64, String) {
+    let peppers = app.verifier.peppers.load();
+    let newest = peppers.first().expect("start-up makes the first pepper");
+    (i64::from(newest.id()), newest.hash(token.expose()).to_hex())
+}
+
+fn opened(directory: &TenantRecord, row: &SessionRow, token: &Secret, rights: &RightSet) -> SessionOpened {
+    SessionOpened {
+        token: Some(token.expose().into()),
+        secret_state: "shown_once",
+        session: render(&directory.tenant.policy.login, administers(rights), row, Some(&row.id)),
+        tenant_id: row.tenant_id.clone(),
+        user_id: row.holder_id.starts_with("user_").then(|| row.holder_id.clone()),
+        rights: crate::keys::view::texts(rights),
+    }
+}
+
+fn render(rules: &LoginPolicy, is_admin: bool, row: &SessionRow, current: Option<&str>) -> SessionOut {
+    let expires_at = row.started_at + rules.max_ms(is_admin);
+    SessionOut {
+        id: row.id.clone(),
+        method: row.method.clone(),
+        access_key: row.access_key.as_deref().and_then(AccessKey::from_digits).map(|key| key.to_string()),
+        in_cookie: row.in_cookie,
+        current: current == Some(row.id.as_str()),
+        started_at: rfc3339(row.started_at),
+        stepped_up_at: rfc3339(row.stepped_up_at),
+        last_seen_at: rfc3339(row.last_seen_at),
+        idle_at: rfc3339(expires_at.min(row.last_seen_at + rules.idle_ms(is_admin))),
+        expires_at: rfc3339(expires_at),
+        address: row.address.clone(),
+        agent: row.agent.clone(),
+    }
+}
+
+/// The session that asks.
+pub(crate) async fn show(app: &App, actor: &Actor) -> Result<SessionOut> {
+    let session = own_session(actor)?;
+    let mut conn = app.read().await?;
+    let row = sessions::find(&mut conn, &actor.tenant_id, &session.id).await?.ok_or(Error::NotFound)?;
+    let directory = directory(&mut conn, actor).await?;
+    Ok(render(&directory.tenant.policy.login, administers(&actor.rights), &row, Some(&session.id)))
+}
+
+/// The session of a caller at home: one that an operator took along is of no use in another tenant.
+pub(crate) fn own_session(actor: &Actor) -> Result<&SessionRef> {
+    actor.session.as_ref().filter(|_| !actor.visiting).ok_or(Error::NotFound)
+}
+
+async fn directory(conn: &mut crate::store::Conn, actor: &Actor) -> Result<TenantRecord> {
+    let id = actor.tenant_id.parse().map_err(Error::internal)?;
+    facts::load_tenant(conn, id, 0).await?.ok_or(Error::NotFound)
+}
+
+/// The caller's own sessions: those of the user, or of the workspace key.
+pub(crate) async fn list_own(app: &App, actor: &Actor, page: &Page) -> Result<Listed<SessionOut>> {
+    let holder = own_holder(actor)?;
+    let mut conn = app.read().await?;
+    let rights = match actor.user_id() {
+        Some(user) => rights_of(&mut conn, actor, user).await?,
+        None => (*actor.rights).clone(),
+    };
+    list(app, actor, holder, &rights, page).await
+}
+
+/// The id under which the caller's sessions stand.
+fn own_holder(actor: &Actor) -> Result<&str> {
+    if actor.visiting { Err(Error::NotFound) } else { Ok(&actor.principal.id) }
+}
+
+async fn rights_of(conn: &mut crate::store::Conn, actor: &Actor, user: &str) -> Result<RightSet> {
+    let row = users::find(conn, &actor.tenant_id, user).await?.ok_or(Error::NotFound)?;
+    let grant = facts::grant(row.role_ids.as_deref(), row.group_ids.as_deref())?;
+    Ok(directory(conn, actor).await?.rights_of(&grant))
+}
+
+/// The sessions of a user.
+pub(crate) async fn list_of(app: &App, actor: &Actor, user: &str, page: &Page) -> Result<Listed<SessionOut>> {
+    let rights = rights_of(&mut app.read().await?, actor, user).await?;
+    list(app, actor, user, &rights, page).await
+}
+
+async fn list(
+    app: &App,
+    actor: &Actor,
+    holder: &str,
+    rights: &RightSet,
+    page: &Page,
+) -> Result<Listed<SessionOut>> {
+    let mut conn = app.read().await?;
+    let rules = directory(&mut conn, actor).await?.tenant.policy.login;
+    let (is_admin, now) = (administers(rights), app.clock.unix_ms());
+    let alive =
+        Alive { started_after: now - rules.max_ms(is_admin), seen_after: now - rules.idle_ms(is_admin) };
+    let listed = sessions::list(&mut conn, &actor.tenant_id, holder, alive, page).await?;
+    let current = actor.session.as_ref().map(|session| session.id.as_str());
+    Ok(listed.map(|row| render(&rules, is_admin, &row, current)))
+}
+
+/// Ends the session that asks.
+pub(crate) async fn log_out(app: &App, actor: &Actor) -> Result<()> {
+    let session = own_session(actor)?;
+    app.write(actor, async |tx| end_row(tx, &session.id, None).await).await
+}
+
+/// Ends one of the caller's own sessions.
+pub(crate) async fn end_own(app: &App, actor: &Actor, id: &str) -> Result<()> {
+    let holder = own_holder(actor)?;
+    app.write(actor, async |tx| {
+        tx.must_hold("me/sessions:end")?;
+        let tenant = tx.tenant().to_owned();
+        let row = sessions::find(tx.conn(), &tenant, id).await?;
+        let row = row.filter(|row| row.holder_id == holder).ok_or(Error::NotFound)?;
+        end_row(tx, &row.id, None).await
+    })
+    .await
+}
+
+async fn end_row(tx: &mut Tx<'_>, id: &str, reason: Option<&str>) -> Result<Audited<()>> {
+    let (tenant, now) = (tx.tenant().to_owned(), tx.now);
+    let handle = sessions::end(tx.conn(), &tenant, id, now).await?.ok_or(Error::NotFound)?;
+    let event = Event::new("session.end", "session", id, &tx.actor.principal.label).reason(reason);
+    Ok(Audited::new((), event).touches_session(&tenant, &handle))
+}
+
+/// Ends every session of a user (SES-5).
+pub(crate) async fn end_of(app: &App, actor: &Actor, user: &str) -> Result<()> {
+    app.write(actor, async |tx| {
+        tx.must_hold("users:write")?;
+        let (row, _) = crate::users::find_to_change(tx, user).await?;
+        let ended = end_all(tx, user, None).await?;
+        let event = Event::new("user.end_sessions", "user", user, &row.username)
+            .after(&serde_json::json!({ "sessions": ended.len() }));
+        Ok(Audited::new((), event).touches_sessions(tx.tenant(), &ended))
+    })
+    .await
+}
+
+/// Ends every session of a user but one; returns their handles, for the feed.
+pub(crate) async fn end_all(tx: &mut Tx<'_>, user: &str, but: Option<&str>) -> Result<Vec<String>> {
+    let (tenant, now) = (tx.tenant().to_owned(), tx.now);
+    sessions::end_all(tx.conn(), &tenant, user, but, now).await
+}
+
+/// Ends the session of a token for a reason that lies with the server: it was seen in a URL (KEY-12),
+/// or another login took its place (SES-1).
+pub(crate) async fn end_by_token(
+    app: &App,
+    presented: Presented<'_>,
+    (cause, reason): (&str, &str),
+    call: &Call,
+) -> Result<()> {
+    let (request, sighting) = (Request::default(), Sighting::default());
+    let ask = Ask { presented, request, sighting, tenant: None, now: app.clock.now() };
+    let Some(session) = app.verifier.verify(&ask).await?.found.and_then(|found| found.session) else {
+        return Ok(());
+    };
+    let actor = Actor { call: call.clone(), ..Actor::local(&session.tenant_id.to_string(), cause) };
+    let id = session.id.to_string();
+    match app.write(&actor, async |tx| end_row(tx, &id, Some(reason)).await).await {
+        // It had ended before.
+        Err(Error::NotFound) => Ok(()),
+        ended => ended,
+    }
+}

@@ -1,0 +1,99 @@
+//! What callers send about users, and what they get.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::wire::present;
+
+/// A user to be made.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct UserIn {
+    /// Unique in the tenant, compared by PRECIS UsernameCaseMapped.
+    pub(crate) username: String,
+    /// Where notices go.
+    pub(crate) email: Option<String>,
+    /// A name for people.
+    pub(crate) display_name: Option<String>,
+    /// Roles; `member` unless given.
+    pub(crate) role_ids: Option<Vec<String>>,
+    /// Groups.
+    #[serde(default)]
+    pub(crate) group_ids: Vec<String>,
+    /// Own window for the owner-login rule: minutes, -1 the tenant's, 0 keys unusable.
+    pub(crate) owner_login_window_minutes: Option<i64>,
+    /// Whether trusted secrets may ask for tokens of this user; true unless given.
+    pub(crate) trusted_tokens: Option<bool>,
+}
+
+/// What can be edited; absent fields stay (RFC 7396).
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct UserPatch {
+    /// A new name; the old one becomes free.
+    pub(crate) username: Option<String>,
+    #[serde(deserialize_with = "present")]
+    pub(crate) email: Option<Option<String>>,
+    #[serde(deserialize_with = "present")]
+    pub(crate) display_name: Option<Option<String>>,
+    /// Exactly these roles.
+    pub(crate) role_ids: Option<Vec<String>>,
+    /// Exactly these groups.
+    pub(crate) group_ids: Option<Vec<String>>,
+    /// Minutes; -1 or `null` is the tenant's window, 0 makes the user's keys unusable.
+    #[serde(deserialize_with = "present")]
+    pub(crate) owner_login_window_minutes: Option<Option<i64>>,
+    /// Whether trusted secrets may ask for tokens of this user; false ends those that there are.
+    pub(crate) trusted_tokens: Option<bool>,
+}
+
+/// When somebody logged in.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct LoginIn {
+    /// RFC 3339, not in the future; now unless given.
+    pub(crate) at: Option<String>,
+}
+
+/// Which of a user's keys to revoke: all of them.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct RevokeKeysIn {
+    /// Why, for the audit log.
+    pub(crate) reason: Option<String>,
+    /// Only tell what would be revoked.
+    pub(crate) preview: bool,
+    /// Must be true to revoke.
+    pub(crate) confirm: bool,
+}
+
+/// A user.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct UserOut {
+    pub(crate) id: String,
+    pub(crate) tenant_id: String,
+    pub(crate) username: String,
+    pub(crate) email: Option<String>,
+    pub(crate) display_name: Option<String>,
+    /// `local`, or where the user comes from.
+    pub(crate) origin: String,
+    /// `active` or `suspended`.
+    pub(crate) state: &'static str,
+    pub(crate) role_ids: Vec<String>,
+    pub(crate) group_ids: Vec<String>,
+    /// What the user may do, through roles and groups.
+    pub(crate) rights: Vec<String>,
+    /// Last interactive login; a use of a key is none (SQ4).
+    pub(crate) last_login_at: Option<String>,
+    pub(crate) owner_login_window_minutes: Option<i64>,
+    /// Whether trusted secrets may ask for tokens of this user.
+    pub(crate) trusted_tokens: bool,
+    /// Keys that are not revoked.
+    pub(crate) key_count: i64,
+    pub(crate) created_at: String,
+    pub(crate) created_by: String,
+    pub(crate) updated_at: String,
+    pub(crate) suspended_at: Option<String>,
+    pub(crate) suspended_reason: Option<String>,
+    pub(crate) version: i64,
+}
