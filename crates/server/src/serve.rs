@@ -53,7 +53,6 @@ pub(crate) async fn open(settings: Settings, log_levels: LogLevels) -> Result<Ar
     let cache = Cache::new(db.clone(), control.clone(), clock, root_key.clone(), cache_settings(&settings));
     cache.health.applied_seq.store(applied, Ordering::Release);
     cache.health.confirmed_ms.store(clock.monotonic_ms(), Ordering::Release);
-    let login = &settings.login;
     let verifier = Verifier::new(
         Arc::new(cache),
         prefixes(&settings),
@@ -61,10 +60,9 @@ pub(crate) async fn open(settings: Settings, log_levels: LogLevels) -> Result<Ar
         keyring,
         root_key.clone(),
         clock,
-        settings.issuer(),
-        login.passwords,
+        &settings,
     );
-    let hashers = Hashers::start(login.hashers, login.queue);
+    let hashers = Hashers::start(settings.login.hashers, settings.login.queue);
     Ok(Arc::new(App {
         writers: Writers::new(db.clone()),
         db,

@@ -38,6 +38,7 @@ use self::sessions::{SeenSessions, SessionRecord};
 use self::tokens::{FoundToken, Tokens};
 use self::usage::{Sighting, Usage};
 use crate::clock::Clock;
+use crate::config::Settings;
 use crate::error::{Error, Result};
 use crate::seal::RootKey;
 
@@ -150,11 +151,10 @@ impl Verifier {
         keyring: Keyring,
         root_key: Arc<RootKey>,
         clock: Clock,
-        issuer: String,
-        passwords: bool,
+        settings: &Settings,
     ) -> Self {
         let (peppers, keyring) = (ArcSwap::from_pointee(peppers), ArcSwap::from_pointee(keyring));
-        let tokens = Tokens::new(issuer);
+        let (tokens, passwords) = (Tokens::new(settings.issuer()), settings.login.passwords);
         let (usage, seen) = (Usage::default(), SeenSessions::default());
         Self { cache, usage, seen, passwords, prefixes, peppers, keyring, root_key, clock, tokens }
     }
