@@ -82,6 +82,16 @@ impl<'de> Deserialize<'de> for Networks {
     }
 }
 
+/// Whom failures of an address count for: itself, or for IPv6 the network of 64 bits, which one client
+/// has to itself.
+#[must_use]
+pub fn source_of(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => IpAddr::V6((address.to_bits() >> 64 << 64).into()),
+        address @ IpAddr::V4(_) => address,
+    }
+}
+
 /// The end client's address: the peer, unless the peer is a trusted proxy; then the rightmost
 /// address of `X-Forwarded-For` that is not itself a trusted proxy.
 ///

@@ -19,6 +19,7 @@ CREATE TABLE password_links (
     hash TEXT NOT NULL,
     created_at BIGINT NOT NULL,
     created_by TEXT NOT NULL,
+    rights TEXT NOT NULL,           -- what the user could do then
     expires_at BIGINT NOT NULL,
     used_at BIGINT,
     PRIMARY KEY (tenant_id, id)
@@ -52,6 +53,7 @@ CREATE INDEX sessions_holder ON sessions (tenant_id, holder_id) WHERE ended_at I
 CREATE TABLE login_attempts (
     id TEXT NOT NULL PRIMARY KEY,   -- keyed hash of tenant and canonical name
     tenant_id TEXT NOT NULL,        -- empty where there is no such tenant
+    known BOOLEAN NOT NULL,         -- whether there was such a user at the last failure
     in_a_row BIGINT NOT NULL,
     series BIGINT NOT NULL,
     last_at BIGINT NOT NULL

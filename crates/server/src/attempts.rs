@@ -68,13 +68,13 @@ pub(crate) async fn check(app: &App, name: &Name, now: Now) -> Result<()> {
 }
 
 /// Counts a failure, before anybody is told of it.
-pub(crate) async fn failed(app: &App, name: &Name) -> Result<()> {
+pub(crate) async fn failed(app: &App, name: &Name, known: bool) -> Result<()> {
     let now = app.clock.unix_ms();
     let mut tx = app.db.begin().await?;
     // Of two nodes that count at once, both count.
     tx.lock_tenant(&name.id).await?;
     let before = attempts::find(tx.conn(), &name.id).await?;
-    attempts::put(tx.conn(), &name.tenant, &name.id, before.failed(now)).await?;
+    attempts::put(tx.conn(), &name.tenant, &name.id, known, before.failed(now)).await?;
     tx.commit().await
 }
 

@@ -2,13 +2,16 @@
 //! block of memory that it keeps, behind a queue that is full at some point. A storm of logins then
 //! costs a bounded amount of memory, and verifications hardly anything.
 
+use std::collections::HashMap;
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use argon2::{Algorithm, Argon2, Block, Params, Version};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
+use keyward_core::address::source_of;
 use subtle::ConstantTimeEq;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use zeroize::Zeroizing;
@@ -25,16 +28,59 @@ const NICENESS: i32 = 10;
 type Memory = Vec<Block>;
 type Job = Box<dyn FnOnce(&mut Memory) + Send>;
 
+/// Of the places one source may hold one in so many, so that nobody alone shuts everybody out.
+const SHARE: usize = 4;
+
 /// The threads, and the places in front of them.
 pub(crate) struct Hashers {
     places: Arc<Semaphore>,
+    most_per_source: usize,
+    sources: Arc<Sources>,
     queue: Sender<Job>,
 }
 
-/// A place among those who are served or wait.
-pub(crate) struct Place(
-    #[expect(dead_code, reason = "it is held, and given back when dropped")] OwnedSemaphorePermit,
-);
+/// How many places each source holds.
+#[derive(Default)]
+struct Sources(Mutex<HashMap<IpAddr, usize>>);
+
+/// A place among those who are served or wait; given back when dropped.
+pub(crate) struct Place {
+    _permit: OwnedSemaphorePermit,
+    source: Option<(Arc<Sources>, IpAddr)>,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if let Some((sources, source)) = &self.source {
+            sources.give_back(*source);
+        }
+    }
+}
+
+impl Sources {
+    /// Takes one more place; false when the source has as many as it may have.
+    fn take(&self, source: IpAddr, most: usize) -> bool {
+        let mut held = self.held();
+        let own = held.entry(source).or_default();
+        let free = *own < most;
+        *own += usize::from(free);
+        free
+    }
+
+    fn give_back(&self, source: IpAddr) {
+        let mut held = self.held();
+        if let Some(own) = held.get_mut(&source) {
+            *own -= 1;
+            if *own == 0 {
+                held.remove(&source);
+            }
+        }
+    }
+
+    fn held(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
+        self.0.lock().expect("no code panics while it counts")
+    }
+}
 
 impl Hashers {
     /// Starts so many threads, 0 being half of the processors; `waiting` more may queue.
@@ -47,19 +93,27 @@ impl Hashers {
             let jobs = jobs.clone();
             std::thread::spawn(move || work(&jobs));
         }
-        Self { places: Arc::new(Semaphore::new(threads + waiting)), queue }
+        let places = threads + waiting;
+        let most_per_source = (places / SHARE).max(threads);
+        Self { places: Arc::new(Semaphore::new(places)), most_per_source, sources: Arc::default(), queue }
     }
 
     /// Takes a place.
     ///
     /// # Errors
-    /// 503 when all are taken.
-    pub(crate) fn place(&self) -> Result<Place> {
-        self.places.clone().try_acquire_owned().map(Place).map_err(|_| Error::Http {
+    /// 503 when all are taken, or as many as one source may have.
+    pub(crate) fn place(&self, source: Option<IpAddr>) -> Result<Place> {
+        let busy = || Error::Http {
             status: 503,
             code: "busy",
             detail: crate::http::problems::detail("busy").into(),
-        })
+        };
+        let permit = self.places.clone().try_acquire_owned().map_err(|_| busy())?;
+        let source = source.map(source_of);
+        if source.is_some_and(|source| !self.sources.take(source, self.most_per_source)) {
+            return Err(busy());
+        }
+        Ok(Place { _permit: permit, source: source.map(|source| (self.sources.clone(), source)) })
     }
 
     /// Hashes a new password.
@@ -200,7 +254,7 @@ mod tests {
     #[tokio::test]
     async fn sto_4_sto_7_a_hash_fits_its_password_alone() {
         let hashers = Hashers::start(1, 1);
-        let place = hashers.place().expect("a place");
+        let place = hashers.place(None).expect("a place");
         let long = "x".repeat(72);
         let hash = hashers.hash(&place, &text(&long)).await.expect("hashed");
         assert!(hash.to_string().starts_with("$argon2id$v=19$m=19456,t=2,p=1$"));
@@ -218,9 +272,22 @@ mod tests {
     #[test]
     fn sto_4_beyond_the_queue_nobody_waits() {
         let hashers = Hashers::start(1, 2);
-        let places: Vec<_> = (0..3).map(|_| hashers.place().expect("a place")).collect();
-        assert!(matches!(hashers.place(), Err(Error::Http { status: 503, code: "busy", .. })));
+        let places: Vec<_> = (0..3).map(|_| hashers.place(None).expect("a place")).collect();
+        assert!(matches!(hashers.place(None), Err(Error::Http { status: 503, code: "busy", .. })));
         drop(places);
-        assert!(hashers.place().is_ok());
+        assert!(hashers.place(None).is_ok());
+    }
+
+    #[test]
+    fn sto_4_one_source_never_takes_every_place() {
+        let hashers = Hashers::start(1, 7);
+        let source = |text: &str| Some(text.parse().expect("an address"));
+        let own: Vec<_> = (0..2).map(|_| hashers.place(source("2001:db8::1")).expect("a place")).collect();
+        for same in ["2001:db8::1", "2001:db8::ffff"] {
+            assert!(matches!(hashers.place(source(same)), Err(Error::Http { status: 503, .. })));
+        }
+        assert!(hashers.place(source("2001:db8:0:1::1")).is_ok());
+        drop(own);
+        assert!(hashers.place(source("2001:db8::ffff")).is_ok());
     }
 }

@@ -17,6 +17,7 @@ mod keys;
 mod live_rights;
 mod logging;
 mod logins;
+mod marks;
 mod names;
 mod notices;
 mod passwords;

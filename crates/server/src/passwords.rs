@@ -6,9 +6,10 @@ pub(crate) mod rules;
 
 use std::sync::Arc;
 
+use keyward_core::right::RightSet;
 use keyward_core::secret::SecretHash;
 use keyward_core::session::Method;
-use keyward_core::token::{self, AccessKey};
+use keyward_core::token;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use zeroize::Zeroizing;
@@ -22,12 +23,14 @@ use crate::error::{Error, Result};
 use crate::hashers::Hash;
 use crate::http::failures;
 use crate::logins::not_interactive;
-use crate::random;
+use crate::marks;
 use crate::seal::{self, Place};
 use crate::sessions::{self, SessionOpened, own_session};
+use crate::store::keys;
 use crate::store::passwords::{self, LinkRow};
 use crate::store::users::{self, UserRow};
 use crate::users::UserOut;
+use crate::verify::facts;
 
 /// A link lives an hour (AUT-5).
 const LINK_MS: i64 = 3_600_000;
@@ -121,7 +124,7 @@ pub(crate) async fn change(app: &App, actor: &Actor, input: &ChangeIn) -> Result
     must_be_on(app)?;
     let new = checked(app, actor, "/new_password", &input.new_password).await?;
     let proven = proof::prove_again(app, actor, &input.old_password).await?;
-    let hash = app.hashers.hash(&app.hashers.place()?, &new).await?;
+    let hash = app.hashers.hash(&app.hashers.place(actor.call.address)?, &new).await?;
     app.write(actor, async |tx| {
         proven.settle(app, tx).await?;
         let user = proven.user.id.as_str();
@@ -191,9 +194,9 @@ async fn make_link(app: &App, tx: &mut Tx<'_>, user: &UserRow) -> Result<Audited
         None => "invitation",
     };
     passwords::forget_links(tx.conn(), &tenant, &user.id).await?;
-    let id = AccessKey::generate(&mut random::fill);
-    let token = token::generate(token::LINK_PREFIX, id, &mut random::fill);
+    let (token, id) = marks::generate(&app.root_key, token::LINK_PREFIX);
     let (pepper_id, hash) = sessions::hash(app, &token);
+    let rights = rights_of(tx, user).await?;
     let row = LinkRow {
         tenant_id: tenant,
         id: id.digits().into(),
@@ -203,6 +206,7 @@ async fn make_link(app: &App, tx: &mut Tx<'_>, user: &UserRow) -> Result<Audited
         hash,
         created_at: now,
         created_by: tx.actor.principal.id.clone(),
+        rights: serde_json::to_string(&rights).map_err(Error::internal)?,
         expires_at: now + LINK_MS,
         used_at: None,
     };
@@ -210,9 +214,10 @@ async fn make_link(app: &App, tx: &mut Tx<'_>, user: &UserRow) -> Result<Audited
     let expires_at = rfc3339(row.expires_at);
     let event = Event::new("user.password_link", "user", &user.id, &user.username)
         .after(&serde_json::json!({ "kind": kind, "expires_at": expires_at }));
+    let made = !tx.actor.validate_only;
     let link = LinkOut {
-        token: Some(token.expose().into()),
-        secret_state: "shown_once",
+        token: made.then(|| token.expose().into()),
+        secret_state: if made { "shown_once" } else { "not_made" },
         kind,
         user_id: user.id.clone(),
         username: user.username.clone(),
@@ -232,12 +237,13 @@ pub(crate) async fn redeem(app: &App, call: Call, input: &RedeemIn) -> Result<()
     let (link, user) = find_link(app, input.token.expose()).await?.ok_or_else(refused)?;
     let actor = user_actor(&user, Arc::default(), call.clone());
     let new = checked(app, &actor, "/password", &input.password).await?;
-    let hash = app.hashers.hash(&app.hashers.place()?, &new).await?;
+    let hash = app.hashers.hash(&app.hashers.place(call.address)?, &new).await?;
     let name = Name::of(app, &user.tenant_id, &user.username);
     app.write(&actor, async |tx| {
         let now = tx.now;
-        let alive = users::find(tx.conn(), &user.tenant_id, &user.id).await?.is_some_and(may_have_one);
-        if !alive || !passwords::use_link(tx.conn(), &user.tenant_id, &link.id, now).await? {
+        if !still_stands(tx, &link).await?
+            || !passwords::use_link(tx.conn(), &user.tenant_id, &link.id, now).await?
+        {
             return Err(refused());
         }
         attempts::clear(tx.conn(), &name).await?;
@@ -249,10 +255,36 @@ pub(crate) async fn redeem(app: &App, call: Call, input: &RedeemIn) -> Result<()
     .await
 }
 
+/// What a user may do now.
+async fn rights_of(tx: &mut Tx<'_>, user: &UserRow) -> Result<RightSet> {
+    let grant = facts::grant(user.role_ids.as_deref(), user.group_ids.as_deref())?;
+    Ok(tx.directory().await?.rights_of(&grant))
+}
+
+/// Whether the link may still be used: whoever made it is still there, and the user may do no more than
+/// its maker saw (AZ-6). Makers from other tenants are operators.
+async fn still_stands(tx: &mut Tx<'_>, link: &LinkRow) -> Result<bool> {
+    let user = users::find(tx.conn(), &link.tenant_id, &link.user_id).await?;
+    let Some(user) = user.filter(may_have_one) else { return Ok(false) };
+    let seen: RightSet = serde_json::from_str(&link.rights).map_err(Error::internal)?;
+    if !seen.covers_all(&rights_of(tx, &user).await?) {
+        return Ok(false);
+    }
+    let (tenant, maker) = (&link.tenant_id, &link.created_by);
+    if let Some(maker) = users::load(tx.conn(), tenant, maker).await? {
+        return Ok(maker.deleted_at.is_none() && maker.suspended_at.is_none());
+    }
+    let key = keys::find(tx.conn(), tenant, maker).await?;
+    Ok(key.is_none_or(|key| key.switch == "on"))
+}
+
 /// The link of a token that still works, and whose it is.
 async fn find_link(app: &App, token: &str) -> Result<Option<(LinkRow, UserRow)>> {
     let token = token.trim();
     let Some(id) = token::parse_other(token, token::LINK_PREFIX) else { return Ok(None) };
+    if !marks::is_ours(&app.root_key, token::LINK_PREFIX, id, token) {
+        return Ok(None);
+    }
     let mut conn = app.read().await?;
     let Some(link) = passwords::find_link(&mut conn, id.digits()).await? else { return Ok(None) };
     let peppers = app.verifier.peppers.load();
@@ -265,11 +297,10 @@ async fn find_link(app: &App, token: &str) -> Result<Option<(LinkRow, UserRow)>>
         return Ok(None);
     }
     let user = users::find(&mut conn, &link.tenant_id, &link.user_id).await?;
-    Ok(user.filter(|user| may_have_one(user.clone())).map(|user| (link, user)))
+    Ok(user.filter(may_have_one).map(|user| (link, user)))
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "the shape that is_some_and wants")]
-fn may_have_one(user: UserRow) -> bool {
+fn may_have_one(user: &UserRow) -> bool {
     user.suspended_at.is_none() && user.origin == "local"
 }
 

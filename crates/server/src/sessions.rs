@@ -13,6 +13,7 @@ use crate::app::{Actor, App, Call, SessionRef, Tx};
 use crate::audit::{Audited, Event};
 use crate::clock::rfc3339;
 use crate::error::{Error, Result};
+use crate::marks;
 use crate::random;
 use crate::store::page::{Listed, Page};
 use crate::store::sessions::{self, Alive, SessionRow};
@@ -74,7 +75,7 @@ pub(crate) struct Holder<'a> {
 
 /// Opens a session; the oldest of the holder end where there are too many.
 pub(crate) async fn open(app: &App, tx: &mut Tx<'_>, holder: &Holder<'_>) -> Result<Audited<SessionOpened>> {
-    let (token, handle) = make_token();
+    let (token, handle) = marks::generate(&app.root_key, token::SESSION_PREFIX);
     let (pepper_id, hash) = hash(app, &token);
     let call = &tx.actor.call;
     let row = SessionRow {
@@ -98,11 +99,14 @@ pub(crate) async fn open(app: &App, tx: &mut Tx<'_>, holder: &Holder<'_>) -> Res
     sessions::insert(tx.conn(), &row).await?;
     let most = i64::from(app.settings.login.max_sessions);
     let (tenant, now) = (row.tenant_id.clone(), tx.now);
-    let ended = sessions::end_beyond(tx.conn(), &tenant, holder.id, most, now).await?;
+    // Logins of a key never end those of its owner, nor those of another key.
+    let ended = sessions::end_beyond(tx.conn(), &row, most, now).await?;
     let directory = tx.directory().await?;
     let opened = opened(&directory, &row, &token, holder.rights);
     let event =
         Event::new("session.start", "session", &row.id, &tx.actor.principal.label).after(&opened.session);
+    let crowded = (!ended.is_empty()).then(|| format!("{} of too many sessions ended", ended.len()));
+    let event = event.reason(crowded.as_deref());
     Ok(Audited::new(opened, event).touches_sessions(&tenant, &ended))
 }
 
@@ -114,7 +118,7 @@ pub(crate) async fn renew(
 ) -> Result<Audited<SessionOpened>> {
     let tenant = tx.tenant().to_owned();
     let mut row = sessions::find(tx.conn(), &tenant, &session.id).await?.ok_or(Error::NotFound)?;
-    let (token, handle) = make_token();
+    let (token, handle) = marks::generate(&app.root_key, token::SESSION_PREFIX);
     (row.pepper_id, row.hash) = hash(app, &token);
     row.handle = handle.digits().into();
     row.stepped_up_at = tx.now;
@@ -124,11 +128,6 @@ pub(crate) async fn renew(
     let opened = opened(&directory, &row, &token, &tx.rights);
     let event = Event::new("session.step_up", "session", &row.id, &tx.actor.principal.label);
     Ok(Audited::new(opened, event).touches_session(&tenant, session.handle.digits()))
-}
-
-fn make_token() -> (Secret, AccessKey) {
-    let handle = AccessKey::generate(&mut random::fill);
-    (token::generate(token::SESSION_PREFIX, handle, &mut random::fill), handle)
 }
 
 /// The id of the newest pepper, and the hash of a token under it.

@@ -80,6 +80,7 @@ pub(crate) async fn list(app: &App, page: &Page) -> Result<Listed<SigningKeyOut>
 pub(crate) async fn rotate(app: &App, actor: &Actor) -> Result<SigningKeyOut> {
     app.write(actor, async |tx| {
         tx.must_hold("instance/signing-keys:write")?;
+        tx.must_be_fresh()?;
         let rows = locked(tx).await?;
         if rows.first().is_some_and(|newest| newest.signs_from > tx.now) {
             return Err(Error::conflict("rotation_pending", "the next key is published already"));
@@ -95,6 +96,7 @@ pub(crate) async fn rotate(app: &App, actor: &Actor) -> Result<SigningKeyOut> {
 pub(crate) async fn remove(app: &App, actor: &Actor, kid: &str) -> Result<()> {
     app.write(actor, async |tx| {
         tx.must_hold("instance/signing-keys:write")?;
+        tx.must_be_fresh()?;
         let rows = locked(tx).await?;
         let (now, shown) = (tx.now, render(rows, tx.now));
         let gone = shown.iter().find(|key| key.id == kid).ok_or(Error::NotFound)?;

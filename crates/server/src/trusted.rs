@@ -134,6 +134,7 @@ pub(crate) async fn edit(app: &App, actor: &Actor, id: &str, patch: TrustedPatch
                 return Err(Error::conflict("already_exists", "this name is already taken"));
             }
         }
+        tx.must_be_fresh()?;
         let ceiling = Ceiling::of(row)?.patched(patch.ceiling)?;
         must_be_below(tx, &ceiling).await?;
         row.ceiling = serde_json::to_string(&ceiling).map_err(Error::internal)?;

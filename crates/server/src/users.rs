@@ -181,12 +181,14 @@ pub(crate) async fn edit(app: &App, actor: &Actor, id: &str, patch: UserPatch) -
             row.username_skeleton = name.skeleton;
         }
         if let Some(email) = patch.email {
+            tx.must_be_fresh()?;
             row.email = email;
         }
         if let Some(display_name) = patch.display_name {
             row.display_name = display_name;
         }
         if let Some(window) = patch.owner_login_window_minutes {
+            must_not_keep_itself_alive(tx.actor, row)?;
             row.login_window_minutes = window.filter(|minutes| *minutes >= 0);
         }
         if let Some(allowed) = patch.trusted_tokens {
@@ -246,6 +248,7 @@ pub(crate) async fn resume(app: &App, actor: &Actor, id: &str) -> Result<UserOut
 pub(crate) async fn record_login(app: &App, actor: &Actor, id: &str, input: &LoginIn) -> Result<UserOut> {
     let at = input.at.as_deref().map(|text| time("/at", text)).transpose()?;
     change(app, actor, id, "user.record_login", None, async |tx, row, _| {
+        must_not_keep_itself_alive(tx.actor, row)?;
         let at = at.unwrap_or(tx.now);
         if at > tx.now + 60_000 {
             return Err(Error::invalid("/at", "in_the_future", "a login cannot lie in the future"));
@@ -254,6 +257,14 @@ pub(crate) async fn record_login(app: &App, actor: &Actor, id: &str, input: &Log
         Ok(Ended::new())
     })
     .await
+}
+
+/// A key cannot widen the window in which its owner has to log in, nor log in for its owner (SQ4).
+fn must_not_keep_itself_alive(actor: &Actor, user: &UserRow) -> Result<()> {
+    if actor.user_id() == Some(&user.id) && actor.session.is_none() {
+        return Err(Error::forbidden("own_owner", crate::http::problems::detail("own_owner")));
+    }
+    Ok(())
 }
 
 /// Deletes a user and ends keys and sessions; the id is never used again (SQ7, DIR-3).

@@ -25,10 +25,8 @@ pub(crate) struct LogoutArgs {}
 /// tenant of the user.
 pub(crate) async fn run(args: LoginArgs, global: &Global) -> Outcome {
     let before = remembered::token(&global.url);
+    must_be_for_real(global)?;
     let session = &Session::open(&Global { tenant: None, ..global.clone() })?;
-    if global.dry_run {
-        return Err(Failure::usage("a login cannot be tried out").into());
-    }
     let username = match args.username {
         Some(username) => username,
         None => prompt::ask_for(session, "User name: ", "--username NAME")?,
@@ -58,6 +56,12 @@ pub(crate) async fn run(args: LoginArgs, global: &Global) -> Outcome {
     Ok(Exit::Ok)
 }
 
+/// Sessions and passwords change by being proven: there is nothing to try out.
+pub(crate) fn must_be_for_real(global: &Global) -> anyhow::Result<()> {
+    anyhow::ensure!(!global.dry_run, Failure::usage("this cannot be tried out: leave --dry-run away"));
+    Ok(())
+}
+
 /// Keeps the token of an answer for later commands, and takes it out of what is shown.
 pub(crate) fn keep(session: &Session, mut opened: Value) -> anyhow::Result<Value> {
     let token = opened["token"].as_str().ok_or_else(|| anyhow::anyhow!("the answer holds no token"))?;
@@ -77,6 +81,7 @@ async fn end(global: &Global, token: String) {
 
 /// Runs `keyward logout`.
 pub(crate) async fn log_out(_: LogoutArgs, global: &Global) -> Outcome {
+    must_be_for_real(global)?;
     let session = Session::open(global)?;
     let ended = session.client.send(Request::post("/v1/auth/logout", json!({}))).await;
     let refused = |error: &anyhow::Error| {

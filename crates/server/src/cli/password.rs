@@ -23,6 +23,7 @@ enum PasswordCommand {
 
 /// Runs `keyward password`. What is secret is typed, or comes by standard input, one in each line.
 pub(crate) async fn run(args: PasswordArgs, global: &Global) -> Outcome {
+    login::must_be_for_real(global)?;
     let session = &Session::open(global)?;
     match args.command {
         PasswordCommand::Change => change(session).await,

@@ -7,6 +7,7 @@ use keyward_core::decide::{Code, Decision};
 use keyward_core::id::TenantId;
 
 use crate::app::App;
+use crate::error::{Error, Result};
 use crate::verify::Verified;
 
 /// Notes a failure; the seconds to wait when its source, or all together, failed too often. The
@@ -30,6 +31,13 @@ pub(crate) fn note(
     let wait = excess.own.max(excess.all)?;
     app.metrics.throttled.inc();
     Some(wait)
+}
+
+/// Refuses a source that failed too often before anything is spent on it: for what costs much.
+pub(crate) fn must_not_flood(app: &App, source: Option<IpAddr>) -> Result<()> {
+    app.failures
+        .wait(None, source, app.clock.now())
+        .map_or(Ok(()), |seconds| Err(Error::RateLimited(seconds)))
 }
 
 /// The same for a credential that a caller asked about: beyond the limit its refusal reads

@@ -77,6 +77,10 @@ async fn admit(gate: &Gate, mut request: Request, next: Next) -> Result<Response
     }
     actor.if_match = if_match(&request)?;
     take_validate_only(&mut request, &mut actor)?;
+    if actor.validate_only && matches!(gate.need, Need::Session) {
+        let detail = "what is about the session that asks cannot be tried out";
+        return Err(Error::malformed("validate_only", "unknown_field", detail));
+    }
     let response = if request.method() == Method::POST && !actor.validate_only {
         idempotency::run(app, actor.clone(), request, next).await?
     } else {

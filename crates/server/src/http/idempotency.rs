@@ -9,7 +9,6 @@ use bytes::Bytes;
 use http::header::{CONTENT_TYPE, LOCATION};
 use http_body_util::BodyExt as _;
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 
 use super::body::read_body;
 use crate::app::{Actor, App};
@@ -34,7 +33,7 @@ pub(crate) async fn run(app: &App, mut actor: Actor, mut request: Request, next:
     };
     let (parts, body) = request.into_parts();
     let body = read_body(body, &app.settings).await?;
-    let hash = request_hash(parts.uri.path_and_query().map_or("", |path| path.as_str()), &body);
+    let hash = request_hash(app, parts.uri.path_and_query().map_or("", |path| path.as_str()), &body);
     if let Some(replay) = claim(app, &key, &hash).await? {
         return Ok(replay);
     }
@@ -53,12 +52,9 @@ fn checked(text: &str) -> Result<String> {
     Err(Error::malformed("Idempotency-Key", "bad_value", "expected 1 to 255 visible ASCII characters"))
 }
 
-fn request_hash(path: &str, body: &Bytes) -> String {
-    let mut hash = Sha256::new();
-    hash.update(path.as_bytes());
-    hash.update([0]);
-    hash.update(body);
-    to_hex(&hash.finalize())
+/// Keyed, because a body may hold a password (STO-4).
+fn request_hash(app: &App, path: &str, body: &Bytes) -> String {
+    to_hex(&app.root_key.mac(&[b"idempotent request v1\0", path.as_bytes(), b"\0", body].concat()))
 }
 
 /// Claims the key, or tells what became of the request that has it.

@@ -35,6 +35,7 @@ pub(crate) const CATALOGUE: &[Entry] = &[
     ("cross_site", 403, "Asked by another site", "A session in a cookie changes something only for pages of this server: Sec-Fetch-Site must be same-origin, or Origin that of server.public_url."),
     ("not_interactive", 403, "Not for keys", "A key opens no interactive session: it gets no cookie, and its sessions change no password. Log in with user name and password."),
     ("step_up_required", 403, "Prove it again", "The last proof of password or secret is older than 10 minutes, which is too old for this. POST /v1/auth/step-up, and send the new token."),
+    ("own_owner", 403, "A key does not log in for its owner", "That an owner logs in is what the key depends on: its own key neither notes a login nor widens the window. Log in, or let somebody else do it."),
     ("wrong_class", 403, "This class of key cannot do this", "Ingest keys cannot call the management API. Use a member or workspace key."),
     ("revoked", 401, "Revoked", "A key is revoked for good: ask for a new one. A session was ended: log in again."),
     ("retired_secret", 401, "The secret is retired", "The key was rotated and the overlap is over. Use the newest secret."),

@@ -129,6 +129,8 @@ async fn holder(
     input: &KeyIn,
     scopes: Option<&RightSet>,
 ) -> Result<Holder> {
+    // A key proves itself with each request, so it is worth more than the session that makes it.
+    tx.must_be_fresh()?;
     match input.class {
         KeyClass::Member => owner(tx, directory, input, scopes).await,
         KeyClass::Workspace => workspace(tx, directory, input, scopes).await,
@@ -211,7 +213,6 @@ async fn workspace(
         role_ids.extend(directory.built_in_role("admin").map(|role| role.to_string()));
     }
     let given = assignment_rights(tx, directory, &role_ids, &input.group_ids).await?;
-    tx.must_be_fresh()?;
     let given = scopes.map_or_else(|| given.clone(), |scopes| scopes.intersect(&given));
     tx.must_cover(&given, "rights_exceed_caller", "the key could do more than you")?;
     Ok(Holder { owner_id: None, username: None, role_ids, group_ids: input.group_ids.clone() })

@@ -111,6 +111,7 @@ async fn assign(
     if class != KeyClass::Workspace {
         return Err(Error::invalid("/role_ids", "not_allowed", "only workspace keys have roles and groups"));
     }
+    tx.must_be_fresh()?;
     let none = Vec::new();
     let (role_ids, group_ids) =
         (patch.role_ids.as_ref().unwrap_or(&none), patch.group_ids.as_ref().unwrap_or(&none));
@@ -131,6 +132,7 @@ async fn set_scopes(
     class: KeyClass,
     scopes: Option<&[String]>,
 ) -> Result<()> {
+    tx.must_be_fresh()?;
     let scopes = scopes.map(|texts| rules::rights("/scopes", texts)).transpose()?;
     let held = held_rights(tx, directory, row, class).await?;
     let given = match &scopes {

@@ -138,6 +138,7 @@ async fn renew(
     app.write(actor, async |tx| {
         let (mut row, mut viewer) = find_to_change(tx, id, "rotate").await?;
         must_live(&row)?;
+        tx.must_be_fresh()?;
         if overlap_seconds > 0 && live_secrets(&row, tx.now)?.len() >= MAX_LIVE {
             return Err(Error::conflict("too_many_secrets", "finish the running rotation first"));
         }

@@ -43,7 +43,8 @@ pub(crate) struct Proven {
 /// wait.
 pub(crate) async fn prove(app: &App, call: &Call, claim: &Claim<'_>) -> Result<Proven> {
     let password = rules::normal("/password", claim.password.expose())?;
-    let place = app.hashers.place()?;
+    failures::must_not_flood(app, call.address)?;
+    let place = app.hashers.place(call.address)?;
     let name = Name::of(app, claim.tenant.unwrap_or_default(), claim.username);
     let _turn = attempts::turn(app, &name).await;
     attempts::check(app, &name, app.clock.now()).await?;
@@ -175,7 +176,7 @@ async fn open(app: &App, conn: &mut Conn, tenant: &str, user: &str, sealed: &str
 
 /// Counts a failure, and tells nobody what was wrong; the log of the tenant tells its administrators.
 async fn refused(app: &App, call: &Call, name: &Name, known: Option<(&Found, &str)>) -> Result<Error> {
-    attempts::failed(app, name).await?;
+    attempts::failed(app, name, known.is_some()).await?;
     app.metrics.refused_callers.inc();
     if let Some((found, reason)) = known {
         let actor = user_actor(&found.user, Arc::default(), call.clone());

@@ -108,7 +108,8 @@ pub(crate) async fn load(conn: &mut Conn, access_key: &str) -> Result<Option<Key
 
 /// How many keys there are, in all tenants.
 pub(crate) async fn count_all(conn: &mut Conn) -> Result<usize> {
-    let (count,): (i64,) = on!(conn, c => sqlx::query_as("SELECT COUNT(*) FROM keys").fetch_one(c).await)?;
+    let (count,): (i64,) =
+        on!(conn, c => sqlx::query_as("SELECT COUNT(access_key) FROM keys").fetch_one(c).await)?;
     usize::try_from(count).map_err(Error::internal)
 }
 

@@ -54,6 +54,8 @@ pub(crate) struct LinkRow {
     pub(crate) hash: String,
     pub(crate) created_at: i64,
     pub(crate) created_by: String,
+    /// What the user could do then, as a JSON array.
+    pub(crate) rights: String,
     pub(crate) expires_at: i64,
     pub(crate) used_at: Option<i64>,
 }
@@ -62,11 +64,11 @@ pub(crate) struct LinkRow {
 pub(crate) async fn insert_link(conn: &mut Conn, row: &LinkRow) -> Result<()> {
     on!(conn, c => sqlx::query(
         "INSERT INTO password_links (tenant_id, id, user_id, kind, pepper_id, hash, created_at, created_by,
-            expires_at, used_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
+            expires_at, used_at, rights)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
     )
     .bind(&row.tenant_id).bind(&row.id).bind(&row.user_id).bind(&row.kind).bind(row.pepper_id)
-    .bind(&row.hash).bind(row.created_at).bind(&row.created_by).bind(row.expires_at).bind(row.used_at)
+    .bind(&row.hash).bind(row.created_at).bind(&row.created_by).bind(row.expires_at).bind(row.used_at).bind(&row.rights)
     .execute(c).await.map(drop))?;
     Ok(())
 }

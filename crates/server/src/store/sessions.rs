@@ -111,17 +111,20 @@ pub(crate) async fn end_all(
 /// Ends all but the `most` sessions of a holder that were seen last; returns their handles.
 pub(crate) async fn end_beyond(
     conn: &mut Conn,
-    tenant: &str,
-    holder: &str,
+    like: &SessionRow,
     most: i64,
     now: i64,
 ) -> Result<Vec<String>> {
     let rows: Vec<(String,)> = on!(conn, c => sqlx::query_as(
         "UPDATE sessions SET ended_at = $4 WHERE tenant_id = $1 AND id IN (
-            SELECT id FROM sessions WHERE tenant_id = $1 AND holder_id = $2 AND ended_at IS NULL
+            SELECT id FROM sessions
+            WHERE tenant_id = $1 AND holder_id = $2 AND access_key IS NOT DISTINCT FROM $5
+              AND ended_at IS NULL
             ORDER BY last_seen_at DESC, id DESC LIMIT 1000000 OFFSET $3)
          RETURNING handle"
-    ).bind(tenant).bind(holder).bind(most).bind(now).fetch_all(c).await)?;
+    )
+    .bind(&like.tenant_id).bind(&like.holder_id).bind(most).bind(now).bind(&like.access_key)
+    .fetch_all(c).await)?;
     Ok(rows.into_iter().map(|row| row.0).collect())
 }
 

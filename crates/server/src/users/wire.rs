@@ -50,6 +50,7 @@ pub(crate) struct UserPatch {
 /// When somebody logged in.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schema(as = ForeignLogin)]
 pub(crate) struct LoginIn {
     /// RFC 3339, not in the future; now unless given.
     pub(crate) at: Option<String>,

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use keyward_core::address::source_of;
 use keyward_core::decide::{LimitState, Now, Verdicts};
 use keyward_core::id::TenantId;
 use keyward_core::limit::RateLimit;
@@ -117,13 +118,20 @@ impl FailureThrottle {
         let own = source.and_then(|source| {
             let arrival = self
                 .sources
-                .get_or_insert_with(&(tenant, source.to_canonical()), || {
+                .get_or_insert_with(&(tenant, source_of(source)), || {
                     Ok::<_, std::convert::Infallible>(Arc::default())
                 })
                 .unwrap_or_else(|never| match never {});
             spend(&self.limit, &arrival, now)
         });
         Excess { own, all: spend(&self.all, &self.global, now) }
+    }
+
+    /// Seconds until a source that failed too often may try again; counts nothing.
+    pub(crate) fn wait(&self, tenant: Option<TenantId>, source: Option<IpAddr>, now: Now) -> Option<u64> {
+        let arrival = self.sources.get(&(tenant, source_of(source?)))?;
+        let verdict = self.limit.judge(arrival.load(Ordering::Relaxed), now.monotonic_ns, 1);
+        (!verdict.allowed).then(|| seconds(verdict.wait_ns))
     }
 }
 
@@ -141,5 +149,9 @@ pub(super) fn spend(limit: &RateLimit, arrival: &AtomicU64, now: Now) -> Option<
     let verdict = limit.judge(arrival.load(Ordering::Relaxed), now.monotonic_ns, 1);
     // A lost race loses one count of hundreds: good enough for a throttle.
     arrival.fetch_max(verdict.next, Ordering::Relaxed);
-    (!verdict.allowed).then(|| verdict.wait_ns.div_ceil(1_000_000_000).max(1))
+    (!verdict.allowed).then(|| seconds(verdict.wait_ns))
+}
+
+fn seconds(nanoseconds: u64) -> u64 {
+    nanoseconds.div_ceil(1_000_000_000).max(1)
 }

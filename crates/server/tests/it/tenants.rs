@@ -276,7 +276,11 @@ fn az_3_every_table_of_a_tenant_is_keyed_by_it() {
 }
 
 /// Statements that are about every tenant on purpose, each known by a piece of it.
-const EVERY_TENANT: [&str; 1] = ["DELETE FROM idempotency WHERE created_at"];
+const EVERY_TENANT: [&str; 3] = [
+    "DELETE FROM idempotency WHERE created_at",
+    "SELECT COUNT(access_key) FROM keys",
+    "SELECT access_key FROM keys WHERE access_key > $1",
+];
 
 /// The string literals of a file.
 fn statements(path: &Path) -> Vec<String> {

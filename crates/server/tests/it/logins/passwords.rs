@@ -1,10 +1,10 @@
 //! Setting and changing passwords.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{PASSWORD, log_in, post, session, set_password, somebody};
 use crate::api::{person, tenant};
-use crate::support::{Server, text, wait_until};
+use crate::support::{Answer, Server, text, wait_until};
 
 #[test]
 fn aut_3_a_fresh_instance_has_no_password_at_all() {
@@ -253,4 +253,44 @@ fn users_of_other_tenants_log_in_by_naming_the_tenant() {
         let body = json!({ "tenant": named, "username": "grace", "password": PASSWORD });
         log_in(&server.url, body).refused(401, "invalid_login");
     }
+}
+
+#[test]
+fn az_6_a_link_dies_with_its_maker_and_when_the_user_may_do_more() {
+    let server = Server::start();
+    let root = server.root();
+    let (maker_id, _, maker) = person(&server, &root, "desk", &["users:write", "me:read", "me/*:*"]);
+    let role = root.role("editor", &["models/**:write"]);
+    let link = |user: &str| maker.post(&format!("/v1/users/{user}/password-reset"), json!({})).ok();
+    let redeem = |link: &Value| {
+        post(&server.url, "/v1/auth/password-reset", json!({ "token": link["token"], "password": PASSWORD }))
+    };
+    let (promoted, plain, late) =
+        (root.user("promoted", &[]), root.user("plain", &[]), root.user("late", &[]));
+    let (first, second, third) = (link(&promoted), link(&plain), link(&late));
+    root.patch(&format!("/v1/users/{promoted}"), json!({ "role_ids": [role] })).expect(200);
+    redeem(&first).refused(401, "invalid_link");
+    redeem(&second).expect(204);
+    root.post(&format!("/v1/users/{maker_id}/suspend"), json!({})).expect(200);
+    redeem(&third).refused(401, "invalid_link");
+    // What is tried out makes no link, and shows none.
+    let tried = root.post(&format!("/v1/users/{late}/password-reset?validate_only=true"), json!({})).ok();
+    assert_eq!((&tried["token"], &tried["secret_state"]), (&Value::Null, &json!("not_made")));
+}
+
+#[test]
+fn sto_4_sto_5_a_repeatable_request_leaves_no_plain_hash_of_a_password() {
+    use sha2::Digest as _;
+    let server = Server::start();
+    somebody(&server, "grace", &["me:read"]);
+    let own = session(&server.url, "grace");
+    let body = json!({ "password": PASSWORD }).to_string();
+    let request = own.request("POST", "/v1/auth/step-up").header("Content-Type", "application/json");
+    let request = request.header("Idempotency-Key", "one-step").body(body.clone());
+    Answer::read(request.send().expect("an answer")).expect(200);
+    let plain = sha2::Sha256::digest([b"/v1/auth/step-up\0".as_slice(), body.as_bytes()].concat());
+    let plain: String = plain.iter().map(|byte| format!("{byte:02x}")).collect();
+    let dump = server.place.dump();
+    assert!(dump.contains("one-step"), "the request is remembered");
+    assert!(!dump.contains(&plain));
 }

@@ -246,6 +246,31 @@ fn ses_5_one_session_too_many_ends_the_least_used() {
 }
 
 #[test]
+fn ses_5_logins_of_a_key_never_end_those_of_its_owner() {
+    let server = Server::with_config("login: {max_sessions: 2}");
+    somebody(&server, "grace", &["me:read", "me/keys:*"]);
+    let own = session(&server.url, "grace");
+    let key = own.key(json!({ "class": "member", "label": "busy" }));
+    let caller = server.caller(&text(&key["secret"]));
+    for _ in 0..4 {
+        super::key_session(&caller);
+    }
+    own.get("/v1/me").expect(200);
+    let crowded = server.root().get("/v1/audit-events?limit=1&action=session.start").ok();
+    assert_eq!(crowded["data"][0]["reason"], "1 of too many sessions ended");
+}
+
+#[test]
+fn ses_1_key_3_what_is_about_the_session_that_asks_is_never_tried_out() {
+    let server = Server::start();
+    somebody(&server, "grace", &["me:read"]);
+    let own = session(&server.url, "grace");
+    own.post("/v1/auth/step-up?validate_only=true", json!({ "password": PASSWORD }))
+        .refused(400, "malformed_request");
+    own.get("/v1/me").expect(200);
+}
+
+#[test]
 fn key_12_a_session_token_in_a_url_is_refused_and_ends() {
     let server = Server::start();
     somebody(&server, "grace", &["me:read"]);

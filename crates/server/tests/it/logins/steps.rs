@@ -14,7 +14,16 @@ fn ses_6_granting_exporting_and_login_rules_need_a_fresh_proof() {
     let (role, user) = (root.role("reader", &["x:read"]), root.user("grace", &[]));
     let group = text(&root.post("/v1/groups", json!({ "name": "Readers" })).ok()["id"]);
     let trusted = text(&session(&server.url, "boss").post("/v1/trusted/enable", json!({})).ok()["id"]);
-    let dangerous: [(&str, String, Value); 12] = [
+    let key = text(&root.key(json!({ "class": "workspace", "label": "old", "role_ids": [role] }))["id"]);
+    let dangerous: [(&str, String, Value); 20] = [
+        ("POST", "/v1/keys".into(), json!({ "class": "member", "label": "own" })),
+        ("POST", "/v1/keys".into(), json!({ "class": "workspace", "label": "new", "role_ids": [role] })),
+        ("POST", format!("/v1/keys/{key}/rotate"), json!({ "overlap_seconds": 60 })),
+        ("POST", format!("/v1/keys/{key}/secret"), json!({})),
+        ("PATCH", format!("/v1/keys/{key}"), json!({ "role_ids": [role] })),
+        ("PATCH", format!("/v1/keys/{key}"), json!({ "scopes": ["x:read"] })),
+        ("PATCH", format!("/v1/trusted/{trusted}"), json!({ "ceiling": { "admins": true } })),
+        ("PATCH", format!("/v1/users/{user}"), json!({ "email": "grace@example.org" })),
         ("PATCH", format!("/v1/users/{user}"), json!({ "role_ids": [role] })),
         ("PATCH", format!("/v1/users/{user}"), json!({ "group_ids": [group] })),
         ("POST", "/v1/users".into(), json!({ "username": "new", "role_ids": [role] })),

@@ -157,6 +157,14 @@ fn sq_4_a_password_login_feeds_the_window_and_a_key_login_does_not() {
     assert_eq!(root.get(&at).ok()["last_login_at"], Value::Null, "a key login is no login of a person");
     session(&server.url, "grace");
     assert!(root.get(&at).ok()["last_login_at"].is_string());
+    // Neither can a key say that its owner logged in, nor spare its owner to.
+    let boss = somebody(&server, "boss", &["**:*"]);
+    let key_of_boss = session(&server.url, "boss").key(json!({ "class": "member", "label": "own" }));
+    let acting = server.caller(&text(&key_of_boss["secret"]));
+    acting.post(&format!("/v1/users/{boss}/record-login"), json!({})).refused(403, "own_owner");
+    let never = json!({ "owner_login_window_minutes": -1 });
+    acting.patch(&format!("/v1/users/{boss}"), never).refused(403, "own_owner");
+    acting.post(&format!("{at}/record-login"), json!({})).expect(200);
     // Two weeks without a login of the person: the key stops, and so does what it opened.
     let own = open(&server, &key);
     server.place.sql("UPDATE users SET last_login_at = last_login_at - 1296000000, created_at = 0 WHERE last_login_at IS NOT NULL");
