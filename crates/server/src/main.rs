@@ -19,6 +19,7 @@ mod logging;
 mod logins;
 mod names;
 mod notices;
+mod oauth;
 mod passwords;
 mod peppers;
 mod policies;
