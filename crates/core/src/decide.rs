@@ -53,6 +53,8 @@ pub enum Code {
     OwnerLoginLapsed,
     /// The owner's keys are made unusable by a window of 0.
     OwnerKeysDisabled,
+    /// A token that is meant for somebody else.
+    WrongAudience,
     /// The end client's address is not in the key's networks.
     AddressDenied,
     /// A needed right is not held.
@@ -67,7 +69,7 @@ pub enum Code {
 
 impl Code {
     /// Every code, in order of precedence.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::Malformed,
         Self::UnknownKey,
         Self::WrongSecret,
@@ -84,6 +86,7 @@ impl Code {
         Self::Idle,
         Self::OwnerLoginLapsed,
         Self::OwnerKeysDisabled,
+        Self::WrongAudience,
         Self::AddressDenied,
         Self::InsufficientRights,
         Self::ConditionFailed,
@@ -111,6 +114,7 @@ impl Code {
             Self::Idle => "idle",
             Self::OwnerLoginLapsed => "owner_login_lapsed",
             Self::OwnerKeysDisabled => "owner_keys_disabled",
+            Self::WrongAudience => "wrong_audience",
             Self::AddressDenied => "address_denied",
             Self::InsufficientRights => "insufficient_rights",
             Self::ConditionFailed => "condition_failed",
@@ -150,6 +154,8 @@ pub struct Request<'a> {
     pub path: Option<&'a str>,
     /// The end client's address.
     pub address: Option<IpAddr>,
+    /// Who asks: a token must be meant for it. Keys are meant for everybody.
+    pub audience: Option<&'a str>,
     /// Units to spend from limits and credits.
     pub cost: u32,
 }
@@ -304,6 +310,12 @@ fn judge_key(facts: &KeyFacts<'_>, request: &Request<'_>, now: Now) -> Decision 
         Some(code) => deny(code),
         None => meter(facts, request, now),
     }
+}
+
+/// The first reason that stops a key whatever is asked of it, its own switch and times included.
+#[must_use]
+pub fn lapse(facts: &KeyFacts<'_>, now: Now) -> Option<Code> {
+    first_fault(facts, &Request::default(), now).filter(|code| *code < Code::WrongAudience)
 }
 
 /// The first check that a key does not pass.

@@ -102,8 +102,8 @@ impl<'a> Compact<'a> {
     pub fn claims(&self) -> Option<Claims> {
         let claims: Claims = serde_json::from_slice(&decode(self.payload)?).ok()?;
         let chain = std::iter::successors(claims.act.as_ref(), |act| act.act.as_deref());
-        let sound = !claims.aud.0.is_empty() && claims.iat <= claims.exp && chain.count() <= MAX_ACTORS;
-        sound.then_some(claims)
+        let chained = chain.count().max(claims.via.len()).max(claims.parents.len()) <= MAX_ACTORS;
+        (!claims.aud.0.is_empty() && claims.iat <= claims.exp && chained).then_some(claims)
     }
 }
 
@@ -150,7 +150,7 @@ pub struct Claims {
     pub sub: String,
     /// Who may accept it.
     pub aud: Audience,
-    /// What asked for it: `trusted_…` or `key_…`; never a user.
+    /// What asked for it: `trusted_…`, or the `kwa_…` of a key; never a user, and never a `sub`.
     pub client_id: String,
     /// When it was issued, seconds.
     pub iat: i64,
@@ -168,8 +168,23 @@ pub struct Claims {
     /// Who really acts, the latest first (RFC 8693 §4.1).
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub act: Option<Actor>,
-    /// The secret that it was asked for with; the token ends with it.
+    /// The one who may exchange it for a narrower one (RFC 8693 §4.4); nobody unless it is there.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub may_act: Option<Actor>,
+    /// The secret that the first token on its way was asked for with; the token ends with it.
     pub origin: Origin,
+    /// Whose secret that was, if it is another's than `client_id`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub root: Option<String>,
+    /// The secrets by which it was exchanged after that; it ends with each.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub via: Vec<Origin>,
+    /// The ids of the tokens that it came of; it ends with each.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub parents: Vec<String>,
+    /// How often it may be used.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub budget: Option<u32>,
     /// The revocation epoch of the subject; a later one ends the token.
     pub epoch: i64,
     /// What the issuer was asked to pass on.

@@ -20,6 +20,7 @@ mod logins;
 mod marks;
 mod names;
 mod notices;
+mod oauth;
 mod passwords;
 mod peppers;
 mod policies;

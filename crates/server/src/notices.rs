@@ -7,14 +7,14 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard};
 
-use keyward_core::id::{TenantId, UserId};
+use keyward_core::id::TenantId;
 use serde_json::json;
 
-use crate::app::{Actor, App, Call};
+use crate::app::{Actor, App};
 use crate::audit::{Event, Outcome};
 use crate::error::Result;
 use crate::store::tenants;
-use crate::verify::trusted::Backend;
+use crate::verify::tokens::Subject;
 
 /// Two entries about the same thing are so far apart.
 const MINUTE_MS: u64 = 60_000;
@@ -43,8 +43,8 @@ enum About {
     Source(Option<IpAddr>),
     /// A principal who read.
     Reader(String),
-    /// A user for whom a trusted secret asked for tokens.
-    Subject(String, UserId),
+    /// Somebody for whom a trusted secret or a key asked for tokens.
+    Subject(String, Subject),
 }
 
 /// How often, by the surface or operation where.
@@ -98,11 +98,16 @@ impl Notices {
         self.note(place, operation, now_ms + MINUTE_MS, || actor.clone());
     }
 
-    /// A trusted secret got a token for a user: told a minute after the first (IMP-3).
-    pub(crate) fn minted(&self, tenant: TenantId, backend: &Backend, user: UserId, call: Call, now_ms: u64) {
-        let about = About::Subject(backend.record.id.to_string(), user);
-        let place = Place { tenant: Some(tenant), action: "token.mint", about };
-        self.note(place, "tokens", now_ms + MINUTE_MS, || backend.actor(&tenant.to_string(), call));
+    /// A trusted secret or a key got a token for somebody: told a minute after the first (IMP-3).
+    pub(crate) fn minted(
+        &self,
+        tenant: TenantId,
+        (by, subject): (String, Subject),
+        now_ms: u64,
+        actor: impl FnOnce() -> Actor,
+    ) {
+        let place = Place { tenant: Some(tenant), action: "token.mint", about: About::Subject(by, subject) };
+        self.note(place, "tokens", now_ms + MINUTE_MS, actor);
     }
 
     fn note(&self, place: Place, what: &'static str, due_ms: u64, actor: impl FnOnce() -> Actor) {
@@ -176,10 +181,11 @@ impl Due {
             About::Others => "others".to_owned(),
             About::Source(source) => source.map_or_else(|| "unknown".into(), |source| source.to_string()),
             About::Reader(_) => String::new(),
-            About::Subject(_, user) => user.to_string(),
+            About::Subject(_, subject) => subject.to_string(),
         };
         if self.place.action == "token.mint" {
-            return Event::new("token.mint", "user", &about, "").after(&json!({ "tokens": total }));
+            let kind = if about.starts_with("key_") { "key" } else { "user" };
+            return Event::new("token.mint", kind, &about, "").after(&json!({ "tokens": total }));
         }
         if self.place.action == "audit.read" {
             return Event::new("audit.read", "audit", "", "")

@@ -2,7 +2,7 @@
 //! its tenant and the secret that it came of are, and never for more than all of them allow.
 
 use super::{Code, Decision, KeyFacts, Now, Request, Step, Verdicts, deny, first_fault, meter};
-use crate::jwt::LEEWAY_SECONDS;
+use crate::jwt::{Audience, LEEWAY_SECONDS};
 use crate::key::{Owner, OwnerState, Tenant};
 use crate::right::RightSet;
 
@@ -13,8 +13,14 @@ pub struct TokenFacts<'a> {
     pub issued_at: i64,
     /// When it ends, Unix seconds.
     pub expires_at: i64,
-    /// It was revoked by its id.
+    /// It was revoked by its id, or a token that it came of was.
     pub revoked: bool,
+    /// Why a key that acted on its way is no good any more.
+    pub lapse: Option<Code>,
+    /// Uses that are left, if they are counted.
+    pub budget: Option<i64>,
+    /// Who may accept it.
+    pub audience: &'a Audience,
     /// The revocation epoch of its subject at the time of issue.
     pub epoch: i64,
     /// And now.
@@ -54,7 +60,7 @@ pub struct TrustedFacts<'a> {
 type Check = fn(&TokenFacts<'_>, &Request<'_>, Now) -> bool;
 
 /// The checks in order of precedence; each says whether the request passes it.
-const CHECKS: [(Code, Check); 9] = [
+const CHECKS: [(Code, Check); 11] = [
     (Code::Revoked, |f, _, _| !f.revoked && f.epoch == f.epoch_now && trusted(f, |t| !t.ended)),
     (Code::RetiredSecret, |f, _, now| trusted(f, |t| t.retires_at.is_none_or(|end| now.unix_ms < end))),
     (Code::TenantSuspended, |f, _, _| !f.tenant.suspended && trusted(f, |t| !t.tenant.suspended)),
@@ -63,7 +69,9 @@ const CHECKS: [(Code, Check); 9] = [
     (Code::ClassDisabled, |f, _, _| trusted(f, |t| t.allowed)),
     (Code::NotYetValid, |f, _, now| millis(f.issued_at - LEEWAY_SECONDS) <= now.unix_ms),
     (Code::Expired, |f, _, now| now.unix_ms < millis(f.expires_at + LEEWAY_SECONDS)),
+    (Code::WrongAudience, |f, request, _| request.audience.is_none_or(|name| f.audience.holds(name))),
     (Code::InsufficientRights, |f, request, _| request.rights.iter().all(|r| f.rights.covers(r))),
+    (Code::CreditsExhausted, |f, request, _| f.budget.is_none_or(|left| left >= i64::from(request.cost))),
 ];
 
 /// Whether a trusted origin is as it should be; a key has its own checks.
@@ -86,25 +94,30 @@ pub(super) fn decide(facts: &TokenFacts<'_>, request: &Request<'_>, now: Now) ->
         Origin::Key(key) => first_fault(key, request, now),
         Origin::Trusted(_) => None,
     };
-    if let Some(code) = own.into_iter().chain(behind).min() {
+    if let Some(code) = own.into_iter().chain(behind).chain(facts.lapse).min() {
         return deny(code);
     }
     let end = millis(facts.expires_at);
     match &facts.origin {
         Origin::Trusted(_) => Decision::Allow {
             expires_at: Some(end),
-            cache_seconds: super::CACHE_SECONDS,
+            cache_seconds: uncounted(facts, super::CACHE_SECONDS),
             limits: Verdicts::default(),
         },
         Origin::Key(key) => match meter(key, request, now) {
             Decision::Allow { expires_at, cache_seconds, limits } => Decision::Allow {
                 expires_at: expires_at.into_iter().chain([end]).min(),
-                cache_seconds,
+                cache_seconds: uncounted(facts, cache_seconds),
                 limits,
             },
             no => no,
         },
     }
+}
+
+/// Nobody keeps an answer where each use counts.
+fn uncounted(facts: &TokenFacts<'_>, seconds: u32) -> u32 {
+    if facts.budget.is_some() { 0 } else { seconds }
 }
 
 /// Every check of a token with its outcome. Spends nothing.
@@ -120,8 +133,14 @@ pub fn explain_token(facts: &TokenFacts<'_>, request: &Request<'_>, now: Now) ->
                 None => steps.push(step),
             }
         }
-        steps.sort_by_key(|step| step.check);
     }
+    if let Some(lapse) = facts.lapse {
+        match steps.iter_mut().find(|known| known.check == lapse) {
+            Some(known) => known.passed = false,
+            None => steps.push(Step { check: lapse, passed: false }),
+        }
+    }
+    steps.sort_by_key(|step| step.check);
     steps
 }
 
@@ -157,10 +176,14 @@ mod tests {
             (owner(OwnerState::Active), owner(OwnerState::Suspended), owner(OwnerState::Deleted));
         let rights: RightSet = ["models/**:read".parse().expect("a right")].into_iter().collect();
         let fine = TrustedFacts { ended: false, retires_at: None, allowed: true, tenant: &good };
+        let audience = Audience(vec!["reports".into()]);
         let facts = TokenFacts {
             issued_at: NOW,
             expires_at: NOW + 300,
             revoked: false,
+            lapse: None,
+            budget: None,
+            audience: &audience,
             epoch: 2,
             epoch_now: 2,
             owner: Some(&active),
@@ -177,6 +200,7 @@ mod tests {
         for (bad, expect) in [
             (TokenFacts { revoked: true, ..facts }, "revoked"),
             (TokenFacts { epoch_now: 3, ..facts }, "revoked"),
+            (TokenFacts { lapse: Some(Code::Inactive), ..facts }, "inactive"),
             (from(TrustedFacts { ended: true, ..fine }), "revoked"),
             (from(TrustedFacts { retires_at: Some(ms), ..fine }), "retired_secret"),
             (from(TrustedFacts { tenant: &suspended, ..fine }), "tenant_suspended"),
@@ -207,10 +231,14 @@ mod tests {
         let (good, active) = (tenant(false), owner(OwnerState::Active));
         let rights = RightSet::default();
         let origin = TrustedFacts { ended: false, retires_at: None, allowed: true, tenant: &good };
+        let audience = Audience::default();
         let facts = TokenFacts {
             issued_at: NOW,
             expires_at: NOW + 10,
             revoked: false,
+            lapse: None,
+            budget: None,
+            audience: &audience,
             epoch: 0,
             epoch_now: 0,
             owner: Some(&active),
@@ -233,5 +261,45 @@ mod tests {
         let allowed = decide(&facts, &Request::default(), at(NOW * 1000));
         let Decision::Allow { expires_at, .. } = allowed else { panic!("allowed") };
         assert_eq!(expires_at, Some((NOW + 10) * 1000), "told without the leeway");
+    }
+
+    #[test]
+    fn x_12_audience_and_budget_of_a_token_and_the_keys_on_its_way() {
+        let (good, active) = (tenant(false), owner(OwnerState::Active));
+        let rights = RightSet::default();
+        let origin = TrustedFacts { ended: false, retires_at: None, allowed: true, tenant: &good };
+        let audience = Audience(vec!["reports".into(), "billing".into()]);
+        let facts = TokenFacts {
+            issued_at: NOW,
+            expires_at: NOW + 10,
+            revoked: false,
+            lapse: None,
+            budget: Some(2),
+            audience: &audience,
+            epoch: 0,
+            epoch_now: 0,
+            owner: Some(&active),
+            tenant: &good,
+            rights: &rights,
+            origin: Origin::Trusted(origin),
+        };
+        let ask = |facts: &TokenFacts<'_>, audience, cost| {
+            decide(facts, &Request { audience, cost, ..Request::default() }, at(NOW * 1000)).code()
+        };
+        assert_eq!((ask(&facts, None, 1), ask(&facts, Some("billing"), 2)), ("ok", "ok"));
+        assert_eq!(ask(&facts, Some("bill"), 1), "wrong_audience");
+        assert_eq!(ask(&facts, None, 3), "credits_exhausted");
+        assert_eq!(ask(&TokenFacts { budget: None, ..facts }, None, 3), "ok");
+        let lapsed = TokenFacts { lapse: Some(Code::Expired), ..facts };
+        assert_eq!(ask(&lapsed, Some("bill"), 3), "expired");
+        let asked = Request { audience: Some("bill"), ..Request::default() };
+        let failed = explain_token(&lapsed, &asked, at(NOW * 1000));
+        let failed: Vec<_> = failed.iter().filter(|step| !step.passed).map(|step| step.check).collect();
+        assert_eq!(failed, [Code::Expired, Code::WrongAudience]);
+        let Decision::Allow { cache_seconds, .. } = decide(&facts, &Request::default(), at(NOW * 1000))
+        else {
+            panic!("allowed")
+        };
+        assert_eq!(cache_seconds, 0, "an answer that is kept would not be counted");
     }
 }

@@ -16,7 +16,12 @@ fn claims() -> Claims {
         scope: "models/emea:read reports:*".into(),
         username: Some("ada".into()),
         act: Some(Actor { sub: "trusted_01jd0000000000000000000000".into(), act: None }),
+        may_act: None,
         origin: "0123456789abcDEF.2".parse().expect("an origin"),
+        root: None,
+        via: Vec::new(),
+        parents: Vec::new(),
+        budget: None,
         epoch: 3,
         ext: Map::new(),
     }

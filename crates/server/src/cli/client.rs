@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use anyhow::Context;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use keyward_core::secret::Secret;
@@ -33,13 +35,15 @@ pub(crate) struct Request {
     pub(crate) if_match: Option<String>,
     /// Goes without a token where there is none.
     pub(crate) public: bool,
+    /// The body goes as a form, with the key as an OAuth client.
+    pub(crate) form: bool,
 }
 
 impl Request {
     /// A request with any method and no body.
     pub(crate) fn new(method: Method, path: impl Into<String>) -> Self {
         let path = path.into();
-        Self { method, path, query: Vec::new(), body: None, if_match: None, public: false }
+        Self { method, path, query: Vec::new(), body: None, if_match: None, public: false, form: false }
     }
 
     /// A read.
@@ -55,6 +59,11 @@ impl Request {
     /// A merge patch (RFC 7396).
     pub(crate) fn patch(path: impl Into<String>, body: impl Into<Value>) -> Self {
         Self::new(Method::PATCH, path).body(body)
+    }
+
+    /// A form to an OAuth endpoint.
+    pub(crate) fn form(path: impl Into<String>, body: impl Into<Value>) -> Self {
+        Self { form: true, ..Self::post(path, body) }
     }
 
     /// Adds a JSON body.
@@ -108,6 +117,11 @@ impl Client {
     /// The same with this token.
     pub(crate) fn with_token(global: &Global, token: Secret) -> anyhow::Result<Self> {
         Ok(Self { http: build_http(global)?, global: global.clone(), token: Some(token) })
+    }
+
+    /// The token, if one was found.
+    pub(crate) fn token(&self) -> Option<&Secret> {
+        self.token.as_ref()
     }
 
     /// Whether a token was found.
@@ -171,7 +185,7 @@ impl Client {
         let mut built = reqwest::Request::new(request.method.clone(), self.address(request));
         let headers = built.headers_mut();
         if let Some(token) = &self.token {
-            headers.insert(AUTHORIZATION, bearer(token));
+            headers.insert(AUTHORIZATION, if request.form { basic(token) } else { bearer(token) });
         }
         for (name, value) in plain_headers(&self.global, request) {
             if let Ok(value) = HeaderValue::from_str(&value) {
@@ -179,8 +193,10 @@ impl Client {
             }
         }
         if let Some(body) = &request.body {
-            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-            *built.body_mut() = Some(body.to_string().into());
+            let kind = if request.form { "application/x-www-form-urlencoded" } else { "application/json" };
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+            let text = if request.form { form_text(body) } else { body.to_string() };
+            *built.body_mut() = Some(text.into());
         }
         built
     }
@@ -215,7 +231,7 @@ pub(crate) fn plain_headers(global: &Global, request: &Request) -> Vec<(&'static
     if let Some(version) = &request.if_match {
         headers.push(("if-match", version.clone()));
     }
-    if request.method == Method::POST {
+    if request.method == Method::POST && !request.form {
         headers.push(("idempotency-key", crate::random::hex::<16>()));
     }
     headers
@@ -294,6 +310,33 @@ fn bearer(token: &Secret) -> HeaderValue {
     value
 }
 
+/// The access key stands inside the secret.
+fn basic(token: &Secret) -> HeaderValue {
+    let digits = token.expose().split_once('_').and_then(|(_, body)| body.get(..16)).unwrap_or_default();
+    let pair = zeroize::Zeroizing::new(format!("kwa_{digits}:{}", token.expose()));
+    let text = zeroize::Zeroizing::new(format!("Basic {}", STANDARD.encode(&*pair)));
+    let mut value = HeaderValue::from_str(&text).expect("base64 is visible ASCII");
+    value.set_sensitive(true);
+    value
+}
+
+/// The parameters of a form, each with one value or several.
+pub(crate) fn parameters(body: &Value) -> Vec<(&str, String)> {
+    let members = body.as_object().into_iter().flatten();
+    let one = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    members
+        .flat_map(|(name, value)| match value.as_array() {
+            Some(values) => values.iter().map(|value| (name.as_str(), one(value))).collect(),
+            None => vec![(name.as_str(), one(value))],
+        })
+        .collect()
+}
+
+fn form_text(body: &Value) -> String {
+    let pair = |(name, value): (&str, String)| format!("{}={}", segment(name), segment(&value));
+    parameters(body).into_iter().map(pair).collect::<Vec<_>>().join("&")
+}
+
 fn signed_out() -> Failure {
     Failure::new(Exit::Forbidden, "Not signed in")
         .detail("neither KEYWARD_TOKEN nor KEYWARD_TOKEN_FILE nor --token-file gives a token, and nobody has logged in")
@@ -339,6 +382,15 @@ mod tests {
         assert_eq!(asked_pause(&headers("soon")), None);
         assert_eq!(backoff(0), Duration::from_millis(200));
         assert_eq!(backoff(40), Duration::from_millis(12_800));
+    }
+
+    #[test]
+    fn x_13_a_form_and_the_pair_of_a_secret() {
+        let body = serde_json::json!({ "scope": "a:b c", "audience": ["x", "y"], "budget": 3 });
+        assert_eq!(form_text(&body), "audience=x&audience=y&budget=3&scope=a%3Ab%20c");
+        let value = basic(&Secret::new("kwm_0123456789abcDEFrest".into()));
+        let pair = STANDARD.decode(&value.as_bytes()[6..]).expect("base64");
+        assert_eq!(pair, b"kwa_0123456789abcDEF:kwm_0123456789abcDEFrest");
     }
 
     #[test]

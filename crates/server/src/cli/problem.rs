@@ -11,6 +11,7 @@ pub(crate) fn failure(status: StatusCode, headers: &HeaderMap, text: &str) -> Fa
     let member = |name: &str| problem[name].as_str().unwrap_or_default();
     let exit = exit_of(status, &problem);
     let title = match member("title") {
+        "" if !member("error").is_empty() => format!("{} ({})", member("error_description"), member("error")),
         "" => format!("the server answered {status}"),
         title => format!("{title} ({})", member("code")),
     };

@@ -1,5 +1,7 @@
 //! `keyward tokens`
 
+mod oauth;
+
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
@@ -25,6 +27,10 @@ enum TokensCommand {
     Validate(TokenArgs),
     /// End a token, or all of a user
     Revoke(RevokeArgs),
+    /// Get a narrower, shorter token for an agent, of your key or of a token
+    Exchange(oauth::ExchangeArgs),
+    /// Ask what a token or key is worth now; exit code 10 if it is not active
+    Introspect(oauth::IntrospectArgs),
 }
 
 #[derive(Args, Debug)]
@@ -54,18 +60,21 @@ struct MintArgs {
 }
 
 #[derive(Args, Debug)]
-struct TokenArgs {
+pub(super) struct TokenArgs {
     /// `-`: the token comes from stdin (the default); never the token itself
-    source: Option<String>,
+    pub(super) source: Option<String>,
     /// Read the token from this file
     #[arg(long, value_name = "FILE", conflicts_with = "source")]
-    file: Option<PathBuf>,
+    pub(super) file: Option<PathBuf>,
 }
 
 #[derive(Args, Debug)]
 struct RevokeArgs {
     #[command(flatten)]
     token: TokenArgs,
+    /// A token that this key asked for; needs no right
+    #[arg(long, conflicts_with = "user")]
+    own: bool,
     /// Every token of this user instead: user_… or name
     #[arg(long, value_name = "USER", conflicts_with_all = ["source", "file"])]
     user: Option<String>,
@@ -77,7 +86,10 @@ pub(crate) async fn run(args: TokensArgs, global: &Global) -> Outcome {
     match args.command {
         TokensCommand::Mint(args) => mint(session, args).await,
         TokensCommand::Validate(args) => validate(session, &args).await,
+        TokensCommand::Revoke(args) if args.own => oauth::revoke(session, &args.token).await,
         TokensCommand::Revoke(args) => revoke(session, &args).await,
+        TokensCommand::Exchange(args) => oauth::exchange(session, args).await,
+        TokensCommand::Introspect(args) => oauth::introspect(session, &args).await,
     }
 }
 
@@ -94,20 +106,26 @@ async fn mint(session: &Session, args: MintArgs) -> Outcome {
     put_list(&mut body, "rights", &args.rights);
     put_list(&mut body, "objects", &args.objects);
     put_list(&mut body, "audience", &args.audience);
-    let mut made = session.client.send(Request::post("/v1/trusted/tokens", body)).await?;
-    made["secret"] = made["token"].take();
-    let mut shown = sink.deliver(session, made)?;
-    shown["token"] = shown["secret"].take();
-    if let Some(members) = shown.as_object_mut() {
-        members.remove("secret");
-        members.remove("copy");
-        if members["token"].is_null() {
-            members.remove("token");
-        }
-    }
+    let made = session.client.send(Request::post("/v1/trusted/tokens", body)).await?;
+    let shown = deliver(session, sink, made, "token")?;
     let columns = ["username", "kind", "rights", "expires_at", "token_id"];
     session.output.object(&columns, &shown)?;
     Ok(Exit::Ok)
+}
+
+/// Hands a token over as secrets are handed over, under its own name.
+fn deliver(session: &Session, sink: Sink, mut made: Value, name: &str) -> anyhow::Result<Value> {
+    made["secret"] = made[name].take();
+    let mut shown = sink.deliver(session, made)?;
+    shown[name] = shown["secret"].take();
+    if let Some(members) = shown.as_object_mut() {
+        members.remove("secret");
+        members.remove("copy");
+        if members[name].is_null() {
+            members.remove(name);
+        }
+    }
+    Ok(shown)
 }
 
 async fn validate(session: &Session, args: &TokenArgs) -> Outcome {
@@ -145,7 +163,7 @@ async fn revoke(session: &Session, args: &RevokeArgs) -> Outcome {
 }
 
 impl TokenArgs {
-    fn read(&self, session: &Session) -> anyhow::Result<Value> {
+    pub(super) fn read(&self, session: &Session) -> anyhow::Result<Value> {
         if session.global.print_curl {
             return Ok(json!(super::curl::CREDENTIAL));
         }

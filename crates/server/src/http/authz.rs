@@ -100,6 +100,7 @@ async fn judge(
         cookie::must_not_be_cross_site(original.method, headers)?;
     }
     let rights = needed_rights(headers, trusted)?;
+    let audience = expected_audience(headers, trusted)?;
     let address = origin.address(headers);
     let ask = Ask {
         presented: credential.presented(),
@@ -108,6 +109,7 @@ async fn judge(
             method: original.method,
             path: original.path,
             address,
+            audience,
             cost: 1,
         },
         sighting: Sighting { address, agent: caller::agent(headers) },
@@ -213,6 +215,19 @@ fn needed_rights(headers: &HeaderMap, trusted: bool) -> Result<Vec<Right>> {
     Ok(rights)
 }
 
+/// `X-Keyward-Audience: reports`, set by the proxy for access tokens: those for others are refused.
+fn expected_audience(headers: &HeaderMap, trusted: bool) -> Result<Option<&str>> {
+    let mut sent = headers.get_all("x-keyward-audience").iter();
+    match (sent.next(), sent.next()) {
+        (None, _) => Ok(None),
+        _ if !trusted => {
+            Err(Error::forbidden("ambiguous_request", "X-Keyward-Audience is for trusted proxies"))
+        }
+        (Some(name), None) => name.to_str().map(Some).map_err(|_| ambiguous()),
+        _ => Err(ambiguous()),
+    }
+}
+
 fn allow(found: &Found, decision: &Decision) -> Reply {
     let identity = (principal(found), &*found.tenant, &*found.effective);
     let nothing = HeaderValue::from_static("");
@@ -226,7 +241,7 @@ fn allow_token(found: &FoundToken, decision: &Decision) -> Reply {
     let identity = (Some(token_principal(found)), &*found.tenant, &*found.effective);
     let claims = &found.checked.claims;
     let actor = claims.act.as_ref().map_or("", |act| &act.sub);
-    let mut response = pass(identity, (header(&claims.client_id), header(actor)), decision);
+    let mut response = pass(identity, (header(&found.origin.id()), header(actor)), decision);
     if let tokens::Origin::Key(key) = &found.origin {
         limits::write_headers(response.headers_mut(), key, decision);
     }

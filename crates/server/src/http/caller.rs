@@ -355,7 +355,7 @@ fn token_actor(found: &FoundToken, call: Call, as_of: i64) -> Actor {
     let label = claims.username.clone().unwrap_or_default();
     Actor {
         principal: Principal { kind: kind.into(), id: claims.sub.clone(), label },
-        key_id: Some(claims.client_id.clone()),
+        key_id: Some(found.origin.id()),
         rights: Arc::new(found.effective.rights.clone()),
         by_token: true,
         as_of,

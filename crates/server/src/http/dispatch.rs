@@ -20,7 +20,7 @@ use tower::ServiceExt as _;
 
 use super::connection::ConnectionState;
 use super::problem::{self, Pending};
-use super::{authz, caller, exposure, router, trusted, verify};
+use super::{authz, caller, exposure, oauth, router, trusted, verify};
 use crate::app::App;
 use crate::error::{Error, Result};
 
@@ -136,6 +136,9 @@ impl Dispatch {
                 detail: super::problems::detail("credential_in_url").into(),
             });
         }
+        if let Some(endpoint) = oauth::Endpoint::at(path) {
+            return Ok(Box::pin(oauth::answer(&self.app, origin, endpoint, request)).await);
+        }
         // The rare ways are boxed: the future of a request is moved around by its whole size.
         Box::pin(self.manage(origin, request)).await
     }
@@ -167,7 +170,7 @@ impl Dispatch {
 }
 
 /// Headers of every answer of the API and of the plain pages (WEB-3).
-fn harden(headers: &mut http::HeaderMap) {
+pub(super) fn harden(headers: &mut http::HeaderMap) {
     for (name, value) in [
         ("content-security-policy", "default-src 'none'; frame-ancestors 'none'"),
         ("x-content-type-options", "nosniff"),

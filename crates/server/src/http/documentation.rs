@@ -122,6 +122,7 @@ fn aud_1_the_page_of_the_audit_log_names_every_action() {
         include_str!("../keys/lifecycle.rs"),
         include_str!("../logins.rs"),
         include_str!("../notices.rs"),
+        include_str!("../oauth/issue.rs"),
         include_str!("../passwords.rs"),
         include_str!("../passwords/proof.rs"),
         include_str!("../peppers.rs"),

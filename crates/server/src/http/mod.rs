@@ -19,6 +19,7 @@ pub(crate) mod json;
 pub(crate) mod jwks;
 pub(crate) mod limits;
 pub(crate) mod metrics;
+pub(crate) mod oauth;
 pub(crate) mod openapi;
 pub(crate) mod problem;
 pub(crate) mod problems;

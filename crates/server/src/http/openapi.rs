@@ -125,10 +125,13 @@ pub(crate) fn build(routes: &[Route]) -> Value {
     for (path, operation) in super::v1::trusted::HOT {
         add(&mut paths, &mut schemas, path, "POST", &operation, Need::Trusted);
     }
+    for (path, operation) in super::oauth::documentation::HOT {
+        add(&mut paths, &mut schemas, path, "POST", &operation, Need::Client);
+    }
     let schemas: Map<String, Value> = schemas
         .into_iter()
         .map(|(name, schema)| (name, serde_json::to_value(schema).expect("schemas are plain data")))
-        .chain([("Problem".to_owned(), problem_schema())])
+        .chain([("Problem".to_owned(), problem_schema()), ("OAuthError".to_owned(), oauth_error_schema())])
         .collect();
     json!({
         "openapi": "3.1.0",
@@ -179,8 +182,10 @@ fn add(
     if let Some((shape, example)) = operation.body {
         let name = (shape.collect)(schemas);
         let value: Value = serde_json::from_str(example).expect("examples are JSON");
+        let form = matches!(need, Need::Client);
+        let kind = if form { "application/x-www-form-urlencoded" } else { "application/json" };
         entry["requestBody"] = json!({
-            "content": { "application/json": {
+            "content": { kind: {
                 "schema": reference(&name),
                 "examples": { operation.id: { "value": value } },
             } },
@@ -195,6 +200,8 @@ fn security(need: Need) -> Value {
         Need::Open => json!([]),
         Need::Trusted => json!([{ "trusted": [] }]),
         Need::Session => json!([{ "session": [] }, { "cookie": [] }]),
+        // In the form, too: that has no word here.
+        Need::Client => json!([{ "basic": [] }]),
         Need::Caller | Need::OneOf(_) => {
             json!([{ "bearer": [] }, { "basic": [] }, { "session": [] }, { "cookie": [] }])
         }
@@ -211,7 +218,7 @@ fn parameters(path: &str, method: &str, operation: &Operation) -> Vec<Value> {
     let paging: &[&str] =
         if matches!(operation.answer, Returns::List(_)) { &["limit", "cursor"] } else { &[] };
     all.extend(operation.query.iter().chain(paging).map(|name| one(name, "query", false)));
-    if method == "POST" {
+    if method == "POST" && !path.starts_with("/oauth2/") {
         all.push(one("Idempotency-Key", "header", false));
     }
     if matches!(method, "PATCH" | "DELETE") {
@@ -251,9 +258,13 @@ fn responses(operation: &Operation, schemas: &mut Schemas, need: Need) -> Value 
     }
     refusals.push(401);
     for status in refusals {
+        let (kind, schema) = match need {
+            Need::Client if status != 431 => ("application/json", "OAuthError"),
+            _ => ("application/problem+json", "Problem"),
+        };
         responses.insert(status.to_string(), json!({
             "description": http::StatusCode::from_u16(status).ok().and_then(|s| s.canonical_reason()).unwrap_or("Error"),
-            "content": { "application/problem+json": { "schema": reference("Problem") } },
+            "content": { kind: { "schema": reference(schema) } },
         }));
     }
     Value::Object(responses)
@@ -261,6 +272,19 @@ fn responses(operation: &Operation, schemas: &mut Schemas, need: Need) -> Value 
 
 fn reference(name: &str) -> Value {
     json!({ "$ref": format!("#/components/schemas/{name}") })
+}
+
+fn oauth_error_schema() -> Value {
+    json!({
+        "type": "object",
+        "description": "An error as RFC 6749 has it; error_uri leads to the page of the problem",
+        "required": ["error"],
+        "properties": {
+            "error": { "type": "string" },
+            "error_description": { "type": "string" },
+            "error_uri": { "type": "string" },
+        },
+    })
 }
 
 fn problem_schema() -> Value {

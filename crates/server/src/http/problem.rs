@@ -126,6 +126,11 @@ pub(crate) fn respond(error: &Error, request_id: &str) -> http::Response<Vec<u8>
                 HeaderValue::from_static("Basic realm=\"keyward\", charset=\"UTF-8\""),
             );
         }
+        // RFC 6750 §3.1
+        Error::Forbidden { code: "insufficient_rights", .. } => {
+            let scope = HeaderValue::from_static("Bearer realm=\"keyward\", error=\"insufficient_scope\"");
+            headers.insert(WWW_AUTHENTICATE, scope);
+        }
         Error::Outage(_) | Error::NotSetUp | Error::Http { status: 503, .. } => {
             headers.insert(RETRY_AFTER, HeaderValue::from_static("2"));
         }

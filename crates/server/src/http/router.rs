@@ -14,7 +14,7 @@ use super::v1::{
     audit, auth, groups, keys, log_levels, me, policies, roles, setup, signing_keys, tenants, tokens,
     trusted, users, verify,
 };
-use super::{health, jwks, openapi, problems};
+use super::{health, jwks, oauth, openapi, problems};
 use crate::app::App;
 
 const GET: Method = Method::GET;
@@ -34,6 +34,8 @@ pub(crate) enum Need {
     OneOf(&'static [&'static str]),
     /// A trusted secret, which nothing else asks for (TS2).
     Trusted,
+    /// A key as an OAuth client, by Basic or in the form.
+    Client,
     /// Nobody: the route authenticates by other means.
     Open,
 }
@@ -191,6 +193,8 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
         .route("/.well-known/jwks.json", get(jwks::show))
+        .route(oauth::metadata::PATH, get(oauth::metadata::show))
+        .route(oauth::metadata::BELOW, get(oauth::metadata::show_below))
         .route("/openapi.json", get(openapi::document))
         .route("/problems", get(problems::index))
         .route("/problems/{code}", get(problems::show));

@@ -123,11 +123,12 @@ fn credential<'r>(app: &App, headers: &'r HeaderMap, in_body: Option<&'r str>) -
     }
 }
 
-/// Marks that only a browser leaves, or that one was made to pass on (TS7, IMP-8).
-fn is_browser(headers: &HeaderMap) -> bool {
-    headers.contains_key(ORIGIN)
-        || headers.contains_key(COOKIE)
-        || headers.keys().any(|name| name.as_str().starts_with("sec-fetch-"))
+/// Marks that only a browser leaves, or that one was made to pass on (TS7, IMP-8). A browser sends
+/// several `Sec-Fetch-*` together; `Sec-Fetch-Mode` alone comes from Node's `fetch` on a server.
+pub(super) fn is_browser(headers: &HeaderMap) -> bool {
+    let fetched =
+        |name: &http::HeaderName| name.as_str().strip_prefix("sec-fetch-").is_some_and(|rest| rest != "mode");
+    headers.contains_key(ORIGIN) || headers.contains_key(COOKIE) || headers.keys().any(fetched)
 }
 
 fn refusal(app: &App, closed: Closed, address: Option<std::net::IpAddr>) -> Error {

@@ -7,7 +7,9 @@ use keyward_core::jwt::LEEWAY_SECONDS;
 
 use crate::app::App;
 use crate::error::Result;
-use crate::store::{attempts, changes, idempotency, keys, passwords, revoked_tokens, sessions};
+use crate::store::{
+    attempts, changes, idempotency, keys, passwords, revoked_tokens, sessions, token_budgets,
+};
 use crate::{checkpoints, refusals, signing_keys};
 
 /// Answers for replays are kept for a day (`api.md` 7).
@@ -102,6 +104,7 @@ async fn purge(app: &App) -> Result<()> {
     idempotency::prune(tx.conn(), now - IDEMPOTENCY_MS).await?;
     let over = now / 1000 - LEEWAY_SECONDS - 1;
     revoked_tokens::prune(tx.conn(), over).await?;
+    token_budgets::prune(tx.conn(), over).await?;
     sessions::prune(tx.conn(), now - PEOPLE_MS, now - LONGEST_SESSION_MS).await?;
     passwords::prune_links(tx.conn(), now - PEOPLE_MS).await?;
     attempts::prune(tx.conn(), MOST_NAMES).await?;

@@ -26,6 +26,7 @@ pub(crate) async fn explain(app: &App, actor: &Actor, id: &str, input: &ExplainI
         method: method.as_deref(),
         path: input.path.as_deref(),
         address: input.client_ip,
+        audience: None,
         cost: 1,
     };
     let steps = app.verifier.explain(&found, None, &request);

@@ -18,6 +18,7 @@ pub(crate) mod roles;
 pub(crate) mod sessions;
 pub(crate) mod signing_keys;
 pub(crate) mod tenants;
+pub(crate) mod token_budgets;
 pub(crate) mod trusted;
 pub(crate) mod usage;
 pub(crate) mod users;

@@ -89,7 +89,7 @@ pub(crate) async fn update(conn: &mut Conn, row: &TenantRow) -> Result<()> {
 
 /// Removes a tenant and everything keyed by it (AZ-14).
 pub(crate) async fn delete(conn: &mut Conn, id: &str) -> Result<()> {
-    const STATEMENTS: [&str; 22] = [
+    const STATEMENTS: [&str; 23] = [
         "DELETE FROM sessions WHERE tenant_id = $1",
         "DELETE FROM password_links WHERE tenant_id = $1",
         "DELETE FROM passwords WHERE tenant_id = $1",
@@ -101,6 +101,7 @@ pub(crate) async fn delete(conn: &mut Conn, id: &str) -> Result<()> {
         "DELETE FROM trusted_generations WHERE tenant_id = $1",
         "DELETE FROM trusted_secrets WHERE tenant_id = $1",
         "DELETE FROM revoked_tokens WHERE tenant_id = $1",
+        "DELETE FROM token_budgets WHERE tenant_id = $1",
         "DELETE FROM role_holders WHERE tenant_id = $1",
         "DELETE FROM group_members WHERE tenant_id = $1",
         "DELETE FROM user_groups WHERE tenant_id = $1",

@@ -17,6 +17,7 @@ use crate::error::{Error, Result};
 use crate::keys::rules;
 use crate::random;
 use crate::verify::facts::{TenantRecord, UserRecord};
+use crate::verify::tokens::Subject;
 use crate::verify::trusted::Backend;
 
 /// Validity of a token unless asked otherwise (TS8).
@@ -66,7 +67,8 @@ pub(crate) async fn mint(app: &Arc<App>, backend: &Backend, input: &TokenIn, cal
     let answer = sign(app, backend, (&tenant, &user), (&grant, ttl), created, input)?;
     let now_ms = app.clock.monotonic_ms();
     app.metrics.minted.inc();
-    app.notices.minted(tenant.id, backend, user.id, call, now_ms);
+    let pair = (backend.record.id.to_string(), Subject::User(user.id));
+    app.notices.minted(tenant.id, pair, now_ms, || backend.actor(&tenant.id.to_string(), call));
     Ok(answer)
 }
 
@@ -168,6 +170,11 @@ fn sign(
         tenant: tenant.id.to_string(),
         scope: grant.rights.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "),
         username: Some(user.username.to_string()),
+        may_act: None,
+        root: None,
+        via: Vec::new(),
+        parents: Vec::new(),
+        budget: None,
         origin: Origin { access_key: backend.record.access_key, generation: backend.generation },
         epoch: user.token_epoch,
         ext: extra(input)?,

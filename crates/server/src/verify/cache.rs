@@ -24,8 +24,8 @@ use crate::clock::Clock;
 use crate::config::OnDatabaseLoss;
 use crate::error::{Error, Result};
 use crate::seal::{self, RootKey};
-use crate::store::Db;
 use crate::store::changes::{Change, ChangeKind};
+use crate::store::{Db, Transaction};
 
 mod credits;
 
@@ -315,8 +315,13 @@ impl Cache {
             .await
     }
 
+    /// A transaction for leases.
+    pub(super) async fn begin(&self) -> Result<Transaction> {
+        self.db.begin().await
+    }
+
     /// Reads on the control runtime, where connections belong.
-    async fn on_control<T: Send + 'static>(
+    pub(super) async fn on_control<T: Send + 'static>(
         &self,
         work: impl Future<Output = Result<T>> + Send + 'static,
     ) -> Result<T> {

@@ -35,7 +35,7 @@ use self::keyring::Keyring;
 use self::limits::Meter;
 use self::record::KeyRecord;
 use self::sessions::{SeenSessions, SessionRecord};
-use self::tokens::{FoundToken, Tokens};
+use self::tokens::{Checked, FoundToken, Tokens};
 use self::usage::{Sighting, Usage};
 use crate::clock::Clock;
 use crate::config::Settings;
@@ -122,6 +122,8 @@ enum Missing {
     Facts(Need),
     Pepper(u32),
     SigningKeys,
+    /// So many uses of a token, out of the store.
+    Uses(Arc<Checked>, i64),
 }
 
 impl From<Need> for Missing {
@@ -198,6 +200,7 @@ impl Verifier {
             Missing::Facts(need) => self.cache.load(need).await,
             Missing::Pepper(id) => self.learn_pepper(id).await,
             Missing::SigningKeys => self.learn_signing_keys().await,
+            Missing::Uses(token, wish) => self.cache.lease_uses(token, wish).await,
         }
     }
 

@@ -1,25 +1,29 @@
 //! Access tokens on the verify path (IMP-2, IMP-6, OAU-6): the signature is checked against keys in
 //! memory, everything else against the same facts as a key.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Weak};
+mod budget;
+mod checked;
+mod revocations;
 
-use arc_swap::ArcSwapOption;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use keyward_core::decide::{
     self, Code, Decision, Finding, Now, Request, Step, TokenFacts, TrustedFacts, decide, explain_token,
 };
-use keyward_core::id::{KeyId, TenantId, TokenId, TrustedId, UserId};
-use keyward_core::jwt::{Claims, Compact, MAX_LEN};
-use keyward_core::right::RightSet;
+use keyward_core::jwt::{self, Claims, Compact, MAX_LEN};
 use sha2::{Digest as _, Sha256};
 
+use self::budget::Budget;
+use self::checked::Behind;
+pub(crate) use self::checked::{Checked, Client, Subject};
+pub(crate) use self::revocations::{Revocations, subject_of};
 use super::cache::Need;
-use super::facts::{Age, Effective, Grant, TenantRecord, UserRecord};
+use super::facts::{Effective, TenantRecord, UserRecord};
 use super::limits::Meter;
 use super::trusted::{TrustedRecord, is_allowed};
 use super::{Ask, Found, Missing, Verified, Verifier};
 use crate::error::{Error, Result};
-use crate::store::{Conn, revoked_tokens};
 
 /// Tokens whose signature is remembered as true.
 const REMEMBERED: usize = 50_000;
@@ -30,47 +34,6 @@ pub(super) struct Tokens {
     checked: quick_cache::sync::Cache<[u8; 32], Arc<Checked>>,
     /// When an unknown `kid` last made us read the signing keys, monotonic milliseconds.
     asked_ms: AtomicU64,
-}
-
-/// A token whose signature is true.
-pub(crate) struct Checked {
-    pub(crate) claims: Claims,
-    pub(crate) id: TokenId,
-    pub(crate) tenant: TenantId,
-    pub(crate) subject: Subject,
-    pub(crate) client: Client,
-    kid: String,
-    rights: RightSet,
-    /// Its rights as they are now, for as long as nothing behind them changes.
-    memo: ArcSwapOption<Memo>,
-}
-
-/// Whom a token speaks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Subject {
-    User(UserId),
-    /// A workspace key.
-    Key(KeyId),
-}
-
-/// What asked for a token.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Client {
-    Trusted(TrustedId),
-    Key(KeyId),
-}
-
-/// What the effective rights of a token were made of.
-struct Memo {
-    tenant: Weak<TenantRecord>,
-    behind: Behind,
-    effective: Arc<Effective>,
-}
-
-/// What bounds the rights of a token besides its own.
-enum Behind {
-    Trusted(Arc<Grant>, Weak<TrustedRecord>),
-    Key(Arc<Effective>),
 }
 
 /// A token with everything that its decision reads.
@@ -88,48 +51,14 @@ pub(crate) enum Origin {
     Key(Found),
 }
 
-/// Ids of tokens that were revoked, with the seconds when each would have ended.
-pub(crate) struct Revocations {
-    ids: papaya::HashMap<u128, i64, foldhash::fast::RandomState>,
-    pub(super) age: Age,
-}
-
-impl Revocations {
-    /// Reads them all.
-    pub(super) async fn load(conn: &mut Conn, now_ms: u64) -> Result<Self> {
-        let ids = papaya::HashMap::default();
-        for (id, expires_at) in revoked_tokens::all(conn).await? {
-            let id: TokenId = id.parse().map_err(Error::internal)?;
-            ids.pin().insert(id.as_u128(), expires_at);
-        }
-        Ok(Self { ids, age: Age::new(now_ms) })
-    }
-
-    /// One more, as the feed spells it.
-    pub(super) fn add(&self, subject: &str) {
-        if let Some((id, end)) = read_subject(subject) {
-            self.ids.pin().insert(id.as_u128(), end);
+impl Origin {
+    /// Its id: `trusted_…` or `key_…`.
+    pub(crate) fn id(&self) -> String {
+        match self {
+            Self::Trusted { record, .. } => record.id.to_string(),
+            Self::Key(found) => found.key().map(|key| key.id.to_string()).unwrap_or_default(),
         }
     }
-
-    /// Forgets tokens that are over anyway.
-    pub(super) fn forget_before(&self, unix_seconds: i64) {
-        self.ids.pin().retain(|_, end| *end >= unix_seconds);
-    }
-
-    fn holds(&self, id: TokenId) -> bool {
-        self.ids.pin().contains_key(&id.as_u128())
-    }
-}
-
-/// How the feed tells of a revoked token.
-pub(crate) fn subject_of(id: TokenId, expires_at: i64) -> String {
-    format!("{id}.{expires_at}")
-}
-
-fn read_subject(text: &str) -> Option<(TokenId, i64)> {
-    let (id, end) = text.split_once('.')?;
-    Some((id.parse().ok()?, end.parse().ok()?))
 }
 
 impl Tokens {
@@ -163,10 +92,14 @@ impl Verifier {
         }
         let checked = keyring.has_signed(&token).then(|| Checked::of(&token)).flatten();
         let checked = checked.filter(|checked| checked.claims.iss == self.tokens.issuer).map(Arc::new);
-        if let Some(checked) = &checked {
-            self.tokens.checked.insert(hash, checked.clone());
+        let Some(checked) = checked else { return Ok(None) };
+        // Another request may have been first; a budget is kept in one place.
+        let known = self.tokens.checked.get_or_insert_with(&hash, || Ok::<_, Missing>(checked.clone()))?;
+        if known.kid == checked.kid {
+            return Ok(Some(known));
         }
-        Ok(checked)
+        self.tokens.checked.insert(hash, checked.clone());
+        Ok(Some(checked))
     }
 
     /// An unknown key may be newer than what we know; whoever makes ids up costs one read a second.
@@ -199,39 +132,81 @@ impl Verifier {
 
     fn find_origin(&self, checked: &Checked, now: Now) -> Result<Option<Origin>, Need> {
         let access_key = checked.claims.origin.access_key;
-        match checked.client {
+        match checked.root {
             Client::Trusted(id) => {
                 let Some(record) = self.cache.trusted(access_key, now)? else { return Ok(None) };
                 let Some(tenant) = self.cache.tenant(record.tenant_id, now)? else { return Ok(None) };
                 Ok((record.id == id).then_some(Origin::Trusted { record, tenant }))
             }
-            Client::Key(id) => Ok(self
-                .find(access_key, now)?
-                .filter(|found| found.key().is_some_and(|key| key.id == id))
-                .map(Origin::Key)),
+            Client::Key(id) if id == access_key => Ok(self.find(access_key, now)?.map(Origin::Key)),
+            Client::Key(_) => Ok(None),
         }
     }
 
     fn decide_token(&self, found: &FoundToken, request: &Request<'_>, now: Now) -> Result<Decision, Missing> {
-        let revoked = self.cache.revocations(now)?.holds(found.checked.id);
-        let generation = found.checked.claims.origin.generation;
-        match &found.origin {
-            Origin::Trusted { record, tenant } => {
-                let origin = found.trusted(record, tenant);
-                Ok(decide(&Finding::Token(found.facts(revoked, origin)), request, now))
+        let standing = self.standing(found, now)?;
+        let Some(budget) = &found.checked.budget else {
+            return self.judge_token(found, (standing, None), request, now);
+        };
+        loop {
+            let held = budget.held();
+            let decision = self.judge_token(found, (standing, Some(held)), request, now)?;
+            let wish = budget.wish(request.cost).filter(|_| held < i64::from(request.cost));
+            match (&decision, wish) {
+                (Decision::Deny { code: Code::CreditsExhausted, .. }, Some(wish)) => {
+                    return Err(Missing::Uses(found.checked.clone(), wish));
+                }
+                (Decision::Allow { .. }, _) if !budget.spend(request.cost) => {}
+                _ => return Ok(decision),
             }
+        }
+    }
+
+    fn judge_token(
+        &self,
+        found: &FoundToken,
+        (standing, budget): (Standing, Option<i64>),
+        request: &Request<'_>,
+        now: Now,
+    ) -> Result<Decision, Missing> {
+        let judge = |origin: decide::Origin<'_>| {
+            let facts = TokenFacts { budget, ..found.facts(standing, origin) };
+            decide(&Finding::Token(facts), request, now)
+        };
+        match &found.origin {
+            Origin::Trusted { record, tenant } => Ok(judge(found.trusted(record, tenant))),
             Origin::Key(key) => {
+                let generation = found.checked.claims.origin.generation;
                 let version =
                     key.key().and_then(|key| key.secrets().find(|version| version.generation == generation));
                 let Some(secret) = version else { return Ok(refused(Code::RetiredSecret)) };
                 let rights = &found.effective.rights;
-                self.settle(key, &secret, request.cost, |facts| {
-                    let facts = decide::KeyFacts { rights, ..*facts };
-                    decide(&Finding::Token(found.facts(revoked, decide::Origin::Key(facts))), request, now)
-                })
-                .map_err(Into::into)
+                let settled = self.settle(key, &secret, request.cost, |facts| {
+                    judge(decide::Origin::Key(decide::KeyFacts { rights, ..*facts }))
+                });
+                Ok(settled?)
             }
         }
+    }
+
+    /// Whether the token was ended, and whether every key that it went through is good still.
+    fn standing(&self, found: &FoundToken, now: Now) -> Result<Standing, Missing> {
+        let revoked = self.cache.revocations(now)?.hold(&found.checked);
+        let mut lapse = None;
+        for passed in &found.checked.claims.via {
+            lapse = lapse.into_iter().chain(self.lapse_of(passed, now)?).min();
+        }
+        Ok(Standing { revoked, lapse })
+    }
+
+    /// Why the secret of a key is no good any more.
+    fn lapse_of(&self, origin: &jwt::Origin, now: Now) -> Result<Option<Code>, Need> {
+        let Some(found) = self.find(origin.access_key, now)? else { return Ok(Some(Code::Revoked)) };
+        let record = found.key().expect("it was found by its key");
+        let version = record.secrets().find(|version| version.generation == origin.generation);
+        let Some(secret) = version else { return Ok(Some(Code::RetiredSecret)) };
+        let key = record.key();
+        Ok(decide::lapse(&super::facts(&found, record, &key, &secret, &[]), now))
     }
 
     /// What stands in `iss` of the tokens of this instance.
@@ -265,20 +240,21 @@ impl Verifier {
     /// Every check of a token with its outcome; spends nothing.
     pub(crate) fn explain_token(&self, found: &FoundToken, request: &Request<'_>) -> Vec<Step> {
         let now = self.clock.now();
-        let revoked = self.cache.revocations(now).is_ok_and(|known| known.holds(found.checked.id));
+        // What is not in memory was there a moment ago, for the decision.
+        let standing = self.standing(found, now).unwrap_or_default();
+        let facts = |origin| found.facts(standing, origin);
         match &found.origin {
             Origin::Trusted { record, tenant } => {
-                let origin = found.trusted(record, tenant);
-                explain_token(&found.facts(revoked, origin), request, now)
+                explain_token(&facts(found.trusted(record, tenant)), request, now)
             }
             Origin::Key(key) => {
                 let secret = key.key().and_then(|record| record.current_secret(now.unix_ms));
                 let Some((record, secret)) = key.key().zip(secret) else { return Vec::new() };
                 let meter = Meter::of(record, key.owner.as_deref(), &key.tenant);
                 let (states, terms) = (meter.read(), record.key());
-                let facts = super::facts(key, record, &terms, &secret, &states);
-                let facts = decide::KeyFacts { rights: &found.effective.rights, ..facts };
-                explain_token(&found.facts(revoked, decide::Origin::Key(facts)), request, now)
+                let of_key = super::facts(key, record, &terms, &secret, &states);
+                let of_key = decide::KeyFacts { rights: &found.effective.rights, ..of_key };
+                explain_token(&facts(decide::Origin::Key(of_key)), request, now)
             }
         }
     }
@@ -291,17 +267,27 @@ impl Verifier {
     }
 }
 
+/// Whether a token and what it came of were ended.
+#[derive(Clone, Copy, Default)]
+struct Standing {
+    revoked: bool,
+    lapse: Option<Code>,
+}
+
 fn refused(code: Code) -> Decision {
     Decision::Deny { code, retry_after_seconds: 0 }
 }
 
 impl FoundToken {
-    fn facts<'a>(&'a self, revoked: bool, origin: decide::Origin<'a>) -> TokenFacts<'a> {
+    fn facts<'a>(&'a self, standing: Standing, origin: decide::Origin<'a>) -> TokenFacts<'a> {
         let claims = &self.checked.claims;
         TokenFacts {
             issued_at: claims.iat,
             expires_at: claims.exp,
-            revoked,
+            revoked: standing.revoked,
+            lapse: standing.lapse,
+            budget: self.checked.budget.as_ref().and_then(Budget::left),
+            audience: &claims.aud,
             epoch: claims.epoch,
             epoch_now: self.owner.as_ref().map_or(claims.epoch, |owner| owner.token_epoch),
             owner: self.owner.as_ref().map(|owner| &owner.owner),
@@ -320,66 +306,5 @@ impl FoundToken {
             allowed: is_allowed(tenant),
             tenant: &tenant.tenant,
         })
-    }
-}
-
-impl Checked {
-    /// What a true token says, if it makes sense.
-    fn of(token: &Compact<'_>) -> Option<Self> {
-        let claims = token.claims()?;
-        let subject = match claims.sub.parse() {
-            Ok(user) => Subject::User(user),
-            Err(_) => Subject::Key(claims.sub.parse().ok()?),
-        };
-        let client = match claims.client_id.parse() {
-            Ok(trusted) => Client::Trusted(trusted),
-            Err(_) => Client::Key(claims.client_id.parse().ok()?),
-        };
-        Some(Self {
-            id: claims.jti.parse().ok()?,
-            tenant: claims.tenant.parse().ok()?,
-            rights: claims.rights()?,
-            subject,
-            client,
-            kid: token.kid.clone(),
-            memo: ArcSwapOption::empty(),
-            claims,
-        })
-    }
-
-    /// The token's rights ∩ what is behind them, computed once for each state of that.
-    fn effective(&self, tenant: &Arc<TenantRecord>, behind: Behind) -> Arc<Effective> {
-        let memo = self.memo.load();
-        if let Some(memo) = memo.as_ref().filter(|memo| memo.is_of(tenant, &behind)) {
-            return memo.effective.clone();
-        }
-        let rights = match &behind {
-            Behind::Trusted(grant, record) => {
-                let live = self.rights.intersect(&tenant.rights_of(grant));
-                match record.upgrade().and_then(|record| record.ceiling.rights.clone()) {
-                    Some(ceiling) => live.intersect(&ceiling),
-                    None => live,
-                }
-            }
-            Behind::Key(effective) => self.rights.intersect(&effective.rights),
-        };
-        let effective = Arc::new(Effective::new(rights));
-        let memo = Memo { tenant: Arc::downgrade(tenant), behind, effective: effective.clone() };
-        self.memo.store(Some(Arc::new(memo)));
-        effective
-    }
-}
-
-impl Memo {
-    fn is_of(&self, tenant: &Arc<TenantRecord>, behind: &Behind) -> bool {
-        // What is held weakly keeps its address, so that equal addresses are the same record.
-        let same = match (&self.behind, behind) {
-            (Behind::Trusted(grant, record), Behind::Trusted(other_grant, other)) => {
-                Arc::ptr_eq(grant, other_grant) && Weak::ptr_eq(record, other)
-            }
-            (Behind::Key(effective), Behind::Key(other)) => Arc::ptr_eq(effective, other),
-            _ => false,
-        };
-        same && self.tenant.as_ptr() == Arc::as_ptr(tenant)
     }
 }

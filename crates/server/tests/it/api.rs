@@ -65,7 +65,9 @@ pub(crate) fn operations(document: &Value) -> Vec<Operation> {
 
 fn read(path: &str, method: &str, entry: &Value) -> Operation {
     let rights = entry["x-keyward-rights"].as_array().cloned().unwrap_or_default();
-    let examples = &entry["requestBody"]["content"]["application/json"]["examples"];
+    let kind =
+        if path.starts_with("/oauth2/") { "application/x-www-form-urlencoded" } else { "application/json" };
+    let examples = &entry["requestBody"]["content"][kind]["examples"];
     let success =
         entry["responses"].as_object().expect("responses").keys().find(|status| status.starts_with('2'));
     Operation {

@@ -32,9 +32,10 @@ fn az_1_every_operation_declares_what_it_needs() {
             | "revoke_trusted_token"
             | "validate_token"
             | "log_in"
-            | "redeem_password_link" => {
-                !operation.secured && !operation.session && operation.rights.is_empty()
-            }
+            | "redeem_password_link"
+            | "oauth_token"
+            | "oauth_introspect"
+            | "oauth_revoke" => !operation.secured && !operation.session && operation.rights.is_empty(),
             _ if operation.session => operation.rights.is_empty(),
             "who_am_i" => operation.secured && operation.rights.is_empty(),
             _ => operation.secured && !operation.rights.is_empty(),

@@ -23,6 +23,7 @@ mod logins;
 mod me;
 mod nodes;
 mod nul;
+mod oauth;
 mod openapi;
 mod operation;
 mod policies;

@@ -26,8 +26,13 @@ fn x_13_every_operation_says_who_it_is_and_what_it_answers() {
         assert!(entry["security"].is_array(), "{}", operation.id);
         let responses = entry["responses"].as_object().expect("responses");
         for status in ["400", "401", "404", "405", "413", "415", "422", "429", "500", "503"] {
-            let problem = &responses[status]["content"]["application/problem+json"]["schema"]["$ref"];
-            assert_eq!(problem, "#/components/schemas/Problem", "{} {status}", operation.id);
+            // The doors of OAuth tell errors as their RFCs have it.
+            let (kind, shape) = match operation.path.starts_with("/oauth2/") {
+                true => ("application/json", "OAuthError"),
+                false => ("application/problem+json", "Problem"),
+            };
+            let told = text(&responses[status]["content"][kind]["schema"]["$ref"]);
+            assert_eq!(told, format!("#/components/schemas/{shape}"), "{} {status}", operation.id);
         }
         let open = entry["security"].as_array().is_some_and(Vec::is_empty);
         assert_eq!(responses.contains_key("403"), !open, "{}", operation.id);

@@ -3,6 +3,7 @@
 
 mod create;
 mod load;
+mod mint;
 mod revocation;
 mod stage;
 mod start;
@@ -15,7 +16,7 @@ use clap::{Args, Subcommand};
 use super::output::Output;
 use super::{Exit, Global, Outcome, span};
 
-/// Measure this machine: verifications, forward-auth, key creation, time until a revocation bites
+/// Measure this machine: verifications, forward-auth, key creation, tokens, time until a revocation bites
 #[derive(Args, Debug)]
 pub(crate) struct BenchArgs {
     #[command(subcommand)]
@@ -33,6 +34,8 @@ pub(crate) enum BenchCommand {
     Batch(BenchLoadArgs),
     /// POST /v1/keys against the engine's own durable inserts
     Create(BenchLoadArgs),
+    /// POST /v1/trusted/tokens against bare signatures
+    Mint(BenchLoadArgs),
     /// How long a revoked key is still accepted, here and on a second node
     Revocation(BenchLoadArgs),
     /// From the start of a server to its first right answer
@@ -88,6 +91,7 @@ pub(crate) async fn run(args: BenchArgs, global: &Global) -> Outcome {
         BenchCommand::Authz(load) => throughput::run(throughput::Kind::Authz, &load).await?,
         BenchCommand::Batch(load) => throughput::run(throughput::Kind::Batch, &load).await?,
         BenchCommand::Create(load) => create::run(&load).await?,
+        BenchCommand::Mint(load) => mint::run(&load).await?,
         BenchCommand::Revocation(load) => revocation::run(&load).await?,
         BenchCommand::Start(load) => start::run(&load).await?,
         BenchCommand::Constant(args) => {

@@ -109,7 +109,7 @@ pub(crate) struct TenantRef<'a> {
 #[derive(Serialize, ToSchema)]
 pub(crate) struct TokenRef<'a> {
     pub(crate) id: &'a str,
-    /// What asked for it: `trusted_…` or `key_…`.
+    /// What asked for it: `trusted_…`, or the `kwa_…` of a key.
     pub(crate) client_id: &'a str,
     /// Who really acts, if that is not the principal.
     pub(crate) actor: Option<&'a str>,

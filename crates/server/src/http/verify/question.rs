@@ -82,6 +82,9 @@ pub(crate) struct VerifyIn<'a> {
     /// The end client's address.
     #[schema(value_type = Option<String>)]
     pub(crate) client_ip: Option<IpAddr>,
+    /// Who asks, as it stands in `aud`: an access token for others is refused.
+    #[schema(value_type = Option<String>)]
+    pub(crate) audience: Option<Text<'a>>,
     /// What the end client calls itself.
     #[schema(value_type = Option<String>)]
     pub(crate) user_agent: Option<Text<'a>>,
@@ -158,6 +161,7 @@ impl<'a> Question<'a> {
             method: self.method.as_deref(),
             path: self.input.path.as_deref(),
             address: self.input.client_ip,
+            audience: self.input.audience.as_deref(),
             cost: self.input.cost.unwrap_or(1),
         }
     }

@@ -34,7 +34,12 @@ fn claims() -> Claims {
         scope: "a:read".into(),
         username: None,
         act: None,
+        may_act: None,
         origin: Origin { access_key: AccessKey::from_digits("0123456789abcDEF").expect("16"), generation: 1 },
+        root: None,
+        via: Vec::new(),
+        parents: Vec::new(),
+        budget: None,
         epoch: 0,
         ext: serde_json::Map::new(),
     }

@@ -8,6 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
+use crate::oauth::Holder;
 use crate::process::Process;
 use crate::support::{Answer, Caller, Place, client, free_port, text};
 
@@ -213,6 +214,24 @@ fn trust(scene: &mut Scene) {
         scene.root.code(credential);
     }
     scene.root.post("/v1/tokens/revoke", json!({ "token": token })).expect(200);
+    exchange(scene);
+}
+
+/// A key as an OAuth client, and what it gets.
+fn exchange(scene: &mut Scene) {
+    let made = scene.key("/v1/keys", json!({ "class": "workspace", "label": "client" }));
+    let holder = Holder::at(&scene.root.url, &made);
+    let child = holder.exchanged(&holder.secret, &[("scope", "a:read")]);
+    scene.secrets.push(child.clone());
+    for path in ["/oauth2/token", "/oauth2/introspect", "/oauth2/revoke"] {
+        for token in [&child, &holder.secret] {
+            let all =
+                [("token", &**token), ("client_secret", token), ("subject_token", token), ("scope", token)];
+            holder.send(path, &all);
+            holder.send(path, &all[..1]);
+            holder.send(&format!("{path}?token={token}"), &[]);
+        }
+    }
 }
 
 /// Logins, good and bad, with all that is secret about them.

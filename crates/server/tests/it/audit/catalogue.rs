@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::logins::{PASSWORD, log_in, session, set_password};
+use crate::oauth::Holder;
 use crate::support::{Answer, Caller, Server, client, repository, text, wait_until};
 
 /// What the event of an action holds besides its names.
@@ -160,6 +161,8 @@ fn trusted(scene: &Scene) {
     let token = backend.post("/v1/trusted/tokens", json!({ "username": "bea" })).ok()["token"].clone();
     post("token.revoke", Holds::After, "/v1/tokens/revoke", json!({ "token": token }));
     post("user.revoke_tokens", Holds::After, "/v1/tokens/revoke", json!({ "user_id": user }));
+    let key = Holder::of(&scene.server, &scene.root.key(json!({ "class": "workspace", "label": "counted" })));
+    key.token(&[("budget", "1")]);
     post("trusted.disable", Holds::Both, "/v1/trusted/disable", json!({ "confirm": true }));
     let export = scene.root.get("/v1/audit-events/export").expect(200).text;
     assert!(!export.contains(&secret), "the secret stands in no event");

@@ -1,7 +1,7 @@
 //! Access tokens: what signs them, who asks for them, and what they open.
 
 mod ceiling;
-mod documentation;
+pub(crate) mod documentation;
 mod mint;
 mod nodes;
 mod revocation;
