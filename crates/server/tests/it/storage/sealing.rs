@@ -64,9 +64,9 @@ fn sto_6_r18_a_sealed_value_in_another_place_stops_the_start() {
 fn sto_6_each_sealing_is_counted_and_no_two_are_alike() {
     let (place, _) = stopped();
     assert_eq!(
-        place.sql("UPDATE data_keys SET uses = uses WHERE uses = 3"),
+        place.sql("UPDATE data_keys SET uses = uses WHERE uses = 4"),
         1,
-        "two peppers and the signing key"
+        "two peppers, the key of checkpoints and that of tokens"
     );
     let statement =
         "DELETE FROM peppers WHERE id = 2 AND sealed <> (SELECT kept.sealed FROM kept WHERE kept.id = 1)";
