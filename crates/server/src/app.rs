@@ -19,6 +19,7 @@ use crate::error::{Error, Result};
 use crate::hashers::Hashers;
 use crate::http::metrics::Metrics;
 use crate::logging::LogLevels;
+use crate::mints::Mints;
 use crate::notices::Notices;
 use crate::refusals::Refusals;
 use crate::seal::RootKey;
@@ -47,6 +48,7 @@ pub(crate) struct App {
     pub(crate) attempts: NamesInTurn,
     pub(crate) refusals: Refusals,
     pub(crate) notices: Notices,
+    pub(crate) mints: Mints,
     /// What the minting of tokens remembers.
     pub(crate) minting: crate::trusted::subject::Memory,
     /// There is a primary tenant; until then only health and setup answer (OPS-1).
@@ -158,6 +160,12 @@ impl Actor {
             idempotency: None,
             if_match: None,
         }
+    }
+
+    /// Somebody who may do nothing until told otherwise.
+    pub(crate) fn powerless(tenant: &str, principal: Principal, call: Call) -> Self {
+        let rights = Arc::new(RightSet::default());
+        Self { principal, rights, call, ..Self::local(tenant, "") }
     }
 
     /// The same with the secret that was presented (KEY-9).
@@ -315,7 +323,7 @@ impl App {
         tx.turn.keep().await?;
         self.apply_own(first, &audited.changes);
         for change in audited.changes.iter().filter(|change| change.kind.is_sealed()) {
-            self.verifier.reload(change.kind, &mut self.db.read().await?).await?;
+            self.verifier.reload(change.kind).await?;
         }
         Ok(audited.value)
     }

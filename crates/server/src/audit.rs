@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::app::{Actor, Principal};
+use crate::app::{Actor, Call, Principal};
 use crate::clock::rfc3339;
 use crate::error::Result;
 use crate::random::to_hex;
@@ -54,6 +54,8 @@ pub(crate) struct Event {
     pub(crate) reason: Option<String>,
     pub(crate) before: Option<Value>,
     pub(crate) after: Option<Value>,
+    /// The call that it is about, where that is not the actor's.
+    pub(crate) call: Option<Call>,
 }
 
 impl Event {
@@ -66,6 +68,7 @@ impl Event {
             reason: None,
             before: None,
             after: None,
+            call: None,
         }
     }
 
@@ -201,6 +204,7 @@ pub(crate) async fn append(conn: &mut Conn, actor: &Actor, event: Event, now: i6
         Some((seq, hash)) => (seq + 1, hash),
         None => (1, String::new()),
     };
+    let call = event.call.as_ref().unwrap_or(&actor.call);
     let recorded = Recorded {
         id: event_id(now, seq),
         seq,
@@ -215,9 +219,9 @@ pub(crate) async fn append(conn: &mut Conn, actor: &Actor, event: Event, now: i6
         reason: event.reason,
         before: event.before,
         after: event.after,
-        request_id: actor.call.request_id.clone(),
-        address: actor.call.address.map(|address| address.to_string()),
-        agent: actor.call.agent.clone(),
+        request_id: call.request_id.clone(),
+        address: call.address.map(|address| address.to_string()),
+        agent: call.agent.clone(),
     };
     let body = serde_json::to_string(&recorded).map_err(crate::error::Error::internal)?;
     let row = AuditRow {

@@ -18,6 +18,7 @@ mod live_rights;
 mod logging;
 mod logins;
 mod marks;
+mod mints;
 mod names;
 mod notices;
 mod oauth;

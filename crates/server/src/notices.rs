@@ -14,7 +14,6 @@ use crate::app::{Actor, App};
 use crate::audit::{Event, Outcome};
 use crate::error::Result;
 use crate::store::tenants;
-use crate::verify::tokens::Subject;
 
 /// Two entries about the same thing are so far apart.
 const MINUTE_MS: u64 = 60_000;
@@ -43,8 +42,6 @@ enum About {
     Source(Option<IpAddr>),
     /// A principal who read.
     Reader(String),
-    /// Somebody for whom a trusted secret or a key asked for tokens.
-    Subject(String, Subject),
 }
 
 /// How often, by the surface or operation where.
@@ -96,18 +93,6 @@ impl Notices {
         let about = About::Reader(actor.principal.id.clone());
         let place = Place { tenant: actor.tenant_id.parse().ok(), action: "audit.read", about };
         self.note(place, operation, now_ms + MINUTE_MS, || actor.clone());
-    }
-
-    /// A trusted secret or a key got a token for somebody: told a minute after the first (IMP-3).
-    pub(crate) fn minted(
-        &self,
-        tenant: TenantId,
-        (by, subject): (String, Subject),
-        now_ms: u64,
-        actor: impl FnOnce() -> Actor,
-    ) {
-        let place = Place { tenant: Some(tenant), action: "token.mint", about: About::Subject(by, subject) };
-        self.note(place, "tokens", now_ms + MINUTE_MS, actor);
     }
 
     fn note(&self, place: Place, what: &'static str, due_ms: u64, actor: impl FnOnce() -> Actor) {
@@ -181,12 +166,7 @@ impl Due {
             About::Others => "others".to_owned(),
             About::Source(source) => source.map_or_else(|| "unknown".into(), |source| source.to_string()),
             About::Reader(_) => String::new(),
-            About::Subject(_, subject) => subject.to_string(),
         };
-        if self.place.action == "token.mint" {
-            let kind = if about.starts_with("key_") { "key" } else { "user" };
-            return Event::new("token.mint", kind, &about, "").after(&json!({ "tokens": total }));
-        }
         if self.place.action == "audit.read" {
             return Event::new("audit.read", "audit", "", "")
                 .after(&json!({ "reads": total, "by": self.counts }));
@@ -224,7 +204,7 @@ impl App {
         while let Some(notice) = due.as_slice().first() {
             let tenant = notice.place.tenant.map_or_else(|| primary.id.clone(), |id| id.to_string());
             let actor = Actor { tenant_id: tenant, ..notice.actor.clone() };
-            self.record_noticed(actor, notice.event()).await?;
+            self.record_noticed(actor, vec![notice.event()]).await?;
             due.next();
         }
         Ok(())

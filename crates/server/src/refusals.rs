@@ -113,14 +113,14 @@ impl App {
     async fn write_refusals(&self, minute: i64) -> Result<()> {
         let most = self.settings.audit.max_refusals_per_minute;
         for (actor, event) in self.refusals.take(minute, most) {
-            self.record_noticed(actor, event).await?;
+            self.record_noticed(actor, vec![event]).await?;
         }
         Ok(())
     }
 
-    /// Writes an event that was noticed earlier: it is about who acted, not about what they may
+    /// Writes events that were noticed earlier: they are about who acted, not about what they may
     /// do now.
-    pub(crate) async fn record_noticed(&self, mut actor: Actor, event: Event) -> Result<()> {
+    pub(crate) async fn record_noticed(&self, mut actor: Actor, events: Vec<Event>) -> Result<()> {
         actor.access_key = None;
         actor.session = None;
         actor.validate_only = false;
@@ -128,7 +128,7 @@ impl App {
         self.write(&actor, async |tx| {
             // A tenant that was deleted meanwhile has no log any more (AZ-14).
             let there = tenants::find(tx.conn(), &actor.tenant_id).await?.is_some();
-            Ok(Audited::many((), if there { vec![event] } else { Vec::new() }))
+            Ok(Audited::many((), if there { events } else { Vec::new() }))
         })
         .await
     }

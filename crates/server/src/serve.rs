@@ -21,6 +21,7 @@ use crate::http::metrics::{self, Metrics};
 use crate::http::server::Server;
 use crate::http::tls::Tls;
 use crate::logging::LogLevels;
+use crate::mints::Mints;
 use crate::notices::Notices;
 use crate::refusals::Refusals;
 use crate::seal::{self, RootKey};
@@ -45,9 +46,10 @@ pub(crate) async fn open(settings: Settings, log_levels: LogLevels) -> Result<Ar
     initialise(&db, &root_key, clock, &settings).await?;
     drop(alone);
     let mut conn = db.read().await?;
-    let peppers = seal::load_peppers(&root_key, &mut conn).await?;
-    let keyring = keyring::load(&root_key, &mut conn).await?;
+    // Read first: what changes while the rest is read comes with the feed.
     let applied = changes::last_seq(&mut conn).await?;
+    let peppers = seal::load_peppers(&root_key, &mut conn).await?;
+    let keyring = keyring::load(&root_key, &mut conn, clock.monotonic_ms()).await?;
     drop(conn);
     let control = Handle::current();
     let cache = Cache::new(db.clone(), control.clone(), clock, root_key.clone(), cache_settings(&settings));
@@ -79,6 +81,7 @@ pub(crate) async fn open(settings: Settings, log_levels: LogLevels) -> Result<Ar
         attempts: NamesInTurn::default(),
         refusals: Refusals::default(),
         notices: Notices::default(),
+        mints: Mints::default(),
         minting: crate::trusted::subject::Memory::default(),
         set_up: AtomicBool::new(false),
         draining: AtomicBool::new(false),

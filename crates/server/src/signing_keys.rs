@@ -129,14 +129,17 @@ pub(crate) async fn keep_up(app: &App) -> Result<()> {
         // Another node may have been first.
         let rows = locked(tx).await?;
         let mut audited = Audited::many((), Vec::new());
-        for kid in over(&rows, tx.now) {
-            signing_keys::delete(tx.conn(), &kid).await?;
+        for gone in over(&rows, tx.now) {
+            signing_keys::delete(tx.conn(), &gone.kid).await?;
+            let event = Event::new("signing_key.forget", "signing_key", &gone.kid, &gone.algorithm);
+            audited.events.push(event);
             audited = audited.touches_signing_keys();
         }
         if is_due(&rows, &app.settings.tokens, tx.now) {
             let start = tx.now + published_ms(&app.settings.tokens);
             let made = publish(app, tx, start, "signing_key.rotate").await?;
-            audited = Audited { value: (), events: made.events, changes: made.changes };
+            audited.events.extend(made.events);
+            audited.changes.extend(made.changes);
         }
         Ok(audited)
     })
@@ -152,9 +155,9 @@ fn is_due(rows: &[SigningKeyRow], settings: &TokenSettings, now: i64) -> bool {
 }
 
 /// Keys whose successor has signed for so long that nothing of theirs is alive.
-fn over(rows: &[SigningKeyRow], now: i64) -> Vec<String> {
+fn over(rows: &[SigningKeyRow], now: i64) -> Vec<&SigningKeyRow> {
     let pairs = rows.iter().zip(rows.iter().skip(1));
-    pairs.filter(|(next, _)| next.signs_from + KEPT_MS < now).map(|(_, old)| old.kid.clone()).collect()
+    pairs.filter(|(next, _)| next.signs_from + KEPT_MS < now).map(|(_, old)| old).collect()
 }
 
 /// How long a key is known before it signs: twice as long as others may keep the list.
@@ -250,8 +253,9 @@ mod tests {
         let rows = [row("c", 30 * HOUR), row("b", 20 * HOUR), row("a", 0)];
         const { assert!(KEPT_MS >= 24 * HOUR) };
         assert!(over(&rows, 20 * HOUR + KEPT_MS).is_empty());
-        assert_eq!(over(&rows, 20 * HOUR + KEPT_MS + 1), ["a"]);
-        assert_eq!(over(&rows, 30 * HOUR + KEPT_MS + 1), ["b", "a"]);
+        let gone = |now| over(&rows, now).iter().map(|row| row.kid.clone()).collect::<Vec<_>>();
+        assert_eq!(gone(20 * HOUR + KEPT_MS + 1), ["a"]);
+        assert_eq!(gone(30 * HOUR + KEPT_MS + 1), ["b", "a"]);
         assert!(over(&rows[2..], i64::MAX / 2).is_empty(), "the newest never goes by itself");
     }
 

@@ -3,6 +3,7 @@
 use keyward_core::key::Features;
 use keyward_core::policy::Policy;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::app::{Actor, App, Tx};
@@ -10,7 +11,7 @@ use crate::audit::{Audited, Event};
 use crate::clock::rfc3339;
 use crate::error::{Error, Result};
 use crate::names::{check_label, check_slug};
-use crate::policies::must_leave_a_way_in;
+use crate::policies::{merge, must_leave_a_way_in};
 use crate::random;
 use crate::store::Conn;
 use crate::store::groups::{self, GroupRow};
@@ -37,8 +38,9 @@ pub(crate) struct TenantIn {
 pub(crate) struct TenantPatch {
     pub(crate) slug: Option<String>,
     pub(crate) name: Option<String>,
+    /// Those that are named change, `null` brings a default back.
     #[schema(value_type = Option<Object>)]
-    pub(crate) features: Option<Features>,
+    pub(crate) features: Option<Value>,
 }
 
 /// A tenant.
@@ -239,7 +241,8 @@ pub(crate) async fn edit(app: &App, actor: &Actor, id: &str, patch: TenantPatch)
         if let Some(name) = patch.name {
             row.name = name;
         }
-        if let Some(features) = patch.features {
+        if let Some(patch) = patch.features {
+            let features = patched(&row.features, patch)?;
             if row.number == 0 {
                 let policy = serde_json::from_str(&row.policy).map_err(Error::internal)?;
                 must_leave_a_way_in(&policy, features)?;
@@ -249,6 +252,19 @@ pub(crate) async fn edit(app: &App, actor: &Actor, id: &str, patch: TenantPatch)
         Ok(())
     })
     .await
+}
+
+/// Features with a merge patch applied (RFC 7396).
+fn patched(features: &str, patch: Value) -> Result<Features> {
+    if !patch.is_object() {
+        return Err(Error::malformed("/features", "bad_type", "expected an object"));
+    }
+    let mut document = serde_json::from_str(features).map_err(Error::internal)?;
+    merge(&mut document, patch);
+    serde_path_to_error::deserialize(document).map_err(|error| {
+        let pointer = format!("/features{}", crate::http::json::pointer(error.path()));
+        Error::malformed(&pointer, "bad_value", error.into_inner().to_string())
+    })
 }
 
 /// Stops every key of a tenant, without touching any.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use keyward_core::id::TokenId;
+use keyward_core::jwt::LEEWAY_SECONDS;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -75,7 +76,14 @@ pub(crate) async fn revoke_by(
             (None, Some(name)) => {
                 let tenant = subject::tenant(&app, &backend, input.tenant.as_deref()).await?;
                 let user = subject::by_name(&app, tenant.id, &name).await?.ok_or(Error::NotFound)?;
-                backend.record.ceiling.check_user(&tenant, &user)?;
+                let ceiling = &backend.record.ceiling;
+                ceiling.check_user(&tenant, &user)?;
+                // All tokens end, also those for what this secret never could ask for (AZ-6).
+                let live = tenant.rights_of(&user.grant);
+                if ceiling.rights.as_ref().is_some_and(|most| !most.covers_all(&live)) {
+                    let detail = "the user may do more than the ceiling of the trusted secret";
+                    return Err(Error::forbidden("above_ceiling", detail));
+                }
                 let id = user.id.to_string();
                 end_all(&app, &backend.ender(&tenant.id.to_string(), call), async |_| Ok(id)).await
             }
@@ -98,6 +106,9 @@ impl Backend {
 /// Ends one token by its id.
 pub(crate) async fn end(app: &App, actor: &Actor, checked: &Checked) -> Result<RevokedOut> {
     let (id, end): (TokenId, i64) = (checked.id, checked.claims.exp);
+    if app.clock.unix_ms() >= end.saturating_add(LEEWAY_SECONDS).saturating_mul(1000) {
+        return Ok(RevokedOut { revoked: false });
+    }
     app.write(actor, async |tx| {
         tx.must_hold("tokens:revoke")?;
         let (tenant, now) = (tx.tenant().to_owned(), tx.now);

@@ -2,27 +2,30 @@
 //! Asking for tokens stands in `trusted/mint.rs`.
 
 pub(crate) mod ceiling;
+mod generations;
 pub(crate) mod mint;
 pub(crate) mod subject;
 pub(crate) mod wire;
 
 use keyward_core::secret::Secret;
-use keyward_core::token::{self, AccessKey, TRUSTED_PREFIX};
+use keyward_core::token::AccessKey;
 
 use self::ceiling::Ceiling;
+use self::generations::{add_generation, bury, live};
 use self::wire::{CopyIn, DisableIn, EnableIn, TrustedOut, TrustedPatch, TrustedRotateIn, TrustedSecret};
 use crate::app::{Actor, App, Tx};
 use crate::audit::{Audited, Event};
 use crate::error::{Error, Result};
 use crate::names::{canonical, check_name};
 use crate::random;
-use crate::seal;
 use crate::store::page::{Listed, Page};
-use crate::store::trusted::{self, GenerationRow, TrustedRow};
-use crate::verify::trusted::{is_allowed, place, row_of};
+use crate::store::trusted::{self, TrustedRow};
+use crate::verify::trusted::{is_allowed, open};
 
 /// The name of a secret that was given none, and what is meant where none is named.
 const DEFAULT: &str = "default";
+/// Secrets of a tenant that are enabled at once, at most.
+const MOST: i64 = 20;
 /// Longest overlap of a rotation: 30 days.
 const MAX_OVERLAP: i64 = 30 * 86_400;
 
@@ -46,7 +49,7 @@ pub(crate) async fn enable(app: &App, actor: &Actor, input: EnableIn) -> Result<
     check_name("/name", &name)?;
     let ceiling = Ceiling::default().patched(input.ceiling)?;
     app.write(actor, async |tx| {
-        must_manage(tx, "trusted:write")?;
+        must_manage(tx, "trusted:write").await?;
         tx.must_be_fresh()?;
         must_be_allowed(tx).await?;
         must_be_below(tx, &ceiling).await?;
@@ -54,6 +57,10 @@ pub(crate) async fn enable(app: &App, actor: &Actor, input: EnableIn) -> Result<
         let key = row.name_key.clone();
         if trusted::find_by_name(tx.conn(), &row.tenant_id, &key).await?.is_some() {
             return Err(Error::conflict("already_enabled", "a trusted secret of this name is enabled"));
+        }
+        if trusted::count_live(tx.conn(), &row.tenant_id).await? >= MOST {
+            let detail = format!("a tenant has at most {MOST} enabled trusted secrets; disable one");
+            return Err(Error::conflict("too_many_secrets", detail));
         }
         trusted::insert(tx.conn(), &row).await?;
         let secret = add_generation(app, tx, &row, 1).await?;
@@ -103,14 +110,13 @@ pub(crate) async fn disable(app: &App, actor: &Actor, input: &DisableIn) -> Resu
 /// Shows the newest secret once more; every look is in the audit log (TS5).
 pub(crate) async fn copy(app: &App, actor: &Actor, input: &CopyIn) -> Result<TrustedSecret> {
     app.write(actor, async |tx| {
-        must_manage(tx, "trusted:copy")?;
+        must_manage(tx, "trusted:copy").await?;
         tx.must_be_fresh()?;
         let row = named(tx, input.id.as_deref()).await?;
         // Who copies it can act as far as it reaches (AZ-5).
         must_be_below(tx, &Ceiling::of(&row)?).await?;
         let newest = row.generation_rows()?.pop().ok_or_else(|| Error::internal("no generation"))?;
-        let at = row_of(&row.id, newest.generation);
-        let plain = seal::open(&app.root_key, tx.conn(), place(&row.tenant_id, &at), &newest.sealed).await?;
+        let plain = open(&app.root_key, tx.conn(), &row, &newest).await?;
         let text = String::from_utf8(plain.to_vec()).map_err(Error::internal)?;
         let shown = TrustedOut::of(row, tx.now)?;
         let event = Event::new("trusted.copy", "trusted", &shown.id, &shown.name)
@@ -166,6 +172,7 @@ pub(crate) async fn rotate(
         touch(&mut row, tx);
         trusted::update(tx.conn(), &row).await?;
         let secret = add_generation(app, tx, &row, next).await?;
+        bury(app, tx, &row).await?;
         let shown = reread(tx, &row).await?;
         let event =
             Event::new("trusted.rotate", "trusted", &shown.id, &shown.name).before(&before).after(&shown);
@@ -188,17 +195,17 @@ pub(crate) async fn finish_rotation(app: &App, actor: &Actor, id: &str) -> Resul
     .await
 }
 
-fn live(generations: &[GenerationRow], now: i64) -> usize {
-    generations.iter().filter(|row| row.retires_at.is_none_or(|end| end > now)).count()
-}
-
 /// Whoever makes tokens for everybody is no matter for a key that a script of somebody holds: an
 /// interactive login or a workspace key (`design.md` §6).
-fn must_manage(tx: &Tx<'_>, right: &str) -> Result<()> {
+async fn must_manage(tx: &mut Tx<'_>, right: &str) -> Result<()> {
     tx.must_hold(right)?;
     if tx.actor.principal.kind == "user" && tx.actor.key_id.is_some() {
         let detail = "trusted secrets are managed by an interactive login or a workspace key";
         return Err(Error::forbidden("wrong_class", detail));
+    }
+    if tx.directory().await?.number == 0 {
+        // A secret of the primary tenant reaches every tenant, and so must whoever handles it (TS4).
+        tx.must_hold("instance/tenants:enter")?;
     }
     Ok(())
 }
@@ -216,8 +223,9 @@ async fn must_be_allowed(tx: &mut Tx<'_>) -> Result<()> {
 
 /// Nobody makes a secret that reaches further than they do (AZ-5, IMP-1).
 async fn must_be_below(tx: &mut Tx<'_>, ceiling: &Ceiling) -> Result<()> {
-    ceiling.check_ids(&*tx.directory().await?)?;
-    let reach = ceiling.reach();
+    let directory = tx.directory().await?;
+    ceiling.check_ids(&directory)?;
+    let reach = ceiling.reach(&directory);
     tx.must_cover(
         &reach,
         "rights_exceed_caller",
@@ -242,11 +250,12 @@ async fn named(tx: &mut Tx<'_>, id: Option<&str>) -> Result<TrustedRow> {
 }
 
 async fn find_to_change(tx: &mut Tx<'_>, id: Option<&str>) -> Result<TrustedRow> {
-    must_manage(tx, "trusted:write")?;
+    must_manage(tx, "trusted:write").await?;
     let row = named(tx, id).await?;
     tx.actor.check_version(row.version)?;
     // Nobody handles what reaches further than they do (AZ-6).
-    tx.must_cover(&Ceiling::of(&row)?.reach(), "above_caller", "the secret may give more than you hold")?;
+    let reach = Ceiling::of(&row)?.reach(&*tx.directory().await?);
+    tx.must_cover(&reach, "above_caller", "the secret may give more than you hold")?;
     Ok(row)
 }
 
@@ -263,6 +272,7 @@ async fn change(
         apply(tx, &mut row).await?;
         touch(&mut row, tx);
         trusted::update(tx.conn(), &row).await?;
+        bury(app, tx, &row).await?;
         let after = reread(tx, &row).await?;
         let event = Event::new(action, "trusted", &after.id, &after.name).before(&before).after(&after);
         Ok(Audited::new(after, event).touches_trusted(&row.tenant_id, &row.access_key))
@@ -280,25 +290,4 @@ async fn reread(tx: &mut Tx<'_>, row: &TrustedRow) -> Result<TrustedOut> {
     let now = tx.now;
     let row = trusted::find(tx.conn(), &row.tenant_id, &row.id).await?;
     TrustedOut::of(row.ok_or_else(|| Error::internal("the secret was just written"))?, now)
-}
-
-/// A fresh secret, sealed into its row (TS5: it can be copied again).
-async fn add_generation(app: &App, tx: &mut Tx<'_>, row: &TrustedRow, generation: i64) -> Result<Secret> {
-    let access_key = AccessKey::from_digits(&row.access_key)
-        .ok_or_else(|| Error::internal("a stored trusted secret has an unreadable id"))?;
-    let secret = token::generate(TRUSTED_PREFIX, access_key, &mut random::fill);
-    let (now, at) = (tx.now, row_of(&row.id, generation));
-    let plain = secret.expose().as_bytes();
-    let sealed = seal::seal(&app.root_key, tx.conn(), place(&row.tenant_id, &at), plain, now).await?;
-    let made = GenerationRow {
-        generation,
-        sealed,
-        hint: secret.hint(),
-        created_at: now,
-        retires_at: None,
-        seen_at: None,
-    };
-    let by = tx.actor.principal.id.clone();
-    trusted::insert_generation(tx.conn(), &row.tenant_id, &row.id, &made, &by).await?;
-    Ok(secret)
 }

@@ -353,14 +353,13 @@ fn token_actor(found: &FoundToken, call: Call, as_of: i64) -> Actor {
     let claims = &found.checked.claims;
     let kind = if found.owner.is_some() { "user" } else { "workspace" };
     let label = claims.username.clone().unwrap_or_default();
+    let principal = Principal { kind: kind.into(), id: claims.sub.clone(), label };
     Actor {
-        principal: Principal { kind: kind.into(), id: claims.sub.clone(), label },
         key_id: Some(found.origin.id()),
         rights: Arc::new(found.effective.rights.clone()),
         by_token: true,
         as_of,
-        call,
-        ..Actor::local(&claims.tenant, "token")
+        ..Actor::powerless(&claims.tenant, principal, call)
     }
     .with_secret(Some(claims.origin.generation))
 }

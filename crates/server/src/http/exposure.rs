@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::sessions;
 use crate::store::keys;
 use crate::verify::record::KeyRecord;
+use crate::verify::trusted::{Bar, Closed};
 use crate::verify::usage::Sighting;
 use crate::verify::{Ask, Found, Presented};
 
@@ -22,12 +23,11 @@ pub(crate) fn holds_secret(app: &App, query: &str) -> bool {
     !secrets(app, query).is_empty() || holds_token(query)
 }
 
-/// Whether a trusted secret or an access token stands in the query. There is no key to mark; whoever
-/// sent it is told, and an administrator rotates the secret.
+/// Whether an access token stands in the query. There is no key to mark, and it ends soon.
 fn holds_token(query: &str) -> bool {
     let decoded = percent_decode_str(query).decode_utf8_lossy();
     let mut words = decoded.split(|c: char| !c.is_ascii_alphanumeric() && !"_-.".contains(c));
-    words.any(|word| token::parse_trusted(word).is_some() || Compact::parse(word).is_some())
+    words.any(|word| Compact::parse(word).is_some())
 }
 
 fn secrets(app: &App, query: &str) -> Vec<Secret> {
@@ -35,11 +35,16 @@ fn secrets(app: &App, query: &str) -> Vec<Secret> {
     decoded
         .split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
         .filter(|word| {
-            token::parse(word, &app.verifier.prefixes).is_some()
+            is_trusted(word)
+                || token::parse(word, &app.verifier.prefixes).is_some()
                 || token::parse_other(word, token::SESSION_PREFIX).is_some()
         })
         .map(|word| Secret::new(word.to_owned()))
         .collect()
+}
+
+fn is_trusted(word: &str) -> bool {
+    token::parse_trusted(word).is_some()
 }
 
 /// Marks the keys whose secrets stand in the query, if they are real; runs behind the answer.
@@ -55,6 +60,9 @@ pub(crate) fn mark(app: &Arc<App>, query: &str, call: &Call) {
 }
 
 async fn mark_one(app: &App, secret: &Secret, call: Call) -> Result<()> {
+    if is_trusted(secret.expose()) {
+        return note_trusted(app, secret, call).await;
+    }
     if token::parse_other(secret.expose(), token::SESSION_PREFIX).is_some() {
         for presented in [Presented::Secret(secret.expose()), Presented::Cookie(secret.expose())] {
             sessions::end_by_token(app, presented, ("exposure", "seen in a URL"), &call).await?;
@@ -79,6 +87,19 @@ async fn mark_one(app: &App, secret: &Secret, call: Call) -> Result<()> {
         }
         _ => Ok(()),
     }
+}
+
+/// A trusted secret has no mark: its tenant's log tells whom it concerns to rotate it.
+async fn note_trusted(app: &App, secret: &Secret, call: Call) -> Result<()> {
+    let backend = match app.verifier.backend(secret.expose(), call.address).await? {
+        Ok(backend) => backend,
+        // It may be used elsewhere, or again.
+        Err(Closed::Barred(Bar::Address | Bar::Suspended, backend)) => *backend,
+        Err(_) => return Ok(()),
+    };
+    let actor = backend.actor(&backend.tenant.id.to_string(), call);
+    app.refusals.note(&actor, "trusted.exposed", "credential_in_url");
+    Ok(())
 }
 
 async fn note(app: &App, tenant: &str, key: &KeyRecord, generation: Option<u32>, call: Call) -> Result<()> {

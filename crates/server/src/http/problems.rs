@@ -71,7 +71,7 @@ pub(crate) const CATALOGUE: &[Entry] = &[
     ("not_enabled", 409, "Not enabled", "Trusted authentication is not enabled, or this secret was disabled. Enable it for a new one."),
     ("no_change", 409, "Nothing to change", "It is in this state already."),
     ("not_rotating", 409, "Not rotating", "The key has one live secret only."),
-    ("too_many_secrets", 409, "Too many live secrets", "Finish or abort the running rotation first."),
+    ("too_many_secrets", 409, "Too many live secrets", "Finish or abort the running rotation first, or disable a trusted secret that nobody uses."),
     ("not_confirmed", 409, "Not confirmed", "Look at the preview, then send the confirmation that it names."),
     ("not_assignable", 409, "Cannot be assigned", "Only users and workspace keys can be in groups."),
     ("built_in", 409, "Built in", "Built-in roles and groups cannot be changed."),

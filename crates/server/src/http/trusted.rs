@@ -4,19 +4,20 @@
 use std::sync::Arc;
 
 use http::Request;
-use http::header::{AUTHORIZATION, COOKIE, HeaderMap, ORIGIN};
+use http::header::{COOKIE, HeaderMap, ORIGIN};
 use hyper::body::Incoming;
 use serde::de::DeserializeOwned;
 
+use super::caller::Credential;
 use super::dispatch::{Origin, Reply, json_reply};
 use super::verify::{answer, question};
 use super::{body, caller, failures, problems};
 use crate::app::{App, Call};
 use crate::error::{Error, Result};
 use crate::tokens;
-use crate::trusted::mint;
 use crate::trusted::wire::{RevokeTokenIn, TokenIn, ValidateTokenIn};
-use crate::verify::trusted::{Backend, Closed};
+use crate::trusted::{mint, subject};
+use crate::verify::trusted::{Backend, Bar, Closed};
 use crate::verify::usage::Sighting;
 use crate::verify::{Ask, Presented};
 
@@ -26,10 +27,21 @@ pub(crate) async fn mint(app: &Arc<App>, origin: &Origin<'_>, request: Request<I
     let input: TokenIn = read(app, &head.headers, body).await?;
     let secret = input.secret_key.as_deref();
     let (backend, call) = admit(app, origin, &head.headers, secret, "mint_token").await?;
-    match mint::mint(app, &backend, &input, call.clone()).await {
+    let mut target = None;
+    let minted = async {
+        let tenant = subject::tenant(app, &backend, input.tenant.as_deref()).await?;
+        target = Some(tenant.id);
+        mint::mint(app, &backend, &tenant, &input, call.clone()).await
+    };
+    match minted.await {
         Ok(answer) => Ok(json_reply(answer)),
         Err(error) => {
-            note(app, &backend, call, "mint_token", super::problem::code(&error));
+            let code = super::problem::code(&error);
+            if let Some(target) = target.filter(|target| *target != backend.tenant.id) {
+                let actor = backend.actor(&target.to_string(), call.clone());
+                app.refusals.note(&actor, "mint_token", code);
+            }
+            note(app, &backend, call, "mint_token", code);
             Err(error)
         }
     }
@@ -41,7 +53,9 @@ pub(crate) async fn revoke(app: &Arc<App>, origin: &Origin<'_>, request: Request
     let input: RevokeTokenIn = read(app, &head.headers, body).await?;
     let secret = input.secret_key.as_deref();
     let (backend, call) = admit(app, origin, &head.headers, secret, "revoke_trusted_token").await?;
-    let done = tokens::revoke_by(app, &backend, input, call).await?;
+    let done = tokens::revoke_by(app, &backend, input, call.clone()).await.inspect_err(|error| {
+        note(app, &backend, call, "revoke_trusted_token", super::problem::code(error));
+    })?;
     Ok(json_reply(serde_json::to_vec(&done).map_err(Error::internal)?))
 }
 
@@ -87,7 +101,7 @@ async fn admit(
     let secret = credential(app, headers, in_body)?;
     let address = origin.address(headers);
     match app.verifier.backend(secret, address).await? {
-        Err(closed) => Err(refusal(app, closed, address)),
+        Err(closed) => Err(refusal(app, closed, caller::call(headers, origin), operation)),
         Ok(backend) => {
             let call = caller::call(headers, origin);
             if is_browser(headers) {
@@ -95,6 +109,7 @@ async fn admit(
                 return Err(Error::forbidden("browser_call", problems::detail("browser_call")));
             }
             if let Some(seconds) = backend.record.spend(backend.generation, app.clock.now()) {
+                note(app, &backend, call, operation, "rate_limited");
                 return Err(Error::RateLimited(seconds));
             }
             Ok((backend, call))
@@ -102,24 +117,20 @@ async fn admit(
     }
 }
 
-/// The one credential: Bearer, or in the body.
+/// The one credential: as every other one comes, but alone, or in the body.
 fn credential<'r>(app: &App, headers: &'r HeaderMap, in_body: Option<&'r str>) -> Result<&'r str> {
-    let mut sent =
-        headers.get_all(AUTHORIZATION).iter().chain(headers.get_all(&app.settings.server.api_key_header));
-    let first = match (sent.next(), in_body) {
-        (None, Some(secret)) => return Ok(secret),
-        (None, None) => return Err(Error::Unauthenticated("no_credential")),
-        (Some(first), None) if sent.next().is_none() => first,
-        _ => {
+    let sent = caller::credential(headers, &app.settings.server.api_key_header);
+    match (sent, in_body) {
+        (Err(Error::Unauthenticated("no_credential")), Some(secret)) => Ok(secret),
+        (Ok(_) | Err(Error::Unauthenticated("invalid_key")), Some(_)) => {
             let detail = "send one credential, once".into();
-            return Err(Error::Http { status: 400, code: "multiple_credentials", detail });
+            Err(Error::Http { status: 400, code: "multiple_credentials", detail })
         }
-    };
-    let text = first.to_str().unwrap_or_default();
-    match text.split_once(' ') {
-        Some((scheme, secret)) if scheme.eq_ignore_ascii_case("bearer") => Ok(secret.trim()),
-        None => Ok(text),
-        Some(_) => Err(Error::Unauthenticated("invalid_trusted_secret")),
+        (Ok(Credential::Secret(secret)), None) => Ok(secret),
+        (Ok(_) | Err(Error::Unauthenticated("invalid_key")), None) => {
+            Err(Error::Unauthenticated("invalid_trusted_secret"))
+        }
+        (Err(error), _) => Err(error),
     }
 }
 
@@ -131,18 +142,23 @@ pub(super) fn is_browser(headers: &HeaderMap) -> bool {
     headers.contains_key(ORIGIN) || headers.contains_key(COOKIE) || headers.keys().any(fetched)
 }
 
-fn refusal(app: &App, closed: Closed, address: Option<std::net::IpAddr>) -> Error {
+/// A guess is counted by its source; a right secret that opens nothing stands in its tenant's log.
+fn refusal(app: &App, closed: Closed, call: Call, operation: &'static str) -> Error {
     app.metrics.refused_callers.inc();
-    if let Some(seconds) = failures::note(app, None, "trusted", address) {
-        return Error::RateLimited(seconds);
-    }
-    match closed {
-        Closed::Unknown => Error::Unauthenticated("invalid_trusted_secret"),
-        Closed::Retired => Error::Unauthenticated("retired_secret"),
-        Closed::Disabled => Error::Unauthenticated("trusted_disabled"),
-        Closed::Suspended => Error::Unauthenticated("tenant_suspended"),
-        Closed::Address => Error::forbidden("address_denied", problems::detail("address_denied")),
-    }
+    let Closed::Barred(bar, backend) = closed else {
+        return match failures::note(app, None, "trusted", call.address) {
+            Some(seconds) => Error::RateLimited(seconds),
+            None => Error::Unauthenticated("invalid_trusted_secret"),
+        };
+    };
+    let error = match bar {
+        Bar::Retired => Error::Unauthenticated("retired_secret"),
+        Bar::Disabled => Error::Unauthenticated("trusted_disabled"),
+        Bar::Suspended => Error::Unauthenticated("tenant_suspended"),
+        Bar::Address => Error::forbidden("address_denied", problems::detail("address_denied")),
+    };
+    note(app, &backend, call, operation, super::problem::code(&error));
+    error
 }
 
 /// What a right secret was refused stands in its tenant's log, merged and bounded.

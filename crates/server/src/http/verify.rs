@@ -78,7 +78,13 @@ async fn reach(app: &App, origin: &Origin<'_>, headers: &HeaderMap) -> Result<Re
     }
     let actor = Box::pin(caller::actor(app, headers, identity, call())).await?;
     let home = actor.tenant_id.parse().map_err(Error::internal)?;
-    reach_of(app, |right| actor.rights.covers(right), home, actor.visiting, || actor.clone())
+    reach_of(
+        app,
+        |right| actor.rights.covers(right),
+        home,
+        actor.visiting || actor.by_token,
+        || actor.clone(),
+    )
 }
 
 fn reach_of(

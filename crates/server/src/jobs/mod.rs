@@ -29,6 +29,8 @@ const PEOPLE_MS: i64 = 7 * 24 * 3_600_000;
 const LONGEST_SESSION_MS: i64 = keyward_core::policy::MAX_SESSION_MINUTES as i64 * 60_000;
 /// Names whose failed logins are remembered.
 const MOST_NAMES: i64 = 100_000;
+/// Revocations are kept for so long after the end of their token, whose clock may be another's.
+const REVOKED_SECONDS: i64 = 3600 + LEEWAY_SECONDS;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -38,6 +40,7 @@ pub(crate) fn start(app: &Arc<App>) {
     every(app, REGISTER, "register", |app| async move { app.verifier.cache.register.fill(&app.db).await });
     every(app, refusals::FLUSH, "refusals", |app| async move { app.flush_refusals().await });
     every(app, refusals::FLUSH, "notices", |app| async move { app.flush_notices().await });
+    every(app, refusals::FLUSH, "mints", |app| async move { app.flush_mints().await });
     every(app, MINUTE, "checkpoints", |app| async move { checkpoints::sign_heads(&app).await });
     every(app, MINUTE, "signing_keys", |app| async move { signing_keys::keep_up(&app).await });
     every(app, MINUTE, "purge", |app| async move { purge(&app).await });
@@ -102,7 +105,7 @@ async fn purge(app: &App) -> Result<()> {
     let mut tx = app.db.begin().await?;
     changes::prune(tx.conn(), now - FEED_MS).await?;
     idempotency::prune(tx.conn(), now - IDEMPOTENCY_MS).await?;
-    let over = now / 1000 - LEEWAY_SECONDS - 1;
+    let over = now / 1000 - REVOKED_SECONDS;
     revoked_tokens::prune(tx.conn(), over).await?;
     token_budgets::prune(tx.conn(), over).await?;
     sessions::prune(tx.conn(), now - PEOPLE_MS, now - LONGEST_SESSION_MS).await?;
@@ -123,5 +126,6 @@ pub(crate) async fn finish(app: &App) -> Result<()> {
     app.verifier.cache.return_credits().await?;
     app.finish_refusals().await?;
     app.finish_notices().await?;
+    app.finish_mints().await?;
     checkpoints::sign_heads(app).await
 }

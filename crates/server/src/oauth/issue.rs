@@ -149,13 +149,14 @@ pub(super) async fn issue(app: &Arc<App>, holder: &Holder, source: Source, wish:
         epoch: source.epoch,
         ext: source.lineage.ext,
     };
+    app.verifier.confirm_signing_keys().await?;
     let token = zeroize::Zeroizing::new(app.verifier.sign(&claims, now)?);
     if claims.budget.is_some() {
         keep_budget(app, holder, &claims).await?;
     }
     app.metrics.minted.inc();
     let pair = (holder.key.id.to_string(), source.subject);
-    app.notices.minted(tenant, pair, app.clock.monotonic_ms(), || holder.actor());
+    app.mints.note(tenant, pair, app.clock.monotonic_ms(), || holder.actor());
     Ok(Issued { token, expires_in: exp - iat, scope })
 }
 

@@ -20,9 +20,10 @@ pub(crate) async fn insert(
     Ok(count == 1)
 }
 
-/// Every revocation that counts, of all tenants: id and end.
-pub(crate) async fn all(conn: &mut Conn) -> Result<Vec<(String, i64)>> {
-    Ok(on!(conn, c => sqlx::query_as("SELECT id, expires_at FROM revoked_tokens").fetch_all(c).await)?)
+/// Revocations of tokens that end at `from` or later, of all tenants: id and end.
+pub(crate) async fn since(conn: &mut Conn, from: i64) -> Result<Vec<(String, i64)>> {
+    Ok(on!(conn, c => sqlx::query_as("SELECT id, expires_at FROM revoked_tokens WHERE expires_at >= $1")
+        .bind(from).fetch_all(c).await)?)
 }
 
 /// Forgets those whose token ended before `before`.

@@ -35,6 +35,8 @@ pub(crate) struct GenerationRow {
     pub(crate) created_at: i64,
     pub(crate) retires_at: Option<i64>,
     pub(crate) seen_at: Option<i64>,
+    /// Of a dead one, whose sealed secret is gone.
+    pub(crate) digest: Option<String>,
 }
 
 impl TrustedRow {
@@ -56,6 +58,7 @@ macro_rules! select_trusted {
                     || ',\"sealed\":\"' || g.sealed || '\",\"hint\":\"' || g.hint
                     || '\",\"created_at\":' || CAST(g.created_at AS TEXT)
                     || ',\"retires_at\":' || COALESCE(CAST(g.retires_at AS TEXT), 'null')
+                    || ',\"digest\":' || COALESCE('\"' || g.digest || '\"', 'null')
                     || ',\"seen_at\":' || COALESCE(CAST(g.seen_at AS TEXT), 'null') || '}', ',')
                  FROM trusted_generations g
                  WHERE g.tenant_id = t.tenant_id AND g.secret_id = t.id) AS generations
@@ -155,6 +158,44 @@ pub(crate) async fn retire_before(
          WHERE tenant_id = $1 AND secret_id = $2 AND generation < $3 AND (retires_at IS NULL OR retires_at > $4)"
     ).bind(tenant).bind(secret).bind(generation).bind(at).execute(c).await.map(drop))?;
     Ok(())
+}
+
+/// Forgets the secret of a dead generation but for what tells whether a secret was it.
+pub(crate) async fn bury(
+    conn: &mut Conn,
+    tenant: &str,
+    secret: &str,
+    generation: i64,
+    digest: &str,
+) -> Result<()> {
+    on!(conn, c => sqlx::query(
+        "UPDATE trusted_generations SET sealed = '', digest = $4
+         WHERE tenant_id = $1 AND secret_id = $2 AND generation = $3"
+    ).bind(tenant).bind(secret).bind(generation).bind(digest).execute(c).await.map(drop))?;
+    Ok(())
+}
+
+/// Forgets the generations up to this one.
+pub(crate) async fn forget(conn: &mut Conn, tenant: &str, secret: &str, last: i64) -> Result<()> {
+    on!(conn, c => sqlx::query(
+        "DELETE FROM trusted_generations WHERE tenant_id = $1 AND secret_id = $2 AND generation <= $3"
+    ).bind(tenant).bind(secret).bind(last).execute(c).await.map(drop))?;
+    Ok(())
+}
+
+/// How many of a tenant are enabled.
+pub(crate) async fn count_live(conn: &mut Conn, tenant: &str) -> Result<i64> {
+    let (count,): (i64,) = on!(conn, c => sqlx::query_as(
+        "SELECT CAST(COUNT(*) AS BIGINT) FROM trusted_secrets WHERE tenant_id = $1 AND ended_at IS NULL"
+    ).bind(tenant).fetch_one(c).await)?;
+    Ok(count)
+}
+
+/// The public ids of all secrets of all tenants.
+pub(crate) async fn access_keys(conn: &mut Conn) -> Result<Vec<String>> {
+    let rows: Vec<(String,)> =
+        on!(conn, c => sqlx::query_as("SELECT access_key FROM trusted_secrets").fetch_all(c).await)?;
+    Ok(rows.into_iter().map(|row| row.0).collect())
 }
 
 /// Notes the last use of a generation, unless a later one is known.

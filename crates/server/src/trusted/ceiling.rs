@@ -151,12 +151,17 @@ impl Ceiling {
         Ok(())
     }
 
-    /// What a token of it may hold at most.
-    pub(crate) fn reach(&self) -> RightSet {
-        match &self.rights {
-            Some(rights) if !self.admins => rights.clone(),
-            _ => RightSet::everything(),
+    /// What the tokens of a secret of this tenant may hold at most; only in the primary tenant there
+    /// are rights about the instance.
+    pub(crate) fn reach(&self, tenant: &TenantRecord) -> RightSet {
+        let mut reach: Vec<Right> = self.rights.iter().flat_map(RightSet::iter).cloned().collect();
+        if self.admins || self.rights.is_none() {
+            reach.extend(RightSet::everything().iter().cloned());
         }
+        if self.admins && self.rights.is_none() && tenant.number == 0 {
+            reach.push("instance/**:*".parse().expect("a constant right parses"));
+        }
+        reach.into_iter().collect()
     }
 
     /// Whether requests may come from here.
@@ -178,6 +183,25 @@ impl Ceiling {
             return refuse("administrators are above the ceiling of this secret");
         }
         Ok(())
+    }
+
+    /// What of a user's rights lies below, and whether that is less; or no token at all.
+    pub(crate) fn bound(&self, live: RightSet) -> Result<(RightSet, bool)> {
+        match &self.rights {
+            Some(most) if !most.covers_all(&live) => match self.exceeding {
+                Exceeding::Cut => Ok((live.intersect(most), true)),
+                Exceeding::Refuse => {
+                    let detail = "the user may do more than the ceiling of the trusted secret";
+                    Err(Error::forbidden("above_ceiling", detail))
+                }
+            },
+            _ => Ok((live, false)),
+        }
+    }
+
+    /// Whether a token that is out would still be given: to this user, for these, by this ceiling (IMP-1).
+    pub(crate) fn holds(&self, tenant: &TenantRecord, user: &UserRecord, audience: &[String]) -> bool {
+        self.check_user(tenant, user).is_ok() && audience.iter().all(|text| self.allows_audience(text))
     }
 
     /// Whether this audience may be asked for.

@@ -8,7 +8,7 @@ use keyward_core::key::OwnerState;
 use keyward_core::right::{Resource, RightSet};
 use serde_json::{Map, Value};
 
-use super::ceiling::{Ceiling, Exceeding, is_plain};
+use super::ceiling::{Ceiling, is_plain};
 use super::subject;
 use super::wire::{TokenCreated, TokenIn};
 use crate::app::{Actor, App, Call, Principal};
@@ -34,9 +34,7 @@ impl Backend {
         let id = self.record.id.to_string();
         let principal =
             Principal { kind: "trusted".into(), id: id.clone(), label: self.record.name.to_string() };
-        let mut actor = Actor { principal, call, ..Actor::local(tenant_id, "trusted") };
-        actor.rights = Arc::new(RightSet::default());
-        actor.key_id = Some(id);
+        let actor = Actor { key_id: Some(id), ..Actor::powerless(tenant_id, principal, call) };
         actor.with_secret(Some(self.generation))
     }
 }
@@ -48,32 +46,45 @@ struct Grant {
     kind: &'static str,
 }
 
-/// Makes a token and writes the answer as JSON.
-pub(crate) async fn mint(app: &Arc<App>, backend: &Backend, input: &TokenIn, call: Call) -> Result<Vec<u8>> {
-    let tenant = subject::tenant(app, backend, input.tenant.as_deref()).await?;
-    let found = subject::find(app, tenant.id, input).await?;
-    let created = found.is_none();
-    let user = match found {
-        Some(user) => user,
+/// Makes a token for a user of this tenant and writes the answer as JSON.
+pub(crate) async fn mint(
+    app: &Arc<App>,
+    backend: &Backend,
+    tenant: &TenantRecord,
+    input: &TokenIn,
+    call: Call,
+) -> Result<Vec<u8>> {
+    let (user, new) = match subject::find(app, tenant.id, input).await? {
+        Some(user) => (user, None),
         None if input.auto_create && backend.record.ceiling.create_users => {
-            let actor = backend.actor(&tenant.id.to_string(), call.clone());
-            Box::pin(subject::create(app, backend, actor, input)).await?
+            let prospect = subject::prospect(app, backend, tenant, input)?;
+            (prospect.record.clone(), Some(prospect))
         }
         None => return Err(Error::NotFound),
     };
-    check_subject(app, backend, &tenant, &user)?;
-    let grant = grant(&backend.record.ceiling, &tenant, &user, input)?;
-    let ttl = ttl(&backend.record.ceiling, &tenant, input.ttl_seconds)?;
-    let answer = sign(app, backend, (&tenant, &user), (&grant, ttl), created, input)?;
-    let now_ms = app.clock.monotonic_ms();
+    check_subject(backend, tenant, &user)?;
+    let grant = grant(&backend.record.ceiling, tenant, &user, input)?;
+    let ttl = ttl(&backend.record.ceiling, tenant, input.ttl_seconds)?;
+    app.verifier.confirm_signing_keys().await?;
+    let answer = sign(app, backend, (tenant, &user), (&grant, ttl), new.is_some(), input)?;
+    if let Some(seconds) = app.minting.subjects.spend(&backend.record, user.id, app.clock.now()) {
+        return Err(Error::RateLimited(seconds));
+    }
+    // Nothing refuses from here on: a user is made for a token that is given (IMP-5).
+    if let Some(prospect) = new {
+        let actor = backend.actor(&tenant.id.to_string(), call.clone());
+        Box::pin(subject::create(app, backend, actor, prospect)).await?;
+    }
     app.metrics.minted.inc();
-    let pair = (backend.record.id.to_string(), Subject::User(user.id));
-    app.notices.minted(tenant.id, pair, now_ms, || backend.actor(&tenant.id.to_string(), call));
+    let by = backend.record.id.to_string();
+    app.mints.note(tenant.id, (by, Subject::User(user.id)), app.clock.monotonic_ms(), || {
+        backend.actor(&tenant.id.to_string(), call)
+    });
     Ok(answer)
 }
 
 /// Whether a token may be asked for of this user, by this secret, now.
-fn check_subject(app: &App, backend: &Backend, tenant: &TenantRecord, user: &UserRecord) -> Result<()> {
+fn check_subject(backend: &Backend, tenant: &TenantRecord, user: &UserRecord) -> Result<()> {
     let refuse = |code, detail: &str| Err(Error::forbidden(code, detail));
     if tenant.tenant.suspended || user.owner.state != OwnerState::Active {
         return refuse("subject_not_active", "the user or the tenant is suspended");
@@ -81,28 +92,13 @@ fn check_subject(app: &App, backend: &Backend, tenant: &TenantRecord, user: &Use
     if !user.trusted_tokens {
         return refuse("minting_forbidden", "an administrator has forbidden tokens of this user");
     }
-    backend.record.ceiling.check_user(tenant, user)?;
-    match app.minting.subjects.spend(&backend.record, user.id, app.clock.now()) {
-        Some(seconds) => Err(Error::RateLimited(seconds)),
-        None => Ok(()),
-    }
+    backend.record.ceiling.check_user(tenant, user)
 }
 
 /// The user's rights ∩ the ceiling ∩ what was asked for.
 fn grant(ceiling: &Ceiling, tenant: &TenantRecord, user: &UserRecord, input: &TokenIn) -> Result<Grant> {
     let live = tenant.rights_of(&user.grant);
-    let below = match &ceiling.rights {
-        Some(most) if !most.covers_all(&live) => match ceiling.exceeding {
-            Exceeding::Cut => Some(live.intersect(most)),
-            Exceeding::Refuse => {
-                let detail = "the user may do more than the ceiling of the trusted secret";
-                return Err(Error::forbidden("above_ceiling", detail));
-            }
-        },
-        _ => None,
-    };
-    let mut cut = below.is_some();
-    let mut rights = below.unwrap_or(live);
+    let (mut rights, mut cut) = ceiling.bound(live)?;
     for wanted in [asked_rights(input)?, asked_objects(input)?].into_iter().flatten() {
         cut |= !rights.covers_all(&wanted) && input.rights.is_some();
         rights = rights.intersect(&wanted);

@@ -3,19 +3,20 @@
 use std::sync::Arc;
 
 use keyward_core::id::{TenantId, UserId};
-use keyward_core::key::OwnerState;
+use keyward_core::key::{Owner, OwnerState};
 
-use super::ceiling::is_admin;
+use super::ceiling::{Ceiling, is_admin};
 use super::wire::TokenIn;
 use crate::app::{Actor, App, Tx};
 use crate::audit::{Audited, Event};
 use crate::error::{Error, Result};
 use crate::names::{Username, check_email, check_label};
 use crate::random;
+use crate::store::trusted::GenerationRow;
 use crate::store::users::UserRow;
 use crate::store::{groups, roles, tenants, trusted, users};
-use crate::verify::facts::{TenantRecord, UserRecord};
-use crate::verify::trusted::{Backend, Subjects};
+use crate::verify::facts::{self, Age, TenantRecord, UserRecord};
+use crate::verify::trusted::{Backend, Subjects, is_allowed};
 
 /// Names that were looked up; more are looked up again.
 const REMEMBERED: usize = 100_000;
@@ -130,47 +131,71 @@ where
     app.control.spawn(work(app.clone())).await.map_err(Error::internal)?
 }
 
-/// Makes the user whom a token is asked for, below the ceiling of the secret. Whoever is there already
-/// is left as they are: no account is taken over, nobody's groups change.
-pub(super) async fn create(
-    app: &Arc<App>,
-    backend: &Backend,
-    actor: Actor,
-    input: &TokenIn,
-) -> Result<Arc<UserRecord>> {
-    let tenant: TenantId = actor.tenant_id.parse().map_err(Error::internal)?;
-    let name = input.username.as_deref().ok_or(Error::NotFound)?;
-    let new = NewUser {
-        name: Username::parse(name)?,
-        email: input.email.clone(),
-        display_name: input.display_name.clone(),
-        group_ids: input.group_ids.clone(),
-    };
-    if let Some(email) = &new.email {
-        check_email(email)?;
-    }
-    if let Some(name) = &new.display_name {
-        check_label("/display_name", name, 200)?;
-    }
-    let backend = backend.clone();
-    let id = on_control(app, async move |app: Arc<App>| insert(&app, &backend, &actor, new).await).await?;
-    by_id(app, tenant, id.parse().map_err(Error::internal)?).await?.ok_or(Error::NotFound)
-}
-
-struct NewUser {
+/// A user who will be made, once a token for them is certain.
+pub(super) struct Prospect {
+    /// As the user will be.
+    pub(super) record: Arc<UserRecord>,
     name: Username,
     email: Option<String>,
     display_name: Option<String>,
     group_ids: Vec<String>,
 }
 
-async fn insert(app: &App, backend: &Backend, actor: &Actor, new: NewUser) -> Result<String> {
+/// The user whom a token is asked for as they would be made: below the ceiling of the secret. Whoever
+/// is there already is left as they are: no account is taken over, nobody's groups change.
+pub(super) fn prospect(
+    app: &App,
+    backend: &Backend,
+    tenant: &TenantRecord,
+    input: &TokenIn,
+) -> Result<Prospect> {
+    let name = Username::parse(input.username.as_deref().ok_or(Error::NotFound)?)?;
+    if let Some(email) = &input.email {
+        check_email(email)?;
+    }
+    if let Some(name) = &input.display_name {
+        check_label("/display_name", name, 200)?;
+    }
+    check_groups(tenant, &backend.record.ceiling, &input.group_ids)?;
+    let now = app.clock.unix_ms();
+    let member = tenant.built_in_role("member").map(|role| role.to_string());
+    let record = UserRecord {
+        id: random::new_id(now),
+        tenant_id: tenant.id,
+        username: name.shown.as_str().into(),
+        owner: Owner { state: OwnerState::Active, last_login_at: now, login_window_minutes: None },
+        grant: facts::grant(member.as_deref(), Some(&input.group_ids.join(",")))?,
+        token_epoch: 0,
+        trusted_tokens: true,
+        arrivals: Default::default(),
+        age: Age::new(0),
+    };
+    Ok(Prospect {
+        record: Arc::new(record),
+        name,
+        email: input.email.clone(),
+        display_name: input.display_name.clone(),
+        group_ids: input.group_ids.clone(),
+    })
+}
+
+/// Makes them.
+pub(super) async fn create(app: &Arc<App>, backend: &Backend, actor: Actor, new: Prospect) -> Result<()> {
+    let backend = backend.clone();
+    on_control(app, async move |app: Arc<App>| insert(&app, &backend, &actor, new).await).await
+}
+
+async fn insert(app: &App, backend: &Backend, actor: &Actor, new: Prospect) -> Result<()> {
     app.write(actor, async |tx| {
-        must_live(tx, backend).await?;
+        // All of it may have changed since it was looked at.
+        let ceiling = must_live(tx, backend).await?;
         let directory = tx.directory().await?;
-        for (place, group) in new.group_ids.iter().enumerate() {
-            check_group(&directory, backend, group).map_err(|code| refuse_group(code, place))?;
+        if directory.tenant.suspended {
+            return Err(Error::forbidden("subject_not_active", "the tenant is suspended"));
         }
+        check_groups(&directory, &ceiling, &new.group_ids)?;
+        ceiling.check_user(&directory, &new.record)?;
+        ceiling.bound(directory.rights_of(&new.record.grant))?;
         let tenant = tx.tenant().to_owned();
         let member = roles::find_built_in(tx.conn(), &tenant, "member").await?;
         let role_ids: Vec<String> = member.into_iter().map(|role| role.id).collect();
@@ -182,7 +207,7 @@ async fn insert(app: &App, backend: &Backend, actor: &Actor, new: NewUser) -> Re
         let id = row.id.clone();
         let shown = crate::users::render(&directory, row)?;
         let event = Event::new("user.create", "user", &id, &shown.username).after(&shown);
-        Ok(Audited::new(id.clone(), event).touches_user(&tenant, &id))
+        Ok(Audited::new((), event).touches_user(&tenant, &id))
     })
     .await
 }
@@ -191,19 +216,37 @@ fn split(list: Option<&str>) -> Vec<String> {
     list.unwrap_or_default().split(',').filter(|id| !id.is_empty()).map(Into::into).collect()
 }
 
-/// The secret may have been disabled since it was looked at.
-async fn must_live(tx: &mut Tx<'_>, backend: &Backend) -> Result<()> {
+/// The ceiling as it is now, of a secret that still may ask for tokens and make users.
+async fn must_live(tx: &mut Tx<'_>, backend: &Backend) -> Result<Ceiling> {
+    let disabled = || Error::Unauthenticated("trusted_disabled");
     let row = trusted::load(tx.conn(), backend.record.access_key.digits()).await?;
-    match row {
-        Some(row) if row.ended_at.is_none() => Ok(()),
-        _ => Err(Error::Unauthenticated("trusted_disabled")),
+    let row = row.filter(|row| row.ended_at.is_none()).ok_or_else(disabled)?;
+    let own = |generation: &GenerationRow| generation.generation == i64::from(backend.generation);
+    let live = row.generation_rows()?.into_iter().find(own);
+    if live.is_none_or(|generation| generation.retires_at.is_some_and(|end| end <= tx.now)) {
+        return Err(Error::Unauthenticated("retired_secret"));
     }
+    let tenant = facts::load_tenant(tx.conn(), backend.record.tenant_id, 0).await?.ok_or_else(disabled)?;
+    if !is_allowed(&tenant) {
+        return Err(disabled());
+    }
+    if tenant.tenant.suspended {
+        return Err(Error::Unauthenticated("tenant_suspended"));
+    }
+    let ceiling = Ceiling::of(&row)?;
+    if ceiling.create_users { Ok(ceiling) } else { Err(Error::NotFound) }
+}
+
+fn check_groups(directory: &TenantRecord, ceiling: &Ceiling, groups: &[String]) -> Result<()> {
+    for (place, group) in groups.iter().enumerate() {
+        check_group(directory, ceiling, group).map_err(|code| refuse_group(code, place))?;
+    }
+    Ok(())
 }
 
 /// A user who is made gets into no group above the ceiling, and never among the administrators.
-fn check_group(directory: &TenantRecord, backend: &Backend, group: &str) -> Result<(), &'static str> {
+fn check_group(directory: &TenantRecord, ceiling: &Ceiling, group: &str) -> Result<(), &'static str> {
     let rights = group.parse().ok().and_then(|id| directory.group(id)).ok_or("not_found")?;
-    let ceiling = &backend.record.ceiling;
     let listed = ceiling.create_group_ids.is_empty() || ceiling.create_group_ids.iter().any(|id| id == group);
     let below = ceiling.rights.as_ref().is_none_or(|most| most.covers_all(&rights));
     if listed && below && !is_admin(&rights) { Ok(()) } else { Err("above_ceiling") }
@@ -216,10 +259,10 @@ fn refuse_group(code: &'static str, place: usize) -> Error {
     Error::forbidden("above_ceiling", "the trusted secret may not put anybody into this group")
 }
 
-fn row(tx: &Tx<'_>, new: NewUser, role_ids: &[String]) -> UserRow {
+fn row(tx: &Tx<'_>, new: Prospect, role_ids: &[String]) -> UserRow {
     UserRow {
         tenant_id: tx.tenant().into(),
-        id: random::new_id::<keyward_core::id::User>(tx.now).to_string(),
+        id: new.record.id.to_string(),
         username: new.name.shown,
         username_key: new.name.key,
         username_skeleton: new.name.skeleton,

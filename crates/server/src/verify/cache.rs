@@ -109,12 +109,14 @@ pub(crate) struct Cache {
     tenants: Map<TenantId, TenantRecord>,
     trusted: Map<AccessKey, TrustedRecord>,
     revocations: ArcSwapOption<Revocations>,
+    /// Those that came while all were being read.
+    late_revocations: Mutex<Option<Vec<String>>>,
     root_key: Arc<RootKey>,
     sessions: Map<AccessKey, SessionRecord>,
     /// What does not exist, and until when to believe it: bounded, so that guessing flushes
     /// nothing real (R10).
     unknown: quick_cache::sync::Cache<Need, u64>,
-    /// Which keys there may be.
+    /// Which keys and trusted secrets there may be.
     pub(crate) register: Register,
     /// Loads and invalidations of one subject exclude each other; counts invalidations.
     shards: [Mutex<u64>; SHARDS],
@@ -143,6 +145,7 @@ impl Cache {
             tenants: Map::default(),
             trusted: Map::default(),
             revocations: ArcSwapOption::empty(),
+            late_revocations: Mutex::default(),
             root_key,
             sessions: Map::default(),
             unknown: quick_cache::sync::Cache::new(settings.max_unknown),
@@ -161,7 +164,7 @@ impl Cache {
         self.usable(map.get(&id), |record| &record.age, Need::Key(id), now)
     }
 
-    /// The user, `None` if there is none.
+    /// The user, `None` if there is none in this tenant.
     pub(crate) fn user(
         &self,
         tenant: TenantId,
@@ -169,7 +172,9 @@ impl Cache {
         now: Now,
     ) -> Result<Option<Arc<UserRecord>>, Need> {
         let map = self.users.pin();
-        self.usable(map.get(&id), |record| &record.age, Need::User(tenant, id), now)
+        // Ids are of the whole instance: one of another tenant is as unknown as one that nobody has.
+        let own = map.get(&id).filter(|record| record.tenant_id == tenant);
+        self.usable(own, |record| &record.age, Need::User(tenant, id), now)
     }
 
     /// The tenant, `None` if there is none.
@@ -221,13 +226,14 @@ impl Cache {
 
     /// The register is believed for as long as an unknown key is (VER-9).
     fn rules_out(&self, need: Need, now: Now) -> bool {
-        let Need::Key(id) = need else { return false };
+        let (Need::Key(id) | Need::Trusted(id)) = need else { return false };
         let unconfirmed_ms =
             (now.monotonic_ns / 1_000_000).saturating_sub(self.health.confirmed_ms.load(Ordering::Acquire));
         unconfirmed_ms < millis(self.settings.unknown_ttl) && self.register.rules_out(id, now)
     }
 
-    fn trusts(&self, age: &Age, now_ms: u64) -> bool {
+    /// Whether what was read then may still be believed.
+    pub(super) fn trusts(&self, age: &Age, now_ms: u64) -> bool {
         if age.is_stale() {
             return false;
         }
@@ -255,6 +261,11 @@ impl Cache {
             }
             _ => Trust::Nothing,
         }
+    }
+
+    /// How long a read may take.
+    pub(super) fn timeout(&self) -> Duration {
+        self.settings.timeout
     }
 
     /// Milliseconds since the feed was last confirmed.
@@ -296,6 +307,7 @@ impl Cache {
         let work = async {
             match need {
                 Need::Credits(key, wish) => self.lease(key, wish).await,
+                Need::Revocations => self.read_revocations().await,
                 _ => self.read_facts(need).await,
             }
         };
@@ -311,8 +323,13 @@ impl Cache {
     /// Reads the signing keys.
     pub(crate) async fn read_keyring(self: &Arc<Self>) -> Result<Keyring> {
         let cache = self.clone();
-        self.on_control(async move { keyring::load(&cache.root_key, &mut cache.db.read().await?).await })
-            .await
+        self.on_control(async move {
+            {
+                let now_ms = cache.clock.monotonic_ms();
+                keyring::load(&cache.root_key, &mut cache.db.read().await?, now_ms).await
+            }
+        })
+        .await
     }
 
     /// A transaction for leases.
@@ -347,9 +364,8 @@ impl Cache {
                 Need::Trusted(id) => {
                     Fresh::Trusted(trusted::load(&self.root_key, &mut conn, id, now_ms).await?)
                 }
-                Need::Revocations => Fresh::Revocations(Revocations::load(&mut conn, now_ms).await?),
                 Need::Session(id) => Fresh::Session(sessions::load_session(&mut conn, id, now_ms).await?),
-                Need::Credits(..) => return Ok(()),
+                Need::Credits(..) | Need::Revocations => return Ok(()),
             };
             let shard = self.shard(need);
             if *shard == seen {
@@ -399,10 +415,6 @@ impl Cache {
                 map.insert(id, Arc::new(record));
                 true
             }
-            (_, Fresh::Revocations(known)) => {
-                self.revocations.store(Some(Arc::new(known)));
-                true
-            }
             _ => false,
         };
         if kept {
@@ -416,7 +428,9 @@ impl Cache {
     fn forget(&self, need: Need) {
         match need {
             Need::Key(id) => drop(self.keys.pin().remove(&id)),
-            Need::User(_, id) => drop(self.users.pin().remove(&id)),
+            Need::User(tenant, id) => {
+                let _ = self.users.pin().remove_if(&id, |_, record| record.tenant_id == tenant);
+            }
             Need::Tenant(id) => drop(self.tenants.pin().remove(&id)),
             Need::Session(id) => drop(self.sessions.pin().remove(&id)),
             Need::Trusted(id) => drop(self.trusted.pin().remove(&id)),
@@ -455,14 +469,13 @@ impl Cache {
             }
             ChangeKind::Trusted => {
                 if let Some(id) = AccessKey::from_digits(&change.subject) {
+                    self.register.add(id);
                     self.invalidate(Need::Trusted(id), || {
                         self.trusted.pin().get(&id).map(|record| record.age.expire())
                     });
                 }
             }
-            ChangeKind::Token => self.invalidate(Need::Revocations, || {
-                self.revocations.load().as_ref().map(|known| known.add(&change.subject))
-            }),
+            ChangeKind::Token => self.add_revocation(&change.subject),
             ChangeKind::Session => {
                 if let Some(id) = AccessKey::from_digits(&change.subject) {
                     self.invalidate(Need::Session(id), || {
@@ -551,7 +564,6 @@ enum Fresh {
     User(Option<UserRecord>),
     Tenant(Option<Arc<TenantRecord>>),
     Trusted(Option<TrustedRecord>),
-    Revocations(Revocations),
     Session(Option<SessionRecord>),
 }
 

@@ -76,30 +76,30 @@ pub(crate) async fn poll(app: &App) -> Result<()> {
     let cache = &app.verifier.cache;
     // Taken before the query: what commits while it runs belongs to the next poll.
     let asked_ms = app.clock.monotonic_ms();
-    let mut conn = app.db.read().await?;
-    let last = changes::last_seq(&mut conn).await?;
+    let last = changes::last_seq(&mut app.db.read().await?).await?;
     loop {
         let applied = cache.health.applied_seq.load(Ordering::Acquire);
         if last <= applied {
             break;
         }
-        let entries = changes::since(&mut conn, applied, PAGE).await?;
+        // No connection is held while others are waited for: a reload takes one of its own.
+        let entries = changes::since(&mut app.db.read().await?, applied, PAGE).await?;
         let gap = entries.first().is_none_or(|(seq, _)| *seq > applied + 1);
         if gap {
             // Entries were pruned before we read them, or written by a newer binary.
             cache.expire_all();
             for kind in ChangeKind::SEALED {
-                app.verifier.reload(kind, &mut conn).await?;
+                app.verifier.reload(kind).await?;
             }
         }
         let mut reached = if entries.is_empty() { last } else { applied };
         for (seq, change) in entries {
             reached = seq;
-            if app.own_changes.lock().expect("never poisoned").remove(&seq) {
-                continue;
+            if !app.own_changes.lock().expect("never poisoned").remove(&seq) {
+                cache.apply(&change);
             }
-            cache.apply(&change);
-            app.verifier.reload(change.kind, &mut conn).await?;
+            // Own changes too: another node may have written between the change and its reload here.
+            app.verifier.reload(change.kind).await?;
         }
         cache.health.applied_seq.fetch_max(reached, Ordering::AcqRel);
     }

@@ -1,7 +1,5 @@
 //! The signing keys in memory: what signs access tokens, and what their signatures are checked by.
 
-use std::sync::Arc;
-
 use aws_lc_rs::error::KeyRejected;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{
@@ -14,20 +12,21 @@ use keyward_core::jwt::{self, Algorithm, Claims, Compact};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
-use super::Verifier;
+use super::facts::Age;
 use crate::error::{Error, Result};
 use crate::random;
 use crate::seal::{self, INSTANCE, Place, RootKey};
 use crate::store::Conn;
-use crate::store::changes::ChangeKind;
 use crate::store::signing_keys::{self, SigningKeyRow};
 
 /// All signing keys, the one that signs last first.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Keyring {
     keys: Vec<SigningKey>,
     /// The public part, as a JWK set (RFC 7517).
     pub(crate) jwks: String,
+    /// When it was read: a key that was removed since must not be believed for long.
+    pub(super) age: Age,
 }
 
 /// One key with its private part.
@@ -67,26 +66,14 @@ pub(crate) fn place(kid: &str) -> Place<'_> {
 }
 
 /// Reads all keys.
-pub(crate) async fn load(root: &RootKey, conn: &mut Conn) -> Result<Keyring> {
+pub(crate) async fn load(root: &RootKey, conn: &mut Conn, now_ms: u64) -> Result<Keyring> {
     let mut keys = Vec::new();
     for row in signing_keys::all(conn).await? {
         let private = seal::open(root, conn, place(&row.kid), &row.sealed).await?;
         keys.push(SigningKey::new(row, &private)?);
     }
     let published: Vec<Value> = keys.iter().map(SigningKey::jwk).collect();
-    Ok(Keyring { jwks: json!({ "keys": published }).to_string(), keys })
-}
-
-impl Verifier {
-    /// Reads again what is sealed and lies in memory whole; nothing for other kinds.
-    pub(crate) async fn reload(&self, kind: ChangeKind, conn: &mut Conn) -> Result<()> {
-        match kind {
-            ChangeKind::Pepper => self.use_peppers(seal::load_peppers(&self.root_key, conn).await?),
-            ChangeKind::SigningKeys => self.keyring.store(Arc::new(load(&self.root_key, conn).await?)),
-            _ => {}
-        }
-        Ok(())
-    }
+    Ok(Keyring { jwks: json!({ "keys": published }).to_string(), keys, age: Age::new(now_ms) })
 }
 
 impl Keyring {

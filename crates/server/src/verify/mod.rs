@@ -11,6 +11,7 @@ pub(crate) mod limits;
 mod pool;
 pub(crate) mod record;
 mod register;
+mod sealed;
 pub(crate) mod sessions;
 pub(crate) mod tokens;
 pub(crate) mod trusted;
@@ -146,6 +147,9 @@ pub(crate) struct Verifier {
     root_key: Arc<RootKey>,
     clock: Clock,
     tokens: Tokens,
+    /// Held while peppers or signing keys are read and taken over, so that the order of reads is that
+    /// of takings: an older read never replaces a newer one.
+    sealed: tokio::sync::Mutex<()>,
 }
 
 impl Verifier {
@@ -160,8 +164,19 @@ impl Verifier {
     ) -> Self {
         let (peppers, keyring) = (ArcSwap::from_pointee(peppers), ArcSwap::from_pointee(keyring));
         let (tokens, passwords) = (Tokens::new(settings.issuer()), settings.login.passwords);
-        let (usage, seen) = (Usage::default(), SeenSessions::default());
-        Self { cache, usage, seen, passwords, prefixes, peppers, keyring, root_key, clock, tokens }
+        Self {
+            cache,
+            usage: Usage::default(),
+            seen: SeenSessions::default(),
+            passwords,
+            prefixes,
+            peppers,
+            keyring,
+            root_key,
+            clock,
+            tokens,
+            sealed: Default::default(),
+        }
     }
 
     /// Verifies, waiting for the database where facts are missing.
@@ -302,24 +317,6 @@ impl Verifier {
     fn knows_pepper(&self, pepper: u32) -> Result<(), Missing> {
         let newest = self.peppers.load().first().map_or(0, Pepper::id);
         if pepper > newest { Err(Missing::Pepper(pepper)) } else { Ok(()) }
-    }
-
-    /// Reads the peppers before the feed tells of the new one.
-    async fn learn_pepper(&self, id: u32) -> Result<()> {
-        let peppers = self.cache.read_peppers(self.root_key.clone()).await?;
-        if peppers.first().is_none_or(|newest| newest.id() < id) {
-            return Err(Error::Damaged(format!("a secret is hashed under pepper {id}, which there is not")));
-        }
-        self.use_peppers(peppers);
-        Ok(())
-    }
-
-    /// From now on these are the peppers. Facts that rest on another one are read anew, and are
-    /// known to be old before anybody misses the pepper.
-    pub(crate) fn use_peppers(&self, peppers: Vec<Pepper>) {
-        let live: Vec<u32> = peppers.iter().map(Pepper::id).collect();
-        self.cache.expire_off(&live);
-        self.peppers.store(Arc::new(peppers));
     }
 
     /// Decides by `judge`, and spends limits and credits of the key if the answer is yes.

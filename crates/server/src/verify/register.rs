@@ -1,4 +1,4 @@
-//! Which keys there may be (R10): beyond a few reads a second, guesses cost the database nothing.
+//! Which keys and trusted secrets there may be (R10): beyond a few reads a second, guesses cost the database nothing.
 //!
 //! A Bloom filter over all access keys, kept by the change feed. It never denies a key that the feed
 //! has told of; a key that the feed has yet to tell of is found by the reads that stay allowed, so that
@@ -15,7 +15,7 @@ use keyward_core::token::AccessKey;
 
 use super::limits::spend;
 use crate::error::Result;
-use crate::store::{Db, keys};
+use crate::store::{Db, keys, trusted};
 
 /// Share of strange keys that the filter takes for real; they cost a read.
 const MISTAKEN: f64 = 0.01;
@@ -28,7 +28,7 @@ const PAGE: i64 = 500;
 static READS: LazyLock<RateLimit> =
     LazyLock::new(|| RateLimit { name: "unknown_keys".into(), requests: 200, per_seconds: 1, burst: None });
 
-/// What is known of all keys.
+/// What is known of all keys and trusted secrets.
 #[derive(Default)]
 pub(crate) struct Register {
     filters: ArcSwap<Filters>,
@@ -106,6 +106,8 @@ impl Register {
             let Some(last) = page.into_iter().next_back() else { break };
             after = last;
         }
+        let secrets = trusted::access_keys(&mut conn).await?;
+        secrets.iter().filter_map(|digits| AccessKey::from_digits(digits)).for_each(|id| growing.add(id));
         self.filters.rcu(|filters| match &filters.growing {
             Some(own) if Arc::ptr_eq(own, &growing) => {
                 Arc::new(Filters { whole: Some(growing.clone()), growing: None })

@@ -28,6 +28,9 @@ use crate::error::{Error, Result};
 /// Tokens whose signature is remembered as true.
 const REMEMBERED: usize = 50_000;
 
+/// A true token that tells of newer facts makes us read them this often at most.
+const TOLD_MS: u64 = 100;
+
 /// What is remembered of tokens.
 pub(super) struct Tokens {
     issuer: String,
@@ -42,6 +45,8 @@ pub(crate) struct FoundToken {
     pub(crate) owner: Option<Arc<UserRecord>>,
     pub(crate) tenant: Arc<TenantRecord>,
     pub(crate) effective: Arc<Effective>,
+    /// The secret behind it would still give it: to this user, for these audiences (IMP-1).
+    reached: bool,
     pub(crate) origin: Origin,
 }
 
@@ -82,6 +87,10 @@ impl Verifier {
     /// The token, if its signature is true and it is one of this instance.
     fn check(&self, text: &str, now: Now) -> Result<Option<Arc<Checked>>, Missing> {
         let keyring = self.keyring.load();
+        if !self.cache.trusts(&keyring.age, now.monotonic_ns / 1_000_000) {
+            // A key may have been removed while this node heard of nothing.
+            return Err(Missing::SigningKeys);
+        }
         let hash: [u8; 32] = Sha256::digest(text.as_bytes()).into();
         if let Some(known) = self.tokens.checked.get(&hash).filter(|known| keyring.holds(&known.kid)) {
             return Ok(Some(known));
@@ -117,6 +126,12 @@ impl Verifier {
             Subject::User(id) => self.cache.user(checked.tenant, id, now)?,
             Subject::Key(_) => None,
         };
+        if let (Subject::User(id), Some(owner)) = (checked.subject, &owner)
+            && owner.token_epoch < checked.claims.epoch
+        {
+            // The token is newer than what this node knows of its user.
+            owner.age.must_be_younger(TOLD_MS, now, Need::User(checked.tenant, id))?;
+        }
         let Some(origin) = self.find_origin(&checked, now)? else { return Ok(None) };
         let behind = match (&origin, &owner) {
             (Origin::Trusted { record, .. }, Some(owner)) => {
@@ -126,8 +141,9 @@ impl Verifier {
             // A trusted secret speaks for users alone.
             (Origin::Trusted { .. }, None) => return Ok(None),
         };
-        let effective = checked.effective(&tenant, behind);
-        Ok(Some(FoundToken { checked, owner, tenant, effective, origin }))
+        let memo = checked.effective(&tenant, owner.as_deref(), behind);
+        let (effective, reached) = (memo.effective.clone(), memo.reached);
+        Ok(Some(FoundToken { checked, owner, tenant, effective, reached, origin }))
     }
 
     fn find_origin(&self, checked: &Checked, now: Now) -> Result<Option<Origin>, Need> {
@@ -136,9 +152,18 @@ impl Verifier {
             Client::Trusted(id) => {
                 let Some(record) = self.cache.trusted(access_key, now)? else { return Ok(None) };
                 let Some(tenant) = self.cache.tenant(record.tenant_id, now)? else { return Ok(None) };
-                Ok((record.id == id).then_some(Origin::Trusted { record, tenant }))
+                if record.newest() < checked.claims.origin.generation {
+                    // Another node has made a generation since.
+                    record.age.must_be_younger(TOLD_MS, now, Need::Trusted(access_key))?;
+                }
+                // Only the primary tenant's secrets ask for tokens of other tenants (TS4).
+                let reaches = tenant.id == checked.tenant || tenant.number == 0;
+                Ok((reaches && record.id == id).then_some(Origin::Trusted { record, tenant }))
             }
-            Client::Key(id) if id == access_key => Ok(self.find(access_key, now)?.map(Origin::Key)),
+            Client::Key(id) if id == access_key => {
+                let own = |found: &Found| found.tenant.id == checked.tenant;
+                Ok(self.find(access_key, now)?.filter(own).map(Origin::Key))
+            }
             Client::Key(_) => Ok(None),
         }
     }
@@ -258,13 +283,6 @@ impl Verifier {
             }
         }
     }
-
-    /// Reads the signing keys before the feed tells of a new one.
-    pub(super) async fn learn_signing_keys(&self) -> Result<()> {
-        let keyring = self.cache.read_keyring().await?;
-        self.keyring.store(Arc::new(keyring));
-        Ok(())
-    }
 }
 
 /// Whether a token and what it came of were ended.
@@ -279,11 +297,22 @@ fn refused(code: Code) -> Decision {
 }
 
 impl FoundToken {
+    /// When it ends, Unix seconds: no later than a token asked for with the secret as it is now would.
+    fn end(&self) -> i64 {
+        let claims = &self.checked.claims;
+        match &self.origin {
+            Origin::Trusted { record, .. } => {
+                claims.exp.min(claims.iat.saturating_add(i64::from(record.ceiling.max_ttl_seconds)))
+            }
+            Origin::Key(_) => claims.exp,
+        }
+    }
+
     fn facts<'a>(&'a self, standing: Standing, origin: decide::Origin<'a>) -> TokenFacts<'a> {
         let claims = &self.checked.claims;
         TokenFacts {
             issued_at: claims.iat,
-            expires_at: claims.exp,
+            expires_at: self.end(),
             revoked: standing.revoked,
             lapse: standing.lapse,
             budget: self.checked.budget.as_ref().and_then(Budget::left),
@@ -303,7 +332,7 @@ impl FoundToken {
             ended: record.ended,
             // A generation that is not known any more is retired.
             retires_at: retirement.unwrap_or(Some(0)),
-            allowed: is_allowed(tenant),
+            allowed: is_allowed(tenant) && self.reached,
             tenant: &tenant.tenant,
         })
     }

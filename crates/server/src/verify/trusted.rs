@@ -9,6 +9,7 @@ use keyward_core::id::{TenantId, TrustedId, UserId};
 use keyward_core::limit::RateLimit;
 use keyward_core::secret::{Pepper, SecretHash};
 use keyward_core::token::{self, AccessKey};
+use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
 use super::Verifier;
@@ -17,7 +18,7 @@ use super::facts::{Age, TenantRecord};
 use crate::error::{Error, Result};
 use crate::random;
 use crate::seal::{self, Place, RootKey};
-use crate::store::trusted::{self, TrustedRow};
+use crate::store::trusted::{self, GenerationRow, TrustedRow};
 use crate::store::{Conn, Db};
 use crate::trusted::ceiling::Ceiling;
 
@@ -27,6 +28,9 @@ static PEPPER: LazyLock<Pepper> = LazyLock::new(|| {
     random::fill(&mut *bytes);
     Pepper::new(0, &bytes)
 });
+
+/// A secret that fits no generation makes us look for newer ones this often at most.
+const GUESSED_MS: u64 = 1_000;
 
 /// What is known about a trusted secret.
 #[derive(Debug)]
@@ -53,10 +57,16 @@ struct Generation {
 }
 
 /// Why a trusted secret opens nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Closed {
     /// No such secret.
     Unknown,
+    /// It was presented rightly.
+    Barred(Bar, Box<Backend>),
+}
+
+/// What bars a secret that was presented rightly.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Bar {
     /// The generation is retired.
     Retired,
     /// Disabled, or no longer allowed by the operator.
@@ -86,6 +96,22 @@ pub(crate) fn place<'a>(tenant: &'a str, row: &'a str) -> Place<'a> {
     Place { scope: tenant, column: "trusted_generations.sealed", row }
 }
 
+/// What is kept of a secret that is dead: enough to know it again.
+pub(crate) fn digest(secret: &[u8]) -> String {
+    random::to_hex(&Sha256::digest(secret))
+}
+
+/// The secret of a generation that is not dead.
+pub(crate) async fn open(
+    root: &RootKey,
+    conn: &mut Conn,
+    row: &TrustedRow,
+    generation: &GenerationRow,
+) -> Result<Zeroizing<Vec<u8>>> {
+    let at = row_of(&row.id, generation.generation);
+    seal::open(root, conn, place(&row.tenant_id, &at), &generation.sealed).await
+}
+
 /// Reads the facts of a trusted secret; `None` when there is none.
 pub(crate) async fn load(
     root: &RootKey,
@@ -96,13 +122,14 @@ pub(crate) async fn load(
     let Some(row) = trusted::load(conn, access_key.digits()).await? else { return Ok(None) };
     let mut generations = Vec::new();
     for generation in row.generation_rows()? {
-        let at = row_of(&row.id, generation.generation);
-        let plain = seal::open(root, conn, place(&row.tenant_id, &at), &generation.sealed).await?;
-        let text = std::str::from_utf8(&plain).map_err(Error::internal)?;
+        let digest = match &generation.digest {
+            Some(digest) => digest.clone(),
+            None => digest(&open(root, conn, &row, &generation).await?),
+        };
         let seen_at = generation.seen_at.unwrap_or(0);
         generations.push(Generation {
             number: u32::try_from(generation.generation).map_err(Error::internal)?,
-            hash: PEPPER.hash(text),
+            hash: PEPPER.hash(&digest),
             retires_at: generation.retires_at,
             seen_at: AtomicI64::new(seen_at),
             written_at: AtomicI64::new(seen_at),
@@ -144,6 +171,11 @@ impl TrustedRecord {
     /// When a generation retires; `None` when there is no such generation.
     pub(crate) fn retirement(&self, generation: u32) -> Option<Option<i64>> {
         self.generations.iter().find(|known| known.number == generation).map(|known| known.retires_at)
+    }
+
+    /// The number of the newest generation.
+    pub(crate) fn newest(&self) -> u32 {
+        self.generations.last().map_or(0, |newest| newest.number)
     }
 
     /// Counts a use and notes its time; the seconds to wait when there were too many.
@@ -189,23 +221,29 @@ fn authenticate(
     let Some(access_key) = token::parse_trusted(text) else { return Ok(Err(Closed::Unknown)) };
     let Some(record) = cache.trusted(access_key, now)? else { return Ok(Err(Closed::Unknown)) };
     let Some(tenant) = cache.tenant(record.tenant_id, now)? else { return Ok(Err(Closed::Unknown)) };
-    let hash = PEPPER.hash(text);
+    let hash = PEPPER.hash(&digest(text.as_bytes()));
     // Every generation is looked at, whichever fits.
     let fits = |found: Option<u32>, known: &Generation| {
         if known.hash.matches(&hash) { Some(known.number) } else { found }
     };
     let Some(generation) = record.generations.iter().fold(None, fits) else {
+        // Another node may have made a generation since.
+        record.age.must_be_younger(GUESSED_MS, now, Need::Trusted(access_key))?;
         return Ok(Err(Closed::Unknown));
     };
     let retired = record.retirement(generation).flatten().is_some_and(|end| end <= now.unix_ms);
-    let closed = match () {
-        () if record.ended || !is_allowed(&tenant) => Some(Closed::Disabled),
-        () if retired => Some(Closed::Retired),
-        () if tenant.tenant.suspended => Some(Closed::Suspended),
-        () if !record.ceiling.allows_address(address) => Some(Closed::Address),
+    let bar = match () {
+        () if record.ended || !is_allowed(&tenant) => Some(Bar::Disabled),
+        () if retired => Some(Bar::Retired),
+        () if tenant.tenant.suspended => Some(Bar::Suspended),
+        () if !record.ceiling.allows_address(address) => Some(Bar::Address),
         () => None,
     };
-    Ok(closed.map_or(Ok(Backend { record, tenant, generation }), Err))
+    let backend = Backend { record, tenant, generation };
+    Ok(match bar {
+        Some(bar) => Err(Closed::Barred(bar, Box::new(backend))),
+        None => Ok(backend),
+    })
 }
 
 impl Verifier {

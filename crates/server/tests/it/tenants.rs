@@ -299,3 +299,20 @@ fn az_2_a_tenants_admin_knows_of_no_other_tenant() {
     assert_eq!(admin.patch("/v1/tenants/current", json!({ "name": "Acme Ltd" })).ok()["name"], "Acme Ltd");
     assert_eq!(all(&server.root(), "/v1/tenants?q=globex").len(), 1);
 }
+
+#[test]
+fn http_14_mo_3_a_patch_of_features_leaves_the_others() {
+    let server = Server::start();
+    let root = server.root();
+    let made = root.post("/v1/tenants", json!({ "slug": "acme", "features": { "member_keys": false } })).ok();
+    let path = format!("/v1/tenants/{}", text(&made["id"]));
+    let patch = |features: Value| root.patch(&path, json!({ "features": features }));
+    let after = patch(json!({ "trusted_secrets": true })).ok()["features"].clone();
+    assert_eq!((&after["trusted_secrets"], &after["member_keys"]), (&json!(true), &json!(false)));
+    let after = patch(json!({ "member_keys": null })).ok()["features"].clone();
+    assert_eq!((&after["trusted_secrets"], &after["member_keys"]), (&json!(true), &json!(true)));
+    for wrong in [json!({ "nonsense": true }), json!({ "member_keys": 1 }), json!(true)] {
+        patch(wrong).refused(400, "malformed_request");
+    }
+    assert_eq!(root.get(&path).ok()["features"], after);
+}

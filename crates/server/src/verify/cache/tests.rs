@@ -163,3 +163,55 @@ async fn az_14_x_7_after_a_tenant_was_deleted_every_tenant_is_read_anew() {
     }
     assert_eq!([known(ids[0]), known(ids[1])], [Ok(false), Ok(true)]);
 }
+
+/// With more guesses than may be read.
+#[tokio::test]
+async fn r_10_guessed_trusted_secrets_cost_a_few_reads() {
+    let scene = Scene::new().await;
+    scene.cache.register.fill(&scene.db).await.expect("reads all");
+    let told = AccessKey::generate(&mut random::fill);
+    let change = |id: AccessKey| Change {
+        kind: ChangeKind::Trusted,
+        tenant_id: scene.tenant.clone(),
+        subject: id.digits().into(),
+    };
+    for _ in 0..5000 {
+        let guess = AccessKey::generate(&mut random::fill);
+        if let Err(need) = scene.cache.trusted(guess, scene.clock.now()) {
+            scene.cache.load(need).await.expect("reads");
+        }
+    }
+    let reads = scene.cache.reads.load(Ordering::Relaxed);
+    assert!((100..1500).contains(&reads), "{reads} reads");
+    scene.cache.apply(&change(told));
+    assert!(scene.cache.trusted(told, scene.clock.now()).is_err(), "told of: it is looked for");
+}
+
+/// Revocations that come faster than all of them are read.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn imp_6_a_stream_of_revocations_neither_delays_their_reading_nor_is_lost() {
+    use keyward_core::id::TokenId;
+    let scene = Arc::new(Scene::new().await);
+    let (done, came) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+    let (stream, over, coming) = (scene.clone(), done.clone(), came.clone());
+    let stream = std::thread::spawn(move || {
+        let mut ids: Vec<TokenId> = Vec::new();
+        while !over.load(Ordering::Acquire) {
+            let id = random::new_id(0);
+            let subject = crate::verify::tokens::subject_of(id, i64::MAX);
+            stream.cache.apply(&Change { kind: ChangeKind::Token, tenant_id: String::new(), subject });
+            ids.push(id);
+            coming.fetch_add(1, Ordering::AcqRel);
+        }
+        ids
+    });
+    while came.load(Ordering::Acquire) < 100 {
+        tokio::task::yield_now().await;
+    }
+    let read = tokio::time::timeout(Duration::from_secs(10), scene.cache.load(Need::Revocations)).await;
+    done.store(true, Ordering::Release);
+    let ids = stream.join().expect("no panic");
+    read.expect("it ends").expect("reads");
+    let known = scene.cache.revocations(scene.clock.now()).expect("read");
+    assert!(known.holds(*ids.last().expect("some came")), "the last came while or after all were read");
+}

@@ -18,6 +18,7 @@ fn ring(keys: &[(&str, Algorithm, i64)]) -> Keyring {
     Keyring {
         jwks: json!({ "keys": keys.iter().map(SigningKey::jwk).collect::<Vec<_>>() }).to_string(),
         keys,
+        age: Age::new(0),
     }
 }
 

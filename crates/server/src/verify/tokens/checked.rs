@@ -9,7 +9,7 @@ use keyward_core::right::RightSet;
 use keyward_core::token::AccessKey;
 
 use super::budget::Budget;
-use crate::verify::facts::{Effective, Grant, TenantRecord};
+use crate::verify::facts::{Effective, Grant, TenantRecord, UserRecord};
 use crate::verify::trusted::TrustedRecord;
 
 /// A token whose signature is true.
@@ -61,10 +61,12 @@ impl Client {
 }
 
 /// What the effective rights of a token were made of.
-struct Memo {
+pub(super) struct Memo {
     tenant: Weak<TenantRecord>,
     behind: Behind,
-    effective: Arc<Effective>,
+    pub(super) effective: Arc<Effective>,
+    /// The secret behind it would still give it: to this user, for these audiences (IMP-1).
+    pub(super) reached: bool,
 }
 
 /// What bounds the rights of a token besides its own.
@@ -98,25 +100,34 @@ impl Checked {
     }
 
     /// The token's rights ∩ what is behind them, computed once for each state of that.
-    pub(super) fn effective(&self, tenant: &Arc<TenantRecord>, behind: Behind) -> Arc<Effective> {
-        let memo = self.memo.load();
-        if let Some(memo) = memo.as_ref().filter(|memo| memo.is_of(tenant, &behind)) {
-            return memo.effective.clone();
+    pub(super) fn effective(
+        &self,
+        tenant: &Arc<TenantRecord>,
+        owner: Option<&UserRecord>,
+        behind: Behind,
+    ) -> Arc<Memo> {
+        if let Some(memo) = self.memo.load_full().filter(|memo| memo.is_of(tenant, &behind)) {
+            return memo;
         }
-        let rights = match &behind {
+        let (rights, reached) = match &behind {
             Behind::Trusted(grant, record) => {
                 let live = self.rights.intersect(&tenant.rights_of(grant));
-                match record.upgrade().and_then(|record| record.ceiling.rights.clone()) {
-                    Some(ceiling) => live.intersect(&ceiling),
+                let record = record.upgrade();
+                let ceiling = record.as_ref().map(|record| &record.ceiling);
+                let audience = &self.claims.aud.0;
+                let reached = ceiling.zip(owner).is_some_and(|(c, owner)| c.holds(tenant, owner, audience));
+                let rights = match ceiling.and_then(|ceiling| ceiling.rights.as_ref()) {
+                    Some(most) => live.intersect(most),
                     None => live,
-                }
+                };
+                (rights, reached)
             }
-            Behind::Key(effective) => self.rights.intersect(&effective.rights),
+            Behind::Key(effective) => (self.rights.intersect(&effective.rights), true),
         };
         let effective = Arc::new(Effective::new(rights));
-        let memo = Memo { tenant: Arc::downgrade(tenant), behind, effective: effective.clone() };
-        self.memo.store(Some(Arc::new(memo)));
-        effective
+        let memo = Arc::new(Memo { tenant: Arc::downgrade(tenant), behind, effective, reached });
+        self.memo.store(Some(memo.clone()));
+        memo
     }
 }
 

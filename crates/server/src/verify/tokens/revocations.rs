@@ -7,6 +7,9 @@ use crate::error::{Error, Result};
 use crate::store::{Conn, revoked_tokens};
 use crate::verify::facts::Age;
 
+/// So far may clocks lie apart when the end of a token is judged.
+const SKEW_SECONDS: i64 = 3605;
+
 /// Ids of tokens that were revoked, with the seconds when each would have ended.
 pub(crate) struct Revocations {
     ids: papaya::HashMap<u128, i64, foldhash::fast::RandomState>,
@@ -14,10 +17,10 @@ pub(crate) struct Revocations {
 }
 
 impl Revocations {
-    /// Reads them all.
-    pub(crate) async fn load(conn: &mut Conn, now_ms: u64) -> Result<Self> {
+    /// Reads those that count: the others are of tokens that are over.
+    pub(crate) async fn load(conn: &mut Conn, unix_ms: i64, now_ms: u64) -> Result<Self> {
         let ids = papaya::HashMap::default();
-        for (id, expires_at) in revoked_tokens::all(conn).await? {
+        for (id, expires_at) in revoked_tokens::since(conn, unix_ms / 1000 - SKEW_SECONDS).await? {
             let id: TokenId = id.parse().map_err(Error::internal)?;
             ids.pin().insert(id.as_u128(), expires_at);
         }
@@ -34,6 +37,12 @@ impl Revocations {
     /// Forgets tokens that are over anyway.
     pub(crate) fn forget_before(&self, unix_seconds: i64) {
         self.ids.pin().retain(|_, end| *end >= unix_seconds);
+    }
+
+    /// Whether this very token was ended.
+    #[cfg(test)]
+    pub(crate) fn holds(&self, id: TokenId) -> bool {
+        self.ids.pin().contains_key(&id.as_u128())
     }
 
     /// Whether the token was ended, or one that it came of.

@@ -134,3 +134,39 @@ fn imp_2_imp_9_no_route_of_management_is_open_to_a_token() {
     let inside = chief.request("GET", "/v1/me").header("x-keyward-tenant", "elsewhere").send();
     Answer::read(inside.expect("an answer")).refused(404, "not_found");
 }
+
+/// Whatever is taken out of a ceiling ends with it, and comes back with it.
+#[test]
+fn imp_1_a_lower_ceiling_binds_users_audiences_and_life_of_tokens_already_out() {
+    let portal = Portal::new();
+    let bob = portal.root.user("bob", &[]);
+    let path = format!("/v1/trusted/{}", portal.id);
+    let set = |ceiling: Value| portal.root.patch(&path, json!({ "ceiling": ceiling })).expect(200);
+    let got = mint(&portal.backend, json!({ "username": "ada", "audience": ["models"] })).ok();
+    let out = text(&got["token"]);
+    let code = || text(&portal.ask(&out, &[])["code"]);
+    assert_eq!(code(), "ok");
+    for (lower, higher) in [
+        (json!({ "user_ids": [bob] }), json!({ "user_ids": [bob, portal.ada] })),
+        (
+            json!({ "audiences": ["reports"], "user_ids": null }),
+            json!({ "audiences": ["reports", "models"] }),
+        ),
+    ] {
+        set(lower.clone());
+        assert_eq!(code(), "class_disabled", "{lower}");
+        set(higher.clone());
+        assert_eq!(code(), "ok", "{higher}");
+    }
+    set(json!({ "audiences": null }));
+    let all = portal.root.role("all", &["**:*"]);
+    let user = format!("/v1/users/{}", portal.ada);
+    portal.root.patch(&user, json!({ "role_ids": [all] })).expect(200);
+    assert_eq!(code(), "class_disabled", "an administrator is above the ceiling");
+    portal.root.patch(&user, json!({ "role_ids": [portal.role] })).expect(200);
+    assert_eq!(code(), "ok");
+    set(json!({ "max_ttl_seconds": 60 }));
+    let told = portal.ask(&out, &[]);
+    assert_eq!(told["code"], "ok");
+    assert!(text(&told["expires_at"]) < text(&got["expires_at"]), "{told}");
+}

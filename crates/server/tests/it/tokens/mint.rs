@@ -1,7 +1,5 @@
 //! Asking for tokens (TS7, TS8, IMP-3, IMP-4, IMP-8, OAU-5).
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 
 use super::{Portal, claims, mint, token};
@@ -209,8 +207,45 @@ fn imp_3_ts_1_the_audit_log_names_both_parties() {
 #[test]
 fn ver_5_guessed_trusted_secrets_are_throttled() {
     let portal = Portal::new();
-    let guess = portal.server.caller("kwt_guess");
-    wait_until(|| mint(&guess, json!({ "username": "ada" })).status == 429);
+    let mut random = 1_u64;
+    let mut fill = move |bytes: &mut [u8]| {
+        for byte in bytes {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            *byte = (random >> 56) as u8;
+        }
+    };
+    wait_until(|| {
+        let id = keyward_core::token::AccessKey::generate(&mut fill);
+        let guess = keyward_core::token::generate(keyward_core::token::TRUSTED_PREFIX, id, &mut fill);
+        let told = mint(&portal.server.caller(guess.expose()), json!({ "username": "ada" }));
+        assert!(matches!(told.status, 401 | 429), "{}", told.text);
+        told.status == 429
+    });
     token(&portal.backend, "ada");
-    std::thread::sleep(Duration::from_millis(1));
+}
+
+/// Whom a secret spoke for is not lost in a crowd.
+#[test]
+fn imp_3_every_user_and_secret_has_an_entry_of_their_own() {
+    let mut portal = Portal::new();
+    let (other, other_id) = super::enable(&portal.root, json!({ "name": "other" }));
+    let users: Vec<String> = (0..45).map(|n| portal.root.user(&format!("user{n}"), &[])).collect();
+    for user in &users {
+        for backend in [&portal.backend, &other] {
+            mint(backend, json!({ "user_id": user })).expect(200);
+        }
+    }
+    portal.server.terminate();
+    let server = portal.server.restart();
+    let events = server.root().get("/v1/audit-events?action=token.mint&limit=200").ok();
+    let events = events["data"].as_array().expect("a list");
+    assert_eq!(events.len(), users.len() * 2);
+    for (user, id) in users.iter().flat_map(|user| [(user, &portal.id), (user, &other_id)]) {
+        let own = |event: &&Value| event["target"]["id"] == **user && event["actor"]["id"] == **id;
+        let found: Vec<_> = events.iter().filter(own).collect();
+        assert_eq!(found.len(), 1, "{user} {id}");
+        assert_eq!(found[0]["after"]["tokens"], 1);
+    }
+    let calls: std::collections::HashSet<_> = events.iter().map(|event| text(&event["request_id"])).collect();
+    assert_eq!(calls.len(), events.len(), "each tells of its own call");
 }

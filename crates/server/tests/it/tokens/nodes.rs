@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::{Portal, mint, token};
+use crate::reliability::signal;
 use crate::support::{Caller, text};
 
 const BOUND: Duration = Duration::from_secs(1);
@@ -79,14 +80,65 @@ fn x_7_oau_8_a_node_that_missed_a_new_signing_key_reads_it_when_it_meets_it() {
     let node = portal.server.second_node();
     let there = node.caller(&portal.server.operator());
     assert_eq!(there.code(&token(&portal.backend, "ada")), "ok");
-    let signal = |name: &str| {
-        let status = std::process::Command::new("kill").args([name, &node.pid().to_string()]).status();
-        assert!(status.expect("kill runs").success());
-    };
-    signal("-STOP");
+    signal(node.pid(), "STOP");
     let list: Value = portal.root.get("/v1/signing-keys").ok();
     portal.root.delete(&format!("/v1/signing-keys/{}", text(&list["data"][0]["id"]))).expect(204);
     let fresh = token(&portal.backend, "ada");
-    signal("-CONT");
+    signal(node.pid(), "CONT");
     assert_eq!(there.code(&fresh), "ok");
+}
+
+/// Asks a node that stands still, and lets it go on once the question lies in its socket: before it can
+/// have read the feed.
+fn ask_on_waking(node: &Caller, pid: u32, token: &str) -> String {
+    std::thread::scope(|scope| {
+        let asked = scope.spawn(|| node.code(token));
+        std::thread::sleep(Duration::from_millis(20));
+        signal(pid, "CONT");
+        asked.join().expect("no panic")
+    })
+}
+
+#[test]
+fn x_7_r_2_oau_8_a_node_that_stood_still_refuses_tokens_of_a_removed_key() {
+    let config = format!("{}\nverify: {{max_staleness: 300ms}}", super::NAMED);
+    let portal = Portal::with_config(&config);
+    let node = portal.server.second_node();
+    let there = node.caller(&portal.server.operator());
+    for trial in 0..10 {
+        let got = token(&portal.backend, "ada");
+        assert_eq!(there.code(&got), "ok");
+        signal(node.pid(), "STOP");
+        let list: Value = portal.root.get("/v1/signing-keys").ok();
+        portal.root.delete(&format!("/v1/signing-keys/{}", text(&list["data"][0]["id"]))).expect(204);
+        std::thread::sleep(Duration::from_millis(350));
+        assert_eq!(ask_on_waking(&there, node.pid(), &got), "invalid_key", "trial {trial}");
+        wait(|| there.code(&token(&portal.backend, "ada")) == "ok");
+    }
+}
+
+/// What a token says of newer facts is a reason to read, not to refuse.
+#[test]
+fn x_7_a_node_that_heard_less_reads_what_a_newer_token_tells_of() {
+    let portal = Portal::new();
+    let node = portal.server.second_node();
+    let there = node.caller(&portal.server.operator());
+    let path = format!("/v1/trusted/{}/rotate", portal.id);
+    for trial in 0..10 {
+        let backend = Caller {
+            secret: text(&portal.root.post("/v1/trusted/copy", json!({})).ok()["secret"]),
+            ..portal.backend.clone()
+        };
+        wait(|| there.code(&token(&backend, "ada")) == "ok");
+        std::thread::sleep(Duration::from_millis(120));
+        signal(node.pid(), "STOP");
+        let fresh = if trial % 2 == 0 {
+            portal.root.post("/v1/tokens/revoke", json!({ "user_id": portal.ada })).expect(200);
+            token(&backend, "ada")
+        } else {
+            let made = portal.root.post(&path, json!({ "overlap_seconds": 0 })).expect(200).body;
+            token(&Caller { secret: text(&made["secret"]), ..backend }, "ada")
+        };
+        assert_eq!(ask_on_waking(&there, node.pid(), &fresh), "ok", "trial {trial}");
+    }
 }

@@ -73,6 +73,10 @@ fn az_6_az_2_nobody_ends_tokens_of_their_betters_or_of_others() {
     let all = portal.root.role("all", &["**:*"]);
     portal.root.user("chief", &[&all]);
     portal.backend.post(door, json!({ "username": "chief" })).refused(403, "above_ceiling");
+    let little = json!({ "rights": ["models/**:read"], "exceeding": "cut" });
+    let (little, _) = enable(&portal.root, json!({ "name": "little", "ceiling": little }));
+    token(&little, "ada");
+    little.post(door, json!({ "username": "ada" })).refused(403, "above_ceiling");
     for body in [json!({}), json!({ "token": got, "user_id": portal.ada })] {
         portal.root.post("/v1/tokens/revoke", body).refused(400, "malformed_request");
     }

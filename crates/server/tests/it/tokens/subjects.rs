@@ -110,3 +110,45 @@ fn ts_1_a_renamed_user_is_found_by_the_new_name_alone() {
     let (other, _) = enable(&portal.root, json!({ "name": "other" }));
     assert_eq!(mint(&other, json!({ "username": "countess" })).ok()["user_id"], json!(portal.ada));
 }
+
+#[test]
+fn imp_5_a_refused_request_makes_no_user() {
+    let portal = Portal::new();
+    let path = format!("/v1/trusted/{}", portal.id);
+    let guests = text(&portal.root.post("/v1/groups", json!({ "name": "Guests" })).ok()["id"]);
+    let make = |more: &Value| {
+        let mut body = json!({ "username": "eve", "auto_create": true });
+        for (name, value) in more.as_object().expect("fields") {
+            body[name] = value.clone();
+        }
+        mint(&portal.backend, body)
+    };
+    let long = json!({ "claims": { "x": "y".repeat(2000) } });
+    for (ceiling, more, status, code) in [
+        (json!({ "rights": ["models/**:read"] }), json!({}), 403, "above_ceiling"),
+        (json!({}), json!({ "rights": ["secrets:read"] }), 403, "insufficient_rights"),
+        (json!({}), json!({ "rights": ["no right"] }), 422, "invalid_value"),
+        (json!({}), json!({ "objects": ["a//b"] }), 422, "invalid_value"),
+        (json!({}), json!({ "ttl_seconds": 0 }), 422, "invalid_value"),
+        (json!({}), json!({ "audience": [] }), 422, "invalid_value"),
+        (json!({ "audiences": ["reports"] }), json!({ "audience": ["models"] }), 403, "above_ceiling"),
+        (json!({}), long, 422, "invalid_value"),
+        (json!({ "user_ids": [portal.ada] }), json!({}), 403, "above_ceiling"),
+        (json!({ "group_ids": [guests] }), json!({}), 403, "above_ceiling"),
+    ] {
+        let clean = json!({ "rights": null, "audiences": null, "user_ids": null, "group_ids": null });
+        portal.root.patch(&path, json!({ "ceiling": clean })).expect(200);
+        portal.root.patch(&path, json!({ "ceiling": ceiling })).expect(200);
+        make(&more).refused(status, code);
+        let left = portal.root.get("/v1/users?q=eve").ok();
+        assert_eq!(left["data"], json!([]), "{ceiling} {more}");
+    }
+    assert_eq!(make(&json!({ "group_ids": [guests] })).ok()["user_created"], true, "a member of the group");
+    let (primary, _) = enable(&portal.root, json!({ "name": "other" }));
+    let (id, admin) = crate::api::tenant(&portal.server, "acme");
+    portal.root.post(&format!("/v1/tenants/{id}/suspend"), json!({})).expect(200);
+    let body = json!({ "username": "eve", "auto_create": true, "tenant": "acme" });
+    mint(&primary, body).refused(403, "subject_not_active");
+    portal.root.post(&format!("/v1/tenants/{id}/resume"), json!({})).expect(200);
+    assert_eq!(admin.get("/v1/users?q=eve").ok()["data"], json!([]));
+}

@@ -2,9 +2,9 @@
 
 use serde_json::json;
 
-use super::{NAMED, enable, mint, token};
-use crate::api::tenant;
-use crate::support::{Server, text};
+use super::{NAMED, Portal, enable, mint, token};
+use crate::api::{tenant, worker};
+use crate::support::{Answer, Server, text, wait_until};
 
 #[test]
 fn ts_4_a_tenants_own_secret_is_the_operators_leave_and_ends_with_it() {
@@ -86,4 +86,101 @@ fn ts_4_az_14_a_deleted_tenant_takes_its_secrets_along() {
     assert_eq!(root.code(&got), "invalid_key");
     let left = server.place.dump();
     assert!(!left.contains(&id) && !left.contains(&secret_id), "something of the tenant is left");
+}
+
+/// A user's id is of the whole instance: that one lies in memory must tell no other tenant's secret.
+#[test]
+fn ts_4_az_2_az_3_a_user_of_another_tenant_is_no_user_whatever_lies_in_memory() {
+    let server = Server::with_config(NAMED);
+    let (acme, admin) = tenant(&server, "acme");
+    let (_, other) = tenant(&server, "globex");
+    let root = server.root();
+    root.patch(&format!("/v1/tenants/{acme}"), json!({ "features": { "trusted_secrets": true } }))
+        .expect(200);
+    let (primary, _) = enable(&root, json!({}));
+    let (own, _) = enable(&admin, json!({}));
+    let (eve, ada) = (other.user("eve", &[]), admin.user("ada", &[]));
+    let foreign = || mint(&primary, json!({ "user_id": eve, "tenant": "globex" }));
+    for _ in 0..3 {
+        let got = text(&foreign().expect(200).body["token"]);
+        assert_eq!((other.code(&got), admin.code(&got)), ("ok".into(), "invalid_key".into()));
+        mint(&own, json!({ "user_id": eve })).refused(404, "not_found");
+        mint(&own, json!({ "user_id": eve, "tenant": "acme" })).refused(404, "not_found");
+        mint(&primary, json!({ "user_id": eve, "tenant": "acme" })).refused(404, "not_found");
+        mint(&primary, json!({ "user_id": ada })).refused(404, "not_found");
+    }
+    foreign().expect(200);
+    mint(&own, json!({ "user_id": ada })).expect(200);
+}
+
+#[test]
+fn ts_4_az_5_only_who_enters_every_tenant_handles_a_secret_of_the_primary_one() {
+    let portal = Portal::new();
+    let path = format!("/v1/trusted/{}", portal.id);
+    let everything = worker(&portal.server, &portal.root, "everything", &["**:*"]);
+    let instance = json!(["instance/**:*"]);
+    for ceiling in [
+        json!({}),
+        json!({ "rights": ["models/**:read"] }),
+        json!({ "admins": true }),
+        json!({ "admins": true, "rights": instance }),
+    ] {
+        let body = json!({ "name": "mine", "ceiling": ceiling });
+        everything.post("/v1/trusted/enable", body).refused(403, "insufficient_rights");
+    }
+    everything.patch(&path, json!({ "name": "mine" })).refused(403, "insufficient_rights");
+    everything.post("/v1/trusted/copy", json!({})).refused(403, "insufficient_rights");
+    everything.post(&format!("{path}/rotate"), json!({})).refused(403, "insufficient_rights");
+    everything.post("/v1/trusted/disable", json!({ "confirm": true })).refused(403, "insufficient_rights");
+    assert_eq!(portal.root.get("/v1/trusted").ok()["data"].as_array().map(Vec::len), Some(1));
+    // Nor does one who enters make a secret that does more there than they do.
+    let enters = worker(&portal.server, &portal.root, "enters", &["**:*", "instance/tenants:enter"]);
+    for ceiling in [json!({ "admins": true }), json!({ "admins": true, "rights": instance })] {
+        let body = json!({ "name": "mine", "ceiling": ceiling });
+        enters.post("/v1/trusted/enable", body).refused(403, "rights_exceed_caller");
+    }
+    enable(&enters, json!({ "name": "mine" }));
+    // In a tenant of its own an administrator needs nothing of the instance.
+    let (acme, admin) = tenant(&portal.server, "acme");
+    portal
+        .root
+        .patch(&format!("/v1/tenants/{acme}"), json!({ "features": { "trusted_secrets": true } }))
+        .expect(200);
+    enable(&admin, json!({ "ceiling": { "admins": true } }));
+}
+
+#[test]
+fn imp_3_aud_1_a_refused_request_about_another_tenant_stands_in_both_logs() {
+    let server = Server::with_config(NAMED);
+    let (_, admin) = tenant(&server, "acme");
+    let ada = admin.user("ada", &[]);
+    admin.patch(&format!("/v1/users/{ada}"), json!({ "trusted_tokens": false })).expect(200);
+    let (primary, id) = enable(&server.root(), json!({}));
+    mint(&primary, json!({ "username": "ada", "tenant": "acme" })).refused(403, "minting_forbidden");
+    for log in [&server.root(), &admin] {
+        let refused = || log.get("/v1/audit-events?outcome=refused&action=mint_token").ok()["data"].clone();
+        wait_until(|| refused().as_array().is_some_and(|events| !events.is_empty()));
+        let event = &refused()[0];
+        assert_eq!((&event["reason"], &event["actor"]["id"]), (&json!("minting_forbidden"), &json!(id)));
+    }
+}
+
+/// A token is bound to its tenant whatever its user may do, and however it says so.
+#[test]
+fn az_3_imp_2_a_token_that_names_its_own_tenant_verifies_no_keys_of_others() {
+    let portal = Portal::new();
+    let (_, admin) = tenant(&portal.server, "acme");
+    let key = text(&admin.key(json!({ "class": "ingest", "label": "x" }))["secret"]);
+    let role = portal.root.role("all", &["**:*", "instance/**:*"]);
+    portal.root.user("chief", &[&role]);
+    let (wide, _) = enable(&portal.root, json!({ "name": "wide", "ceiling": { "admins": true } }));
+    let chief = portal.server.caller(&token(&wide, "chief"));
+    assert_eq!(portal.root.code(&key), "ok", "its user may");
+    assert_eq!(chief.code(&key), "invalid_key");
+    for name in [portal.server.tenant(), "primary".into()] {
+        let request = chief.request("POST", "/v1/verify").header("x-keyward-tenant", name);
+        let answer = request.json(&json!({ "credential": key })).send().expect("an answer");
+        let told = Answer::read(answer);
+        assert!(told.status == 404 || told.body["code"] == "invalid_key", "{}", told.text);
+    }
 }

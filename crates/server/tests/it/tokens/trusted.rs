@@ -94,7 +94,7 @@ fn ts_5_sto_6_the_secret_can_be_copied_again_and_is_stored_sealed() {
     portal.server.place.sql("UPDATE trusted_generations SET generation = 9");
     let server = portal.server.kill_and_restart();
     let moved = mint(&server.caller(&portal.backend.secret), json!({ "username": "ada" }));
-    assert!(moved.status >= 500, "{}", moved.text);
+    assert_eq!(moved.status, 503, "{}", moved.text);
 }
 
 #[test]
@@ -150,7 +150,7 @@ fn imp_7_two_generations_live_through_a_rotation_and_each_shows_its_last_use() {
 #[test]
 fn az_5_az_6_nobody_makes_or_handles_a_secret_that_reaches_further() {
     let portal = Portal::new();
-    let rights = ["trusted:*", "models/emea:read"];
+    let rights = ["trusted:*", "models/emea:read", "instance/tenants:enter"];
     let limited = worker(&portal.server, &portal.root, "limited", &rights);
     let narrow = json!({ "name": "narrow", "ceiling": { "rights": ["models/emea:read"] } });
     let wide = json!({ "name": "wide", "ceiling": { "rights": ["models/**:read"] } });
@@ -203,4 +203,79 @@ fn x_13_the_named_examples_of_the_trusted_doors_work() {
         }
     }
     assert_eq!(sent, 3);
+}
+
+/// What a right secret is refused concerns its tenant; a guess does not.
+#[test]
+fn imp_8_aud_1_every_refusal_of_a_right_secret_stands_in_the_log() {
+    let portal = Portal::new();
+    let path = format!("/v1/trusted/{}", portal.id);
+    let (narrow, narrow_id) = enable(&portal.root, json!({ "name": "narrow" }));
+    let narrow_path = format!("/v1/trusted/{narrow_id}");
+    let set = |ceiling: Value| portal.root.patch(&narrow_path, json!({ "ceiling": ceiling })).expect(200);
+    set(json!({ "cidrs": ["192.0.2.0/24"] }));
+    mint(&narrow, json!({ "username": "ada" })).refused(403, "address_denied");
+    set(json!({ "cidrs": null, "rights": ["models/**:read"], "exceeding": "cut" }));
+    let door = "/v1/trusted/tokens/revoke";
+    narrow.post(door, json!({ "username": "ada" })).refused(403, "above_ceiling");
+    set(json!({ "per_minute": 1 }));
+    wait_until(|| mint(&narrow, json!({ "username": "ada" })).status == 429);
+    let query = format!("/v1/me?key={}", narrow.secret);
+    portal.root.get(&query).refused(400, "credential_in_url");
+    portal.root.post(&format!("{path}/rotate"), json!({ "overlap_seconds": 0 })).expect(200);
+    mint(&portal.backend, json!({ "username": "ada" })).refused(401, "retired_secret");
+    portal.root.post("/v1/trusted/disable", json!({ "id": narrow_id, "confirm": true })).expect(200);
+    mint(&narrow, json!({ "username": "ada" })).refused(401, "trusted_disabled");
+    let told =
+        |action: &str, reason: &str, id: &str| {
+            let events = portal.root.get("/v1/audit-events?outcome=refused&limit=200").ok();
+            events["data"].as_array().expect("a list").iter().any(|event| {
+                event["action"] == action && event["reason"] == reason && event["actor"]["id"] == id
+            })
+        };
+    for (action, reason, id) in [
+        ("mint_token", "address_denied", &narrow_id),
+        ("revoke_trusted_token", "above_ceiling", &narrow_id),
+        ("mint_token", "rate_limited", &narrow_id),
+        ("trusted.exposed", "credential_in_url", &narrow_id),
+        ("mint_token", "retired_secret", &portal.id),
+        ("mint_token", "trusted_disabled", &narrow_id),
+    ] {
+        wait_until(|| told(action, reason, id));
+    }
+}
+
+#[test]
+fn imp_7_sto_4_dead_generations_keep_no_secret_and_live_ones_are_few() {
+    let portal = Portal::new();
+    let path = format!("/v1/trusted/{}", portal.id);
+    let sealed = || {
+        portal.server.place.sql("UPDATE trusted_generations SET created_at = created_at WHERE sealed <> ''")
+    };
+    assert_eq!(sealed(), 1);
+    portal.root.post(&format!("{path}/rotate"), json!({ "overlap_seconds": 600 })).expect(200);
+    assert_eq!(sealed(), 2);
+    portal.root.post(&format!("{path}/rotate/finish"), json!({})).expect(200);
+    assert_eq!(sealed(), 1);
+    mint(&portal.backend, json!({ "username": "ada" })).refused(401, "retired_secret");
+    for _ in 0..15 {
+        portal.root.post(&format!("{path}/rotate"), json!({ "overlap_seconds": 0 })).expect(200);
+    }
+    assert_eq!(sealed(), 1);
+    let shown = portal.root.get(&path).ok();
+    assert_eq!(shown["generations"].as_array().map(Vec::len), Some(10));
+    assert_eq!(shown["generations"][9]["generation"], 17);
+    let copied = portal.root.post("/v1/trusted/copy", json!({})).ok();
+    let newest = Caller { secret: text(&copied["secret"]), ..portal.backend.clone() };
+    let got = token(&newest, "ada");
+    for number in 1..20 {
+        enable(&portal.root, json!({ "name": format!("number {number}") }));
+    }
+    portal.root.post("/v1/trusted/enable", json!({ "name": "more" })).refused(409, "too_many_secrets");
+    portal.root.post("/v1/trusted/disable", json!({ "confirm": true })).expect(200);
+    assert_eq!(sealed(), 19);
+    enable(&portal.root, json!({ "name": "more" }));
+    let server = portal.server.kill_and_restart();
+    mint(&server.caller(&newest.secret), json!({ "username": "ada" })).refused(401, "trusted_disabled");
+    assert_eq!(server.root().code(&got), "revoked");
 }

@@ -75,7 +75,7 @@ fn oau_6_tampered_tokens_are_refused_on_every_surface() {
         changed[name] = value;
         format!("{}.{payload}.{signature}", encode(&changed))
     };
-    let mut bad: Vec<String> = (0..good.len()).step_by(7).map(|cut| good[..cut].to_owned()).collect();
+    let mut bad: Vec<String> = (0..good.len()).step_by(11).map(|cut| good[..cut].to_owned()).collect();
     for (name, value) in decode(payload).as_object().expect("claims") {
         let mut changed = decode(payload);
         changed[name] = match value {
@@ -106,10 +106,7 @@ fn oau_6_tampered_tokens_are_refused_on_every_surface() {
     assert_eq!(portal.ask(&good, &[])["code"], "ok");
     for forged in &bad {
         let told = portal.ask(forged, &[]);
-        assert!(
-            ["invalid_key", "rate_limited"].contains(&&*text(&told["code"])) && told["principal"].is_null(),
-            "{forged}: {told}"
-        );
+        assert!(told["code"] == "invalid_key" && told["principal"].is_null(), "{forged}: {told}");
     }
     for forged in bad.iter().rev().take(12) {
         let authz = client()
@@ -133,6 +130,9 @@ fn oau_7_a_token_ends_after_its_leeway() {
     assert_eq!(portal.ask(&got, &[])["code"], "ok", "within the leeway");
     std::thread::sleep(std::time::Duration::from_millis(5_000));
     assert_eq!(portal.ask(&got, &[])["code"], "expired");
+    let ended = portal.backend.post("/v1/trusted/tokens/revoke", json!({ "token": got })).expect(200);
+    assert_eq!(ended.body["revoked"], false, "it is over anyway");
+    assert_eq!(portal.root.get("/v1/audit-events?action=token.revoke").ok()["data"], json!([]));
     portal.server.caller(&got).get("/v1/me").refused(401, "expired");
 }
 
