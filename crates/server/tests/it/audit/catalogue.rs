@@ -305,6 +305,8 @@ fn aud_1_every_action_of_the_page_is_brought_about() {
     trusted(&scene);
     by_use(&scene);
     people(&scene);
+    // Two keys at least, unless there are already.
+    scene.root.post("/v1/signing-keys/rotate", json!({}));
     scene.server.terminate();
     // Whatever the older keys signed is over: they are forgotten at the start.
     scene.server.place.sql("UPDATE signing_keys SET signs_from = signs_from - 400000000");
