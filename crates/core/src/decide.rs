@@ -57,6 +57,8 @@ pub enum Code {
     WrongAudience,
     /// The end client's address is not in the key's networks.
     AddressDenied,
+    /// The session lacks a second factor that the policy asks for.
+    SecondFactorMissing,
     /// A needed right is not held.
     InsufficientRights,
     /// A method, path or resource condition is not met.
@@ -69,7 +71,7 @@ pub enum Code {
 
 impl Code {
     /// Every code, in order of precedence.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::Malformed,
         Self::UnknownKey,
         Self::WrongSecret,
@@ -88,6 +90,7 @@ impl Code {
         Self::OwnerKeysDisabled,
         Self::WrongAudience,
         Self::AddressDenied,
+        Self::SecondFactorMissing,
         Self::InsufficientRights,
         Self::ConditionFailed,
         Self::RateLimited,
@@ -116,6 +119,7 @@ impl Code {
             Self::OwnerKeysDisabled => "owner_keys_disabled",
             Self::WrongAudience => "wrong_audience",
             Self::AddressDenied => "address_denied",
+            Self::SecondFactorMissing => "second_factor_missing",
             Self::InsufficientRights => "insufficient_rights",
             Self::ConditionFailed => "condition_failed",
             Self::RateLimited => "rate_limited",

@@ -45,6 +45,9 @@ pub enum Token {}
 /// Marker of session ids.
 #[derive(Clone, Copy)]
 pub enum Session {}
+/// Marker of ids of second factors.
+#[derive(Clone, Copy)]
+pub enum Factor {}
 
 impl Kind for Tenant {
     const PREFIX: &'static str = "tenant";
@@ -72,6 +75,9 @@ impl Kind for Token {
 }
 impl Kind for Session {
     const PREFIX: &'static str = "session";
+}
+impl Kind for Factor {
+    const PREFIX: &'static str = "factor";
 }
 
 /// `tenant_…`

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::key::{KeyClass, Switches};
 use crate::limit::RateLimit;
+use crate::session::Method;
 
 /// No policy lets an access token live longer: a day.
 pub const MAX_TOKEN_SECONDS: u32 = 86_400;
@@ -49,6 +50,29 @@ pub struct LoginPolicy {
     pub admin_idle_minutes: u32,
     /// The same for who may administer: the shorter one counts.
     pub admin_max_minutes: u32,
+    /// Who needs a second factor beside the password (AUT-4). Keys are never asked for one.
+    pub require_second_factor: Whom,
+}
+
+/// Whom a rule binds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Whom {
+    /// Nobody.
+    Nobody,
+    /// Those who may administer the tenant.
+    #[default]
+    Administrators,
+    /// Everybody.
+    Everybody,
+}
+
+impl Whom {
+    /// Whether it binds somebody who is an administrator or not.
+    #[must_use]
+    pub fn binds(self, is_admin: bool) -> bool {
+        self == Self::Everybody || self == Self::Administrators && is_admin
+    }
 }
 
 impl Default for LoginPolicy {
@@ -59,6 +83,7 @@ impl Default for LoginPolicy {
             max_minutes: 24 * 60,
             admin_idle_minutes: 15,
             admin_max_minutes: 12 * 60,
+            require_second_factor: Whom::default(),
         }
     }
 }
@@ -74,6 +99,12 @@ impl LoginPolicy {
     #[must_use]
     pub fn max_ms(&self, is_admin: bool) -> i64 {
         shorter(self.max_minutes, self.admin_max_minutes, is_admin)
+    }
+
+    /// Whether a session that began so lacks a second factor; it is good for adding one then.
+    #[must_use]
+    pub fn lacks_factor(&self, method: Method, second_factor: bool, is_admin: bool) -> bool {
+        method == Method::Password && !second_factor && self.require_second_factor.binds(is_admin)
     }
 
     fn problems(&self, problems: &mut Vec<(String, String)>) {

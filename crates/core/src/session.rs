@@ -33,6 +33,8 @@ impl Method {
 pub struct Session {
     /// How it began.
     pub method: Method,
+    /// Whether a second factor was given too.
+    pub second_factor: bool,
     /// Ended by logout, by an administrator or by what it rested on.
     pub ended: bool,
     /// When somebody logged in; the absolute limit counts from here.

@@ -24,6 +24,8 @@ const ACCESS_KEY_PREFIX: &str = "kwa_";
 pub const SESSION_PREFIX: &str = "kws";
 /// What the token of a link that sets a password starts with.
 pub const LINK_PREFIX: &str = "kwl";
+/// What begins that which a login answers with while the second factor is missing.
+pub const CHALLENGE_PREFIX: &str = "kwf";
 
 /// The public half of a key: `kwa_` and 16 characters. Looked up, listed, revoked; it never
 /// authenticates (KEY-6).

@@ -106,7 +106,9 @@ pub(crate) struct SessionRef {
     pub(crate) method: Method,
     /// It came in a cookie, which browsers send along unasked.
     pub(crate) in_cookie: bool,
-    /// The last proof of password or secret.
+    /// It lacks the second factor that the tenant asks for: it may add one, and nothing else.
+    pub(crate) enrolment_only: bool,
+    /// The last proof of password, secret or code.
     pub(crate) stepped_up_at: i64,
 }
 

@@ -46,6 +46,19 @@ impl Name {
     }
 }
 
+impl Name {
+    /// Codes of a user, which are counted apart from passwords: one lock does not lock the other.
+    pub(crate) fn of_factor(app: &App, tenant: &str, user: &str, kind: &str) -> Self {
+        let hash = app.root_key.mac(format!("factor attempts v1\0{tenant}\0{user}\0{kind}").as_bytes());
+        Self {
+            turn: usize::from(hash[0]) % TURNS,
+            id: to_hex(&hash),
+            tenant: tenant.into(),
+            key: user.into(),
+        }
+    }
+}
+
 /// Waits until no other attempt on the name runs.
 pub(crate) async fn turn<'a>(app: &'a App, name: &Name) -> MutexGuard<'a, ()> {
     app.attempts.0[name.turn].lock().await

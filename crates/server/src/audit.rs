@@ -133,6 +133,17 @@ impl<T> Audited<T> {
         Self { value, events, changes: Vec::new() }
     }
 
+    /// The same with another value.
+    pub(crate) fn map<U>(self, change: impl FnOnce(T) -> U) -> Audited<U> {
+        Audited { value: change(self.value), events: self.events, changes: self.changes }
+    }
+
+    /// The same with one more event, before the others.
+    pub(crate) fn also(mut self, event: Event) -> Self {
+        self.events.insert(0, event);
+        self
+    }
+
     /// Facts of a key changed; `access_key` is its 16 characters.
     pub(crate) fn touches_key(mut self, tenant: &str, access_key: &str) -> Self {
         self.push(ChangeKind::Key, tenant, access_key);

@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use crate::logins::challenge::Challenge;
+
 /// The result of operations and stores.
 pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -35,6 +37,9 @@ pub(crate) enum Error {
     /// No credential, or none that is valid; the code is what its presenter may know.
     #[error("authentication failed: {0}")]
     Unauthenticated(&'static str),
+    /// The password is right, and the user has a second factor.
+    #[error("a second factor is needed")]
+    SecondFactor(Box<Challenge>),
     /// The caller may know that it exists but may not do this.
     #[error("{detail}")]
     Forbidden {

@@ -79,6 +79,9 @@ impl App {
             (None, None) => return Ok(None),
         };
         let scopes = key.as_ref().and_then(|key| key.terms.scopes.as_ref());
-        Ok(usable.then(|| tenant.effective(class, scopes, grant)))
+        let effective = tenant.effective(class, scopes, grant);
+        let lacks = session.as_ref().is_some_and(|s| s.lacks_factor(&tenant, effective.is_admin));
+        let effective = if lacks { Arc::new(Effective::new(RightSet::default())) } else { effective };
+        Ok(usable.then_some(effective))
     }
 }

@@ -1,18 +1,26 @@
-//! Logging in (SQ4, SQ5, VA2, VER-1 to VER-4): with user name and password, or with access key and
-//! secret; and proving it again within a session (SES-6).
+//! Logging in (SQ4, SQ5, VA2, VER-1 to VER-4, AUT-4): with user name and password and then perhaps a
+//! second factor, or with access key and secret; and proving it again within a session (SES-6).
+
+pub(crate) mod challenge;
+
+use std::sync::Arc;
 
 use keyward_core::session::Method;
 use keyward_core::token::AccessKey;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use crate::app::{Actor, App, Call};
+use self::challenge::Challenge;
+use crate::app::{Actor, App, Call, Tx};
+use crate::audit::Audited;
 use crate::error::{Error, Result};
-use crate::http::caller;
+use crate::factors::proof as codes;
+use crate::http::{caller, failures};
 use crate::passwords::proof::{self, Claim};
 use crate::passwords::{self, Password};
 use crate::sessions::{self, Holder, SessionOpened, own_session};
-use crate::store::{Conn, tenants, users};
+use crate::store::users::UserRow;
+use crate::store::{Conn, factors, tenants, users};
 use crate::verify::Presented;
 
 /// A login.
@@ -31,13 +39,31 @@ pub(crate) struct LoginIn {
     pub(crate) cookie: bool,
 }
 
-/// A proof within a session.
+/// The second half of a login.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LoginFactorIn {
+    /// What the first half answered with.
+    #[schema(value_type = String)]
+    pub(crate) challenge: Password,
+    /// What the authenticator shows now, or a recovery code.
+    #[schema(value_type = String)]
+    pub(crate) code: Password,
+    /// Put the token into a cookie, for a browser.
+    #[serde(default)]
+    pub(crate) cookie: bool,
+}
+
+/// A proof within a session: one of the two.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct StepUpIn {
     /// The password of the user, or the secret of the key that logged in.
-    #[schema(value_type = String)]
-    pub(crate) password: Password,
+    #[schema(value_type = Option<String>)]
+    pub(crate) password: Option<Password>,
+    /// For a user who has a second factor: a code of it.
+    #[schema(value_type = Option<String>)]
+    pub(crate) code: Option<Password>,
 }
 
 /// Opens a session for who proves to be a user or to hold a key.
@@ -69,6 +95,7 @@ async fn by_key(app: &App, call: Call, input: &LoginIn) -> Result<SessionOpened>
         let holder = Holder {
             id: &actor.principal.id,
             method: Method::Key,
+            second_factor: None,
             in_cookie: false,
             origin: Some((access_key, generation)),
             rights: &rights,
@@ -84,22 +111,69 @@ async fn by_password(app: &App, call: Call, input: &LoginIn) -> Result<SessionOp
     let claim = Claim { tenant: tenant.as_deref(), username: &input.username, password: &input.password };
     let proven = proof::prove(app, &call, &claim).await?;
     let actor = proven.actor(call);
-    app.write(&actor, async |tx| {
-        proven.settle(app, tx).await?;
-        let (tenant, user) = (tx.tenant().to_owned(), proven.user.id.as_str());
-        let now = tx.now;
-        users::note_login(tx.conn(), &tenant, user, now).await?;
-        let holder = Holder {
-            id: user,
-            method: Method::Password,
-            in_cookie: input.cookie,
-            origin: None,
-            rights: &actor.rights,
-        };
-        let opened = sessions::open(app, tx, &holder).await?;
-        Ok(opened.touches_user(&tenant, user))
-    })
-    .await
+    let begun = app
+        .write(&actor, async |tx| {
+            proven.settle(app, tx).await?;
+            if let Some(made) = challenge::make(app, tx, &proven.user).await? {
+                return Ok(made.map(Begun::Challenge));
+            }
+            Ok(complete(app, tx, &proven.user, input.cookie, None).await?.map(Begun::Session))
+        })
+        .await?;
+    match begun {
+        Begun::Session(opened) => Ok(*opened),
+        Begun::Challenge(challenge) => Err(Error::SecondFactor(Box::new(challenge))),
+    }
+}
+
+/// What a right password gives.
+enum Begun {
+    Session(Box<SessionOpened>),
+    Challenge(Challenge),
+}
+
+/// Notes the login, and opens the session.
+async fn complete(
+    app: &App,
+    tx: &mut Tx<'_>,
+    user: &UserRow,
+    in_cookie: bool,
+    second_factor: Option<&'static str>,
+) -> Result<Audited<Box<SessionOpened>>> {
+    let (tenant, now) = (tx.tenant().to_owned(), tx.now);
+    users::note_login(tx.conn(), &tenant, &user.id, now).await?;
+    let rights = crate::users::rights(&*tx.directory().await?, user)?;
+    let method = Method::Password;
+    let holder = Holder { id: &user.id, method, second_factor, in_cookie, origin: None, rights: &rights };
+    let opened = sessions::open(app, tx, &holder).await?;
+    Ok(opened.map(Box::new).touches_user(&tenant, &user.id))
+}
+
+/// Opens the session of a login whose password was right, by a code of a second factor.
+///
+/// # Errors
+/// 401 `invalid_challenge` or `invalid_code`; else as [`codes::prove`].
+pub(crate) async fn give_factor(app: &App, call: Call, input: &LoginFactorIn) -> Result<SessionOpened> {
+    passwords::must_be_on(app)?;
+    let gone = || Error::Unauthenticated("invalid_challenge");
+    let Some((challenge, user)) = challenge::find(app, input.challenge.expose()).await? else {
+        let wait = failures::note(app, None, "login_challenge", call.address);
+        return Err(wait.map_or_else(gone, Error::RateLimited));
+    };
+    let actor = proof::user_actor(&user, Arc::default(), call);
+    let proven = codes::prove(app, &actor, &input.code).await?;
+    let opened = app.write(&actor, async |tx| {
+        let (tenant, now) = (tx.tenant().to_owned(), tx.now);
+        let user = users::find(tx.conn(), &tenant, &user.id).await?.ok_or_else(gone)?;
+        let barred = proof::barred(app, &user, &*tx.directory().await?).is_some();
+        if barred || !factors::use_challenge(tx.conn(), &tenant, &challenge.id, now).await? {
+            return Err(gone());
+        }
+        let events = proven.settle(tx).await?;
+        let opened = complete(app, tx, &user, input.cookie, Some(proven.kind)).await?;
+        Ok(events.into_iter().fold(opened, Audited::also))
+    });
+    opened.await.map(|opened| *opened)
 }
 
 /// What a key can never do (SQ3).
@@ -120,22 +194,42 @@ async fn find_tenant(conn: &mut Conn, named: Option<&str>) -> Result<Option<Stri
     Ok(row.map(|row| row.id))
 }
 
-/// Proves password or secret again, and changes the token of the session (SES-1, SES-6).
+/// Proves password, secret or second factor again, and changes the token of the session (SES-1, SES-6).
 pub(crate) async fn step_up(app: &App, actor: &Actor, input: &StepUpIn) -> Result<SessionOpened> {
     let session = own_session(actor)?;
-    match session.method {
-        Method::Key => prove_key(app, actor, &input.password).await?,
-        Method::Password => {
-            let proven = proof::prove_again(app, actor, &input.password).await?;
-            return app
-                .write(actor, async |tx| {
-                    proven.settle(app, tx).await?;
-                    sessions::renew(app, tx, session).await
-                })
-                .await;
-        }
+    if session.method == Method::Password && has_factor(app, actor).await? {
+        return step_up_by_code(app, actor, input).await;
     }
-    app.write(actor, async |tx| sessions::renew(app, tx, session).await).await
+    let missing = || Error::invalid("/password", "required", "there is no second factor: give the password");
+    let password = input.password.as_ref().ok_or_else(missing)?;
+    if session.method == Method::Key {
+        prove_key(app, actor, password).await?;
+        return app.write(actor, async |tx| sessions::renew(app, tx, session, None).await).await;
+    }
+    let proven = proof::prove_again(app, actor, password).await?;
+    app.write(actor, async |tx| {
+        proven.settle(app, tx).await?;
+        sessions::renew(app, tx, session, None).await
+    })
+    .await
+}
+
+async fn has_factor(app: &App, actor: &Actor) -> Result<bool> {
+    let mut conn = app.read().await?;
+    Ok(!factors::confirmed(&mut conn, &actor.tenant_id, &actor.principal.id).await?.is_empty())
+}
+
+/// Who has a second factor proves it by that: whoever knows the password alone gets no further.
+async fn step_up_by_code(app: &App, actor: &Actor, input: &StepUpIn) -> Result<SessionOpened> {
+    let session = own_session(actor)?;
+    let code = input.code.as_ref().ok_or(Error::Unauthenticated("second_factor_required"))?;
+    let proven = codes::prove(app, actor, code).await?;
+    app.write(actor, async |tx| {
+        let events = proven.settle(tx).await?;
+        let renewed = sessions::renew(app, tx, session, Some(proven.kind)).await?;
+        Ok(events.into_iter().fold(renewed, Audited::also))
+    })
+    .await
 }
 
 /// The secret must be one of the key that the session came from.

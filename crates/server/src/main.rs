@@ -9,6 +9,7 @@ mod cli;
 mod clock;
 mod config;
 mod error;
+mod factors;
 mod groups;
 mod hashers;
 mod http;
@@ -95,6 +96,7 @@ enum Command {
     Whoami(cli::whoami::WhoamiArgs),
     Sessions(cli::sessions::SessionsArgs),
     Password(cli::password::PasswordArgs),
+    Factors(cli::factors::FactorsArgs),
     LogLevels(cli::log_levels::LogLevelsArgs),
     Doctor(cli::doctor::DoctorArgs),
     Bench(cli::bench::BenchArgs),
@@ -134,6 +136,7 @@ async fn main() -> ExitCode {
         Command::Whoami(args) => cli::whoami::run(args, global).await,
         Command::Sessions(args) => cli::sessions::run(args, global).await,
         Command::Password(args) => cli::password::run(args, global).await,
+        Command::Factors(args) => cli::factors::run(args, global).await,
         Command::LogLevels(args) => cli::log_levels::run(args, global).await,
         Command::Doctor(args) => cli::doctor::run(args, global).await,
         Command::Bench(args) => cli::bench::run(args, global).await,

@@ -7,7 +7,6 @@ pub(crate) mod rules;
 use std::sync::Arc;
 
 use keyward_core::right::RightSet;
-use keyward_core::secret::SecretHash;
 use keyward_core::session::Method;
 use keyward_core::token;
 use serde::{Deserialize, Serialize};
@@ -20,6 +19,7 @@ use crate::attempts::{self, Name};
 use crate::audit::{Audited, Event};
 use crate::clock::rfc3339;
 use crate::error::{Error, Result};
+use crate::factors::proof as proof_of_factors;
 use crate::hashers::Hash;
 use crate::http::failures;
 use crate::logins::not_interactive;
@@ -131,7 +131,7 @@ pub(crate) async fn change(app: &App, actor: &Actor, input: &ChangeIn) -> Result
         let ended = replace(app, tx, user, &hash, Some(&session.id)).await?;
         let event = Event::new("user.change_password", "user", user, &proven.user.username)
             .after(&serde_json::json!({ "sessions_ended": ended.len() }));
-        let opened = sessions::renew(app, tx, session).await?;
+        let opened = sessions::renew(app, tx, session, None).await?;
         let events = [vec![event], opened.events].concat();
         Ok(Audited { events, ..opened }.touches_sessions(&proven.user.tenant_id, &ended))
     })
@@ -287,12 +287,7 @@ async fn find_link(app: &App, token: &str) -> Result<Option<(LinkRow, UserRow)>>
     }
     let mut conn = app.read().await?;
     let Some(link) = passwords::find_link(&mut conn, id.digits()).await? else { return Ok(None) };
-    let peppers = app.verifier.peppers.load();
-    let fits = peppers
-        .iter()
-        .find(|pepper| i64::from(pepper.id()) == link.pepper_id)
-        .zip(SecretHash::from_hex(&link.hash))
-        .is_some_and(|(pepper, hash)| pepper.hash(token).matches(&hash));
+    let fits = sessions::matches(app, token, link.pepper_id, &link.hash);
     if !fits || link.used_at.is_some() || link.expires_at <= app.clock.unix_ms() {
         return Ok(None);
     }
@@ -311,7 +306,8 @@ pub(crate) async fn unlock(app: &App, actor: &Actor, id: &str) -> Result<UserOut
         let (user, directory) = crate::users::find_to_change(tx, id).await?;
         let name = Name::of(app, &user.tenant_id, &user.username);
         let event = Event::new("user.unlock", "user", id, &user.username);
-        let cleared = attempts::clear(tx.conn(), &name).await?;
+        let cleared = attempts::clear(tx.conn(), &name).await?
+            | proof_of_factors::forget_failures(app, tx.conn(), &user.tenant_id, &user.id).await?;
         let events = if cleared { vec![event] } else { Vec::new() };
         Ok(Audited::many(crate::users::render(&directory, user)?, events))
     })

@@ -3,7 +3,7 @@
 use keyward_core::decide::Request;
 use keyward_core::policy::LoginPolicy;
 use keyward_core::right::RightSet;
-use keyward_core::secret::Secret;
+use keyward_core::secret::{Secret, SecretHash};
 use keyward_core::session::Method;
 use keyward_core::token::{self, AccessKey};
 use serde::Serialize;
@@ -17,7 +17,7 @@ use crate::marks;
 use crate::random;
 use crate::store::page::{Listed, Page};
 use crate::store::sessions::{self, Alive, SessionRow};
-use crate::store::users;
+use crate::store::{factors, users};
 use crate::verify::facts::{self, TenantRecord, administers};
 use crate::verify::usage::Sighting;
 use crate::verify::{Ask, Presented};
@@ -28,6 +28,10 @@ pub(crate) struct SessionOut {
     pub(crate) id: String,
     /// `password` or `key`.
     pub(crate) method: String,
+    /// What was given beside the password: `totp`, `recovery_code`.
+    pub(crate) second_factor: Option<String>,
+    /// The tenant asks for a second factor, and this session has none: it may add one, and nothing else.
+    pub(crate) enrolment_only: bool,
     /// The key that logged in, if it was one.
     pub(crate) access_key: Option<String>,
     /// Whether it lives in the cookie of a browser.
@@ -67,6 +71,7 @@ pub(crate) struct Holder<'a> {
     /// A user, or a workspace key.
     pub(crate) id: &'a str,
     pub(crate) method: Method,
+    pub(crate) second_factor: Option<&'static str>,
     pub(crate) in_cookie: bool,
     /// The key that logged in, and which of its secrets.
     pub(crate) origin: Option<(AccessKey, u32)>,
@@ -86,6 +91,7 @@ pub(crate) async fn open(app: &App, tx: &mut Tx<'_>, holder: &Holder<'_>) -> Res
         hash,
         holder_id: holder.id.into(),
         method: holder.method.as_str().into(),
+        second_factor: holder.second_factor.map(Into::into),
         in_cookie: holder.in_cookie,
         access_key: holder.origin.map(|(key, _)| key.digits().into()),
         generation: holder.origin.map(|(_, generation)| i64::from(generation)),
@@ -110,11 +116,12 @@ pub(crate) async fn open(app: &App, tx: &mut Tx<'_>, holder: &Holder<'_>) -> Res
     Ok(Audited::new(opened, event).touches_sessions(&tenant, &ended))
 }
 
-/// Gives a session another token after a proof of password or secret: the old one dies (SES-1).
+/// Gives a session another token after a proof of password, secret or code: the old one dies (SES-1).
 pub(crate) async fn renew(
     app: &App,
     tx: &mut Tx<'_>,
     session: &SessionRef,
+    second_factor: Option<&str>,
 ) -> Result<Audited<SessionOpened>> {
     let tenant = tx.tenant().to_owned();
     let mut row = sessions::find(tx.conn(), &tenant, &session.id).await?.ok_or(Error::NotFound)?;
@@ -123,9 +130,18 @@ pub(crate) async fn renew(
     row.handle = handle.digits().into();
     row.stepped_up_at = tx.now;
     row.last_seen_at = tx.now;
+    row.second_factor = second_factor.map(Into::into).or(row.second_factor);
     sessions::renew(tx.conn(), &row).await?;
     let directory = tx.directory().await?;
-    let opened = opened(&directory, &row, &token, &tx.rights);
+    // A session that lacks its second factor has no rights, and may have got them now.
+    let rights = match tx.actor.user_id().filter(|_| session.method == Method::Password) {
+        Some(user) => {
+            let user = users::find(tx.conn(), &tenant, user).await?.ok_or(Error::NotFound)?;
+            crate::users::rights(&directory, &user)?
+        }
+        None => (*tx.rights).clone(),
+    };
+    let opened = opened(&directory, &row, &token, &rights);
     let event = Event::new("session.step_up", "session", &row.id, &tx.actor.principal.label);
     Ok(Audited::new(opened, event).touches_session(&tenant, session.handle.digits()))
 }
@@ -137,14 +153,22 @@ pub(crate) fn hash(app: &App, token: &Secret) -> (i64, String) {
     (i64::from(newest.id()), newest.hash(token.expose()).to_hex())
 }
 
+/// Whether a token is the one whose hash was kept.
+pub(crate) fn matches(app: &App, token: &str, pepper_id: i64, hash: &str) -> bool {
+    let peppers = app.verifier.peppers.load();
+    let pepper = peppers.iter().find(|pepper| i64::from(pepper.id()) == pepper_id);
+    pepper.zip(SecretHash::from_hex(hash)).is_some_and(|(pepper, hash)| pepper.hash(token).matches(&hash))
+}
+
 fn opened(directory: &TenantRecord, row: &SessionRow, token: &Secret, rights: &RightSet) -> SessionOpened {
+    let session = render(&directory.tenant.policy.login, administers(rights), row, Some(&row.id));
     SessionOpened {
         token: Some(token.expose().into()),
         secret_state: "shown_once",
-        session: render(&directory.tenant.policy.login, administers(rights), row, Some(&row.id)),
         tenant_id: row.tenant_id.clone(),
         user_id: row.holder_id.starts_with("user_").then(|| row.holder_id.clone()),
-        rights: crate::keys::view::texts(rights),
+        rights: if session.enrolment_only { Vec::new() } else { crate::keys::view::texts(rights) },
+        session,
     }
 }
 
@@ -153,6 +177,9 @@ fn render(rules: &LoginPolicy, is_admin: bool, row: &SessionRow, current: Option
     SessionOut {
         id: row.id.clone(),
         method: row.method.clone(),
+        second_factor: row.second_factor.clone(),
+        enrolment_only: Method::parse(&row.method)
+            .is_some_and(|method| rules.lacks_factor(method, row.second_factor.is_some(), is_admin)),
         access_key: row.access_key.as_deref().and_then(AccessKey::from_digits).map(|key| key.to_string()),
         in_cookie: row.in_cookie,
         current: current == Some(row.id.as_str()),
@@ -172,7 +199,8 @@ pub(crate) async fn show(app: &App, actor: &Actor) -> Result<SessionOut> {
     let mut conn = app.read().await?;
     let row = sessions::find(&mut conn, &actor.tenant_id, &session.id).await?.ok_or(Error::NotFound)?;
     let directory = directory(&mut conn, actor).await?;
-    Ok(render(&directory.tenant.policy.login, administers(&actor.rights), &row, Some(&session.id)))
+    let is_admin = administers(&rights_at_home(&mut conn, actor).await?);
+    Ok(render(&directory.tenant.policy.login, is_admin, &row, Some(&session.id)))
 }
 
 /// The session of a caller at home: one that an operator took along is of no use in another tenant.
@@ -189,16 +217,21 @@ async fn directory(conn: &mut crate::store::Conn, actor: &Actor) -> Result<Tenan
 pub(crate) async fn list_own(app: &App, actor: &Actor, page: &Page) -> Result<Listed<SessionOut>> {
     let holder = own_holder(actor)?;
     let mut conn = app.read().await?;
-    let rights = match actor.user_id() {
-        Some(user) => rights_of(&mut conn, actor, user).await?,
-        None => (*actor.rights).clone(),
-    };
+    let rights = rights_at_home(&mut conn, actor).await?;
     list(app, actor, holder, &rights, page).await
 }
 
 /// The id under which the caller's sessions stand.
 fn own_holder(actor: &Actor) -> Result<&str> {
     if actor.visiting { Err(Error::NotFound) } else { Ok(&actor.principal.id) }
+}
+
+/// What the holder of the caller's sessions may do, through whatever it calls.
+async fn rights_at_home(conn: &mut crate::store::Conn, actor: &Actor) -> Result<RightSet> {
+    match actor.user_id() {
+        Some(user) => rights_of(conn, actor, user).await,
+        None => Ok((*actor.rights).clone()),
+    }
 }
 
 async fn rights_of(conn: &mut crate::store::Conn, actor: &Actor, user: &str) -> Result<RightSet> {
@@ -269,9 +302,11 @@ pub(crate) async fn end_of(app: &App, actor: &Actor, user: &str) -> Result<()> {
     .await
 }
 
-/// Ends every session of a user but one; returns their handles, for the feed.
+/// Ends every session of a user but one, and every login that waits for its second factor; returns
+/// their handles, for the feed.
 pub(crate) async fn end_all(tx: &mut Tx<'_>, user: &str, but: Option<&str>) -> Result<Vec<String>> {
     let (tenant, now) = (tx.tenant().to_owned(), tx.now);
+    factors::forget_challenges(tx.conn(), &tenant, user).await?;
     sessions::end_all(tx.conn(), &tenant, user, but, now).await
 }
 

@@ -21,7 +21,7 @@ use crate::random;
 use crate::sessions;
 use crate::store::page::{Listed, Page};
 use crate::store::users::{self, UserFilter, UserRow};
-use crate::store::{groups, passwords, roles};
+use crate::store::{factors, groups, passwords, roles};
 use crate::verify::facts::{self, TenantRecord};
 use crate::wire::time;
 
@@ -284,6 +284,7 @@ pub(crate) async fn delete(app: &App, actor: &Actor, id: &str) -> Result<()> {
         roles::replace_held(tx.conn(), &tenant, id, &[]).await?;
         groups::replace_joined(tx.conn(), &tenant, id, &[]).await?;
         passwords::forget(tx.conn(), &tenant, id).await?;
+        factors::forget(tx.conn(), &tenant, id).await?;
         let ended = sessions::end_all(tx, id, None).await?;
         must_keep_an_admin(tx, &before).await?;
         audited.events.push(Event::new("user.delete", "user", id, &row.username).before(&before));
@@ -330,7 +331,8 @@ pub(crate) async fn revoke_keys(app: &App, actor: &Actor, id: &str, input: &Revo
     .await
 }
 
-fn rights(directory: &TenantRecord, row: &UserRow) -> Result<RightSet> {
+/// What a user may do.
+pub(crate) fn rights(directory: &TenantRecord, row: &UserRow) -> Result<RightSet> {
     Ok(directory.rights_of(&*facts::grant(row.role_ids.as_deref(), row.group_ids.as_deref())?))
 }
 

@@ -31,7 +31,7 @@ pub struct SessionFacts<'a> {
 type Check = fn(&SessionFacts<'_>, &Request<'_>, Now) -> bool;
 
 /// The checks in order of precedence; each says whether the request passes it.
-const OWN_CHECKS: [(Code, Check); 8] = [
+const OWN_CHECKS: [(Code, Check); 9] = [
     (Code::Revoked, |f, _, _| !f.session.ended),
     (Code::TenantSuspended, |f, _, _| !f.tenant.suspended),
     (Code::OwnerDeleted, |f, _, _| f.owner.is_none_or(|o| o.state != OwnerState::Deleted)),
@@ -39,6 +39,8 @@ const OWN_CHECKS: [(Code, Check); 8] = [
     (Code::ClassDisabled, |f, _, _| f.allowed),
     (Code::Expired, |f, _, now| is_before(now.unix_ms, Some(ends_at(f)))),
     (Code::Idle, |f, _, now| is_before(now.unix_ms, Some(idle_at(f)))),
+    // Last of the session's own: one that fails nothing else may still add what it lacks.
+    (Code::SecondFactorMissing, |f, _, _| !lacks_factor(f)),
     (Code::InsufficientRights, |f, request, _| request.rights.iter().all(|r| f.rights.covers(r))),
 ];
 
@@ -80,6 +82,11 @@ pub fn explain_session(facts: &SessionFacts<'_>, request: &Request<'_>, now: Now
     steps
 }
 
+fn lacks_factor(facts: &SessionFacts<'_>) -> bool {
+    let session = facts.session;
+    facts.tenant.policy.login.lacks_factor(session.method, session.second_factor, facts.is_admin)
+}
+
 /// The absolute end.
 fn ends_at(facts: &SessionFacts<'_>) -> i64 {
     facts.session.started_at.saturating_add(facts.tenant.policy.login.max_ms(facts.is_admin))
@@ -96,7 +103,7 @@ mod tests {
     use super::*;
     use crate::decide::{Finding, decide};
     use crate::key::{Conditions, Features, Key, KeyClass, SecretVersion, Switch};
-    use crate::policy::Policy;
+    use crate::policy::{Policy, Whom};
     use crate::right::Right;
     use crate::secret::Pepper;
     use crate::session::Method;
@@ -122,6 +129,7 @@ mod tests {
         World {
             session: Session {
                 method: Method::Password,
+                second_factor: true,
                 ended: false,
                 started_at: START,
                 last_seen_at: START,
@@ -234,6 +242,26 @@ mod tests {
             change(&mut world);
             assert_eq!(world.ask(&[], 2).code(), code);
         }
+    }
+
+    #[test]
+    fn aut_4_a_session_without_the_factor_that_the_tenant_asks_for_is_refused_last() {
+        let right: Right = "b:read".parse().expect("a right");
+        let admin = world().with(|w| {
+            w.is_admin = true;
+            w.session.second_factor = false;
+        });
+        assert_eq!(admin.ask(&[], 1).code(), "second_factor_missing");
+        assert_eq!(admin.ask(&[right], 1).code(), "second_factor_missing");
+        assert_eq!(admin.ask(&[], 15).code(), "idle", "what ended a session comes first");
+        assert_eq!(admin.with(|w| w.session.second_factor = true).ask(&[], 1).code(), "ok");
+        assert_eq!(admin.with(|w| w.session.method = Method::Key).ask(&[], 1).code(), "ok", "never a key");
+        let user = admin.with(|w| w.is_admin = false);
+        assert_eq!(user.ask(&[], 1).code(), "ok");
+        let everybody = |w: &mut World| w.tenant.policy.login.require_second_factor = Whom::Everybody;
+        assert_eq!(user.with(everybody).ask(&[], 1).code(), "second_factor_missing");
+        let nobody = |w: &mut World| w.tenant.policy.login.require_second_factor = Whom::Nobody;
+        assert_eq!(admin.with(nobody).ask(&[], 1).code(), "ok");
     }
 
     #[test]

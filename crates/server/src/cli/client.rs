@@ -133,6 +133,24 @@ impl Client {
     /// [`Failure`] with its exit code.
     pub(crate) async fn send(&self, request: Request) -> anyhow::Result<Value> {
         let response = self.stream(request).await?;
+        self.read(response).await
+    }
+
+    /// The same where a refusal with this code is part of the conversation: it is the inner error.
+    pub(crate) async fn send_or(&self, request: Request, code: &str) -> anyhow::Result<Result<Value, Value>> {
+        let response = self.answer(&request).await?;
+        if response.status().is_success() {
+            return self.read(response).await.map(Ok);
+        }
+        let (status, headers) = (response.status(), response.headers().clone());
+        let text = response.text().await.unwrap_or_default();
+        match serde_json::from_str::<Value>(&text) {
+            Ok(problem) if problem["code"] == code => Ok(Err(problem)),
+            _ => Err(problem::failure(status, &headers, &text).into()),
+        }
+    }
+
+    async fn read(&self, response: reqwest::Response) -> anyhow::Result<Value> {
         let text = response.text().await.map_err(|error| self.unreachable(&error))?;
         if text.trim().is_empty() {
             return Ok(Value::Null);
@@ -142,20 +160,25 @@ impl Client {
 
     /// Sends and hands out the answer before its body is read.
     pub(crate) async fn stream(&self, request: Request) -> anyhow::Result<reqwest::Response> {
-        if self.global.print_curl {
-            output::write_out(&(curl::command(&self.global, &self.address(&request), &request) + "\n"))?;
-            return Err(Printed.into());
-        }
-        if !request.public && self.token.is_none() {
-            return Err(signed_out().into());
-        }
-        let response = self.try_until_answered(&request).await?;
+        let response = self.answer(&request).await?;
         if response.status().is_success() {
             return Ok(response);
         }
         let (status, headers) = (response.status(), response.headers().clone());
         let text = response.text().await.unwrap_or_default();
         Err(problem::failure(status, &headers, &text).into())
+    }
+
+    /// Whatever the server answers.
+    async fn answer(&self, request: &Request) -> anyhow::Result<reqwest::Response> {
+        if self.global.print_curl {
+            output::write_out(&(curl::command(&self.global, &self.address(request), request) + "\n"))?;
+            return Err(Printed.into());
+        }
+        if !request.public && self.token.is_none() {
+            return Err(signed_out().into());
+        }
+        Ok(self.try_until_answered(request).await?)
     }
 
     /// Tries again after a lost connection and after 503. The idempotency key stays the same, so

@@ -56,7 +56,11 @@ fn identify(text: &str, prefixes: &Prefixes) -> Value {
             "checksum": "right",
         });
     }
-    for (kind, prefix) in [("session", token::SESSION_PREFIX), ("password_link", token::LINK_PREFIX)] {
+    for (kind, prefix) in [
+        ("session", token::SESSION_PREFIX),
+        ("password_link", token::LINK_PREFIX),
+        ("login_challenge", token::CHALLENGE_PREFIX),
+    ] {
         if token::parse_other(text, prefix).is_some() {
             return json!({"kind": kind, "class": null, "access_key": null, "checksum": "right"});
         }

@@ -13,6 +13,9 @@ pub(crate) struct LoginArgs {
     /// User name, or kwa_… (default: ask)
     #[arg(long, short = 'u', value_name = "NAME")]
     username: Option<String>,
+    /// Code of the second factor, or a recovery code (default: ask)
+    #[arg(long, value_name = "CODE")]
+    code: Option<String>,
     #[command(flatten)]
     secret: SecretArgs,
 }
@@ -43,7 +46,11 @@ pub(crate) async fn run(args: LoginArgs, global: &Global) -> Outcome {
     body.insert("password".into(), password);
     let to_file = args.secret.names_a_file();
     let sink = if to_file { Some(Sink::choose(&args.secret, session)?) } else { None };
-    let opened = session.client.send(Request::post("/v1/auth/login", body).public()).await?;
+    let request = Request::post("/v1/auth/login", body).public();
+    let opened = match session.client.send_or(request, "second_factor_required").await? {
+        Ok(opened) => opened,
+        Err(challenge) => give_factor(session, &challenge, args.code).await?,
+    };
     let shown = match sink {
         Some(sink) => sink.deliver_token(session, opened)?,
         None => keep(session, opened)?,
@@ -53,6 +60,11 @@ pub(crate) async fn run(args: LoginArgs, global: &Global) -> Outcome {
     }
     session.output.summary(&["user_id", "tenant_id", "session.id", "session.expires_at"], &shown)?;
     session.output.note(&format!("logged in as {username}"));
+    if shown["session"]["enrolment_only"] == true {
+        let told =
+            "this session may only add a second factor, which the tenant asks for: keyward factors add";
+        session.output.note(told);
+    }
     Ok(Exit::Ok)
 }
 
@@ -60,6 +72,16 @@ pub(crate) async fn run(args: LoginArgs, global: &Global) -> Outcome {
 pub(crate) fn must_be_for_real(global: &Global) -> anyhow::Result<()> {
     anyhow::ensure!(!global.dry_run, Failure::usage("this cannot be tried out: leave --dry-run away"));
     Ok(())
+}
+
+/// The second half of a login.
+async fn give_factor(session: &Session, challenge: &Value, code: Option<String>) -> anyhow::Result<Value> {
+    let code = match code {
+        Some(code) => code,
+        None => prompt::ask_for(session, "Code, or a recovery code: ", "--code CODE")?,
+    };
+    let body = json!({ "challenge": challenge["challenge"], "code": code });
+    session.client.send(Request::post("/v1/auth/login/factor", body).public()).await
 }
 
 /// Keeps the token of an answer for later commands, and takes it out of what is shown.

@@ -17,6 +17,7 @@ mod curl;
 pub(crate) mod doctor;
 mod exit;
 mod expiry;
+pub(crate) mod factors;
 mod filter;
 pub(crate) mod groups;
 pub(crate) mod help;

@@ -29,6 +29,9 @@ pub(crate) fn failure(status: StatusCode, headers: &HeaderMap, text: &str) -> Fa
     if let Some(id) = problem["request_id"].as_str().or(header("x-request-id")) {
         failure = failure.detail(format!("request id: {id}"));
     }
+    if member("code") == "second_factor_missing" {
+        return failure.hint("`keyward factors add` adds a second factor");
+    }
     if member("code") == "step_up_required" {
         return failure.hint("`keyward login` proves it again and opens a new session");
     }

@@ -103,6 +103,40 @@ impl Sink {
     }
 }
 
+impl Sink {
+    /// The same for an answer whose `members` are secret; `text` is how a person or a file gets them.
+    pub(crate) fn deliver_text(
+        self,
+        session: &Session,
+        mut made: Value,
+        members: &[&str],
+        text: &str,
+    ) -> anyhow::Result<Value> {
+        match self {
+            Self::Nowhere | Self::Document => return Ok(made),
+            _ if text.is_empty() => {
+                return Err(Failure::new(Exit::Failure, "it was made, but it did not arrive")
+                    .detail("the connection broke while the server answered, and it never shows this twice")
+                    .hint("make it again; what was lost is void then")
+                    .into());
+            }
+            Self::File(reserved) => {
+                let path = reserved.write(text)?;
+                session.output.note(&format!("written to {} (mode 0600)", path.display()));
+            }
+            Self::Terminal => {
+                let rule = "─".repeat(72);
+                let lines: Vec<_> = text.lines().map(cell::clean).collect();
+                eprint!("{rule}\nThis is shown once.\n\n{}\n{rule}\n", lines.join("\n"));
+            }
+        }
+        for member in members {
+            made[*member] = Value::Null;
+        }
+        Ok(made)
+    }
+}
+
 fn framed_token(token: &str) -> String {
     let rule = "─".repeat(72);
     format!("{rule}\nThis token is shown once.\n\n{}\n{rule}\n", cell::clean(token))

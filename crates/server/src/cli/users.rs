@@ -9,7 +9,7 @@ use super::expiry::parse_moment;
 use super::keys::reason;
 use super::noun::{ListArgs, Noun, VersionArgs, print_list, put, put_list, send_change, told};
 use super::secret::{SecretArgs, Sink};
-use super::{Exit, Global, Outcome, Session, groups, prompt, roles, sessions};
+use super::{Exit, Global, Outcome, Session, factors, groups, prompt, roles, sessions};
 
 /// Users as the API lists them.
 pub(crate) const USERS: Noun = Noun {
@@ -57,6 +57,10 @@ enum UsersCommand {
     Sessions(UserSessionsArgs),
     /// End every session of a user
     EndSessions(UserArgs),
+    /// List the second factors of a user
+    Factors(UserArgs),
+    /// Take every second factor of a user away, for who has lost them; every session ends
+    ResetFactors(UserArgs),
 }
 
 #[derive(Args, Debug)]
@@ -184,6 +188,12 @@ pub(crate) async fn run(args: UsersArgs, global: &Global) -> Outcome {
             print_list(session, request, sessions::COLUMNS, &args.list).await
         }
         UsersCommand::EndSessions(args) => end_sessions(session, &args.user).await,
+        UsersCommand::Factors(args) => {
+            let id = USERS.resolve(session, &args.user).await?;
+            let listed = session.client.send(Request::get(format!("{}/factors", USERS.at(&id)))).await?;
+            factors::print(session, listed)
+        }
+        UsersCommand::ResetFactors(args) => reset_factors(session, &args.user).await,
     }
 }
 
@@ -222,6 +232,20 @@ async fn end_sessions(session: &Session, user: &str) -> Outcome {
     let path = format!("{}/sessions", USERS.at(&id));
     session.client.send(Request::new(http::Method::DELETE, path)).await?;
     session.output.note(&format!("every session of {user} ended"));
+    Ok(Exit::Ok)
+}
+
+async fn reset_factors(session: &Session, user: &str) -> Outcome {
+    let id = USERS.resolve(session, user).await?;
+    if session.global.dry_run {
+        session.client.send(Request::get(USERS.at(&id))).await?;
+        session.output.note(&format!("dry run: every second factor of {user} would be taken away"));
+        return Ok(Exit::Ok);
+    }
+    prompt::confirm(session, &format!("Take every second factor of {user} away?"))?;
+    let path = format!("{}/factors", USERS.at(&id));
+    session.client.send(Request::new(http::Method::DELETE, path)).await?;
+    session.output.note(&format!("{user} has no second factor any more, and every session ended"));
     Ok(Exit::Ok)
 }
 

@@ -17,7 +17,7 @@ use super::settings::{LogFormat, OnDatabaseLoss, SecretUrl};
 use super::span;
 
 /// Beginnings of credentials that are not keys (access key, trusted, session, refresh, link, set-up).
-const RESERVED_PREFIXES: [&str; 6] = ["kwa", "kwt", "kws", "kwr", "kwl", "kwb"];
+const RESERVED_PREFIXES: [&str; 7] = ["kwa", "kwt", "kws", "kwr", "kwl", "kwb", "kwf"];
 const LONGEST_LOSS: Duration = Duration::from_secs(300);
 
 /// Reads a text with one parse function; any other type is told the same expectation.

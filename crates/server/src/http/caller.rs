@@ -154,7 +154,8 @@ pub(crate) fn agent(headers: &HeaderMap) -> Option<&str> {
 /// As [`credential_or_cookie`], [`identify`] and [`actor`].
 pub(crate) async fn authenticate(app: &App, headers: &HeaderMap, call: Call) -> Result<Actor> {
     let credential = credential_or_cookie(headers, &app.settings.server)?;
-    let identity = identify_presented(app, credential.presented(), &call).await?;
+    let sighting = Sighting { address: call.address, agent: call.agent.as_deref() };
+    let identity = judge(app, credential.presented(), sighting, || call.clone()).await?;
     actor(app, headers, identity, call).await
 }
 
@@ -165,15 +166,30 @@ pub(crate) struct Identity {
     pub(crate) generation: Option<u32>,
     /// Changes up to this one are in the facts.
     as_of: i64,
+    /// A session that is good for adding a second factor only.
+    enrolment_only: bool,
 }
 
 impl Identity {
     /// It as an actor in its own tenant.
     pub(crate) fn actor(&self, call: Call) -> Actor {
-        match &self.who {
+        let mut actor = match &self.who {
             Who::Key(found) => actor_of(found, call, self.as_of).with_secret(self.generation),
             Who::Token(found) => token_actor(found, call, self.as_of),
+        };
+        if let Some(session) = actor.session.as_mut().filter(|_| self.enrolment_only) {
+            session.enrolment_only = true;
+            actor.rights = Arc::default();
         }
+        actor
+    }
+
+    /// Refuses a session that is good for adding a second factor only.
+    fn must_be_whole(self, app: &App, call: impl FnOnce() -> Call) -> Result<Self> {
+        if !self.enrolment_only {
+            return Ok(self);
+        }
+        Err(refusal(app, Code::SecondFactorMissing, 0, Some(&self), &call()))
     }
 
     /// What it may do in its own tenant.
@@ -227,13 +243,14 @@ pub(crate) async fn identify(
     call: impl Fn() -> Call,
 ) -> Result<Identity> {
     let credential = credential(headers, &app.settings.server.api_key_header)?;
-    judge(app, credential.presented(), Sighting { address, agent: agent(headers) }, call).await
+    let sighting = Sighting { address, agent: agent(headers) };
+    judge(app, credential.presented(), sighting, &call).await?.must_be_whole(app, call)
 }
 
 /// The same for a credential that was found already.
 pub(crate) async fn identify_presented(app: &App, presented: Presented<'_>, call: &Call) -> Result<Identity> {
     let sighting = Sighting { address: call.address, agent: call.agent.as_deref() };
-    judge(app, presented, sighting, || call.clone()).await
+    judge(app, presented, sighting, || call.clone()).await?.must_be_whole(app, || call.clone())
 }
 
 async fn judge(
@@ -248,8 +265,12 @@ async fn judge(
     let verified = app.verifier.verify(&ask).await?;
     let generation = verified.secret.map(|secret| secret.generation);
     let who = verified.found.map(Who::Key).or(verified.token.map(Who::Token));
-    let known = who.map(|who| Identity { who, generation, as_of });
+    let known = who.map(|who| Identity { who, generation, as_of, enrolment_only: false });
     match (verified.decision, known) {
+        // Nothing else stands against it. What it is good for says the guard.
+        (Decision::Deny { code: Code::SecondFactorMissing, .. }, Some(known)) => {
+            Ok(Identity { enrolment_only: true, ..known })
+        }
         (Decision::Deny { code, retry_after_seconds }, known) => {
             Err(refusal(app, code, retry_after_seconds, known.as_ref(), &call()))
         }
@@ -274,9 +295,10 @@ fn refusal(app: &App, code: Code, retry_after: u64, known: Option<&Identity>, ca
     }
     match code {
         Code::RateLimited | Code::CreditsExhausted => Error::RateLimited(retry_after.max(1)),
-        Code::AddressDenied | Code::InsufficientRights | Code::ConditionFailed => {
-            Error::forbidden(code.as_str(), super::problems::detail(code.as_str()))
-        }
+        Code::AddressDenied
+        | Code::SecondFactorMissing
+        | Code::InsufficientRights
+        | Code::ConditionFailed => Error::forbidden(code.as_str(), super::problems::detail(code.as_str())),
         code => Error::Unauthenticated(code.public()),
     }
 }
@@ -335,6 +357,7 @@ pub(crate) fn actor_of(found: &Found, call: Call, as_of: i64) -> Actor {
             handle: session.handle,
             method: session.method,
             in_cookie: session.in_cookie,
+            enrolment_only: false,
             stepped_up_at: session.stepped_up_at,
         }),
         rights: Arc::new(found.effective.rights.clone()),

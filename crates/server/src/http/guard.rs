@@ -65,6 +65,12 @@ async fn admit(gate: &Gate, mut request: Request, next: Next) -> Result<Response
         app.refusals.note(&actor, gate.operation, "token_cannot_manage");
         return Err(Error::forbidden("token_cannot_manage", super::problems::detail("token_cannot_manage")));
     }
+    let enrolment_only = actor.session.as_ref().is_some_and(|session| session.enrolment_only);
+    if enrolment_only && !matches!(gate.need, Need::Caller | Need::Enrolment) {
+        app.refusals.note(&actor, gate.operation, "second_factor_missing");
+        let detail = super::problems::detail("second_factor_missing");
+        return Err(Error::forbidden("second_factor_missing", detail));
+    }
     if let Need::OneOf(rights) = gate.need
         && !rights.iter().any(|right| actor.may(right))
     {
@@ -72,12 +78,12 @@ async fn admit(gate: &Gate, mut request: Request, next: Next) -> Result<Response
         let detail = format!("this needs the right {}", rights.join(" or "));
         return Err(Error::forbidden("insufficient_rights", detail));
     }
-    if matches!(gate.need, Need::Session) && actor.session.is_none() {
+    if matches!(gate.need, Need::Session | Need::Enrolment) && actor.session.is_none() {
         return Err(Error::forbidden("not_a_session", super::problems::detail("not_a_session")));
     }
     actor.if_match = if_match(&request)?;
     take_validate_only(&mut request, &mut actor)?;
-    if actor.validate_only && matches!(gate.need, Need::Session) {
+    if actor.validate_only && matches!(gate.need, Need::Session | Need::Enrolment) {
         let detail = "what is about the session that asks cannot be tried out";
         return Err(Error::malformed("validate_only", "unknown_field", detail));
     }

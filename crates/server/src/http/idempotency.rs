@@ -141,7 +141,7 @@ fn without_secrets(body: &Bytes) -> Result<String> {
     if let Value::Object(fields) = &mut value
         && (fields.contains_key("secret") || fields.contains_key("secret_state"))
     {
-        for name in ["secret", "copy", "token"] {
+        for name in ["secret", "copy", "token", "uri", "recovery_codes"] {
             fields.entry(name).and_modify(|secret| *secret = Value::Null);
         }
         fields.insert("secret_state".into(), "delivered".into());

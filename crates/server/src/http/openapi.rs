@@ -199,7 +199,7 @@ fn security(need: Need) -> Value {
     match need {
         Need::Open => json!([]),
         Need::Trusted => json!([{ "trusted": [] }]),
-        Need::Session => json!([{ "session": [] }, { "cookie": [] }]),
+        Need::Session | Need::Enrolment => json!([{ "session": [] }, { "cookie": [] }]),
         // In the form, too: that has no word here.
         Need::Client => json!([{ "basic": [] }]),
         Need::Caller | Need::OneOf(_) => {

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::problems;
 use crate::error::{Error, Fault};
+use crate::logins::challenge::Challenge;
 
 /// An error on its way out of a handler. The guard adds the request id and writes the document.
 #[derive(Debug)]
@@ -43,6 +44,9 @@ struct Document<'a> {
     errors: &'a [Fault],
     #[serde(skip_serializing_if = "Option::is_none")]
     policy: Option<&'a str>,
+    /// What a login goes on with.
+    #[serde(flatten)]
+    challenge: Option<&'a Challenge>,
 }
 
 /// The status of an error.
@@ -50,7 +54,7 @@ pub(crate) fn status(error: &Error) -> StatusCode {
     let number = match error {
         Error::Malformed(_) => 400,
         Error::Invalid(_) => 422,
-        Error::Unauthenticated(_) => 401,
+        Error::Unauthenticated(_) | Error::SecondFactor(_) => 401,
         Error::Forbidden { .. } => 403,
         Error::NotFound => 404,
         Error::Conflict { .. } => 409,
@@ -73,6 +77,7 @@ pub(crate) fn code(error: &Error) -> &'static str {
         | Error::Forbidden { code, .. }
         | Error::Conflict { code, .. }
         | Error::Http { code, .. } => code,
+        Error::SecondFactor(_) => "second_factor_required",
         Error::NotFound => "not_found",
         Error::StaleVersion => "stale_version",
         Error::Policy { rule: "max_keys_per_user", .. } => "quota_exceeded",
@@ -88,7 +93,7 @@ pub(crate) fn code(error: &Error) -> &'static str {
 pub(crate) fn document(error: &Error, request_id: &str) -> Vec<u8> {
     let code = code(error);
     let detail = match error {
-        Error::Unauthenticated(_) => problems::detail(code).to_owned(),
+        Error::Unauthenticated(_) | Error::SecondFactor(_) => problems::detail(code).to_owned(),
         Error::NotFound => "there is no such thing, or you may not know of it".to_owned(),
         Error::Damaged(_) | Error::Internal(_) | Error::Startup(_) | Error::Locked(_) => {
             "something went wrong on our side; it was logged".to_owned()
@@ -104,10 +109,15 @@ pub(crate) fn document(error: &Error, request_id: &str) -> Vec<u8> {
         Error::Policy { rule, .. } => Some(*rule),
         _ => None,
     };
+    let challenge = match error {
+        Error::SecondFactor(challenge) => Some(&**challenge),
+        _ => None,
+    };
     let status = status(error).as_u16();
     let title = problems::title(code, status);
     let kind = format!("/problems/{code}");
-    let document = Document { kind, title, status, detail: &detail, code, request_id, errors, policy };
+    let document =
+        Document { kind, title, status, detail: &detail, code, request_id, errors, policy, challenge };
     serde_json::to_vec(&document).expect("a problem is plain data")
 }
 
@@ -119,8 +129,8 @@ pub(crate) fn respond(error: &Error, request_id: &str) -> http::Response<Vec<u8>
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     match error {
-        Error::Unauthenticated(code) => {
-            headers.append(WWW_AUTHENTICATE, challenge(code));
+        Error::Unauthenticated(_) | Error::SecondFactor(_) => {
+            headers.append(WWW_AUTHENTICATE, challenge(code(error)));
             headers.append(
                 WWW_AUTHENTICATE,
                 HeaderValue::from_static("Basic realm=\"keyward\", charset=\"UTF-8\""),

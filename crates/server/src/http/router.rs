@@ -11,8 +11,8 @@ use http::Method;
 use super::guard::{self, guard};
 use super::openapi::Operation;
 use super::v1::{
-    audit, auth, groups, keys, log_levels, me, policies, roles, setup, signing_keys, tenants, tokens,
-    trusted, users, verify,
+    audit, auth, factors, groups, keys, log_levels, me, policies, roles, setup, signing_keys, tenants,
+    tokens, trusted, users, verify,
 };
 use super::{health, jwks, oauth, openapi, problems};
 use crate::app::App;
@@ -30,6 +30,8 @@ pub(crate) enum Need {
     Caller,
     /// Any session: the route is about the session that asks.
     Session,
+    /// Any session, also one that is good for adding a second factor only.
+    Enrolment,
     /// One of these rights; the operation tells which one applies to the object.
     OneOf(&'static [&'static str]),
     /// A trusted secret, which nothing else asks for (TS2).
@@ -67,7 +69,7 @@ pub(crate) fn routes() -> Vec<Route> {
 // A route for each line, however long: this is a table.
 #[rustfmt::skip]
 fn directory_routes() -> Vec<Route> {
-    use Need::{Caller, OneOf, Open, Session};
+    use Need::{Caller, Enrolment, OneOf, Open, Session};
     let revoke_keys = OneOf(&["keys:revoke", "me/keys:revoke"]);
     let operate = OneOf(&["instance/tenants:write"]);
     vec![
@@ -75,13 +77,19 @@ fn directory_routes() -> Vec<Route> {
         route(GET, "/v1/me", Caller, me::SHOW, me::show),
 
         route(POST, "/v1/auth/login", Open, auth::LOG_IN, auth::log_in),
-        route(POST, "/v1/auth/logout", Session, auth::LOG_OUT, auth::log_out),
-        route(GET, "/v1/auth/session", Session, auth::SHOW, auth::show),
+        route(POST, "/v1/auth/login/factor", Open, auth::GIVE_FACTOR, auth::give_factor),
+        route(POST, "/v1/auth/logout", Enrolment, auth::LOG_OUT, auth::log_out),
+        route(GET, "/v1/auth/session", Enrolment, auth::SHOW, auth::show),
         route(GET, "/v1/auth/sessions", OneOf(&["me/sessions:read"]), auth::LIST, auth::list),
         route(DELETE, "/v1/auth/sessions/{id}", OneOf(&["me/sessions:end"]), auth::END, auth::end),
-        route(POST, "/v1/auth/step-up", Session, auth::STEP_UP, auth::step_up),
+        route(POST, "/v1/auth/step-up", Enrolment, auth::STEP_UP, auth::step_up),
         route(POST, "/v1/auth/password", Session, auth::CHANGE_PASSWORD, auth::change_password),
         route(POST, "/v1/auth/password-reset", Open, auth::REDEEM, auth::redeem),
+        route(GET, "/v1/auth/factors", Enrolment, factors::LIST, factors::list),
+        route(POST, "/v1/auth/factors/totp", Enrolment, factors::START_TOTP, factors::start_totp),
+        route(POST, "/v1/auth/factors/recovery-codes", Session, factors::REPLACE_CODES, factors::replace_codes),
+        route(POST, "/v1/auth/factors/{id}/confirm", Enrolment, factors::CONFIRM, factors::confirm),
+        route(DELETE, "/v1/auth/factors/{id}", Session, factors::REMOVE, factors::remove),
 
         route(GET, "/v1/tenants", OneOf(&["instance/tenants:read"]), tenants::LIST, tenants::list),
         route(POST, "/v1/tenants", operate, tenants::CREATE, tenants::create),
@@ -104,6 +112,8 @@ fn directory_routes() -> Vec<Route> {
         route(DELETE, "/v1/users/{id}/sessions", OneOf(&["users:write"]), users::END_SESSIONS, users::end_sessions),
         route(POST, "/v1/users/{id}/password-reset", OneOf(&["users:write"]), users::RESET_PASSWORD, users::reset_password),
         route(POST, "/v1/users/{id}/unlock", OneOf(&["users:write"]), users::UNLOCK, users::unlock),
+        route(GET, "/v1/users/{id}/factors", OneOf(&["users:read"]), factors::LIST_OF, factors::list_of),
+        route(DELETE, "/v1/users/{id}/factors", OneOf(&["users:write"]), factors::RESET, factors::reset),
 
         route(GET, "/v1/groups", OneOf(&["groups:read"]), groups::LIST, groups::list),
         route(POST, "/v1/groups", OneOf(&["groups:write"]), groups::CREATE, groups::create),

@@ -132,7 +132,10 @@ async fn verify(app: &App, question: &Question<'_>, reach: Reach, now: Now, out:
 /// The status that a gateway should answer a reason with.
 pub(crate) fn status_of(code: Code) -> u16 {
     match code {
-        Code::AddressDenied | Code::InsufficientRights | Code::ConditionFailed => 403,
+        Code::AddressDenied
+        | Code::SecondFactorMissing
+        | Code::InsufficientRights
+        | Code::ConditionFailed => 403,
         Code::RateLimited | Code::CreditsExhausted => 429,
         _ => 401,
     }

@@ -8,7 +8,7 @@ use keyward_core::jwt::LEEWAY_SECONDS;
 use crate::app::App;
 use crate::error::Result;
 use crate::store::{
-    attempts, changes, idempotency, keys, passwords, revoked_tokens, sessions, token_budgets,
+    attempts, changes, factors, idempotency, keys, passwords, revoked_tokens, sessions, token_budgets,
 };
 use crate::{checkpoints, refusals, signing_keys};
 
@@ -110,6 +110,7 @@ async fn purge(app: &App) -> Result<()> {
     token_budgets::prune(tx.conn(), over).await?;
     sessions::prune(tx.conn(), now - PEOPLE_MS, now - LONGEST_SESSION_MS).await?;
     passwords::prune_links(tx.conn(), now - PEOPLE_MS).await?;
+    factors::prune(tx.conn(), now, now - crate::factors::CONFIRM_MS).await?;
     attempts::prune(tx.conn(), MOST_NAMES).await?;
     tx.commit().await?;
     app.verifier.cache.forget_revocations(over);

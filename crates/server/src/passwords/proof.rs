@@ -132,7 +132,7 @@ impl Found {
 }
 
 /// Why a user may not log in with a password, whatever it is.
-fn barred(app: &App, user: &UserRow, tenant: &TenantRecord) -> Option<&'static str> {
+pub(crate) fn barred(app: &App, user: &UserRow, tenant: &TenantRecord) -> Option<&'static str> {
     if tenant.tenant.suspended {
         return Some("tenant_suspended");
     }

@@ -16,6 +16,8 @@ pub(crate) struct SessionRow {
     /// The user, or the workspace key that logged in.
     pub(crate) holder_id: String,
     pub(crate) method: String,
+    /// What was given beside the password.
+    pub(crate) second_factor: Option<String>,
     /// Its token counts in the cookie of a browser, or as bearer; never both (SES-7).
     pub(crate) in_cookie: bool,
     pub(crate) access_key: Option<String>,
@@ -32,13 +34,13 @@ pub(crate) struct SessionRow {
 pub(crate) async fn insert(conn: &mut Conn, row: &SessionRow) -> Result<()> {
     on!(conn, c => sqlx::query(
         "INSERT INTO sessions (tenant_id, id, handle, pepper_id, hash, holder_id, method, in_cookie,
-            access_key, generation, started_at, stepped_up_at, last_seen_at, address, agent)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)"
+            access_key, generation, started_at, stepped_up_at, last_seen_at, address, agent, second_factor)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)"
     )
     .bind(&row.tenant_id).bind(&row.id).bind(&row.handle).bind(row.pepper_id).bind(&row.hash)
     .bind(&row.holder_id).bind(&row.method).bind(row.in_cookie).bind(&row.access_key)
     .bind(row.generation).bind(row.started_at).bind(row.stepped_up_at).bind(row.last_seen_at)
-    .bind(&row.address).bind(&row.agent)
+    .bind(&row.address).bind(&row.agent).bind(&row.second_factor)
     .execute(c).await.map(drop))?;
     Ok(())
 }
@@ -131,11 +133,12 @@ pub(crate) async fn end_beyond(
 /// Gives a session another token; the old one is worth nothing from now on (SES-1).
 pub(crate) async fn renew(conn: &mut Conn, row: &SessionRow) -> Result<()> {
     on!(conn, c => sqlx::query(
-        "UPDATE sessions SET handle = $3, pepper_id = $4, hash = $5, stepped_up_at = $6, last_seen_at = $7
+        "UPDATE sessions SET handle = $3, pepper_id = $4, hash = $5, stepped_up_at = $6, last_seen_at = $7,
+            second_factor = $8
          WHERE tenant_id = $1 AND id = $2"
     )
     .bind(&row.tenant_id).bind(&row.id).bind(&row.handle).bind(row.pepper_id).bind(&row.hash)
-    .bind(row.stepped_up_at).bind(row.last_seen_at)
+    .bind(row.stepped_up_at).bind(row.last_seen_at).bind(&row.second_factor)
     .execute(c).await.map(drop))?;
     Ok(())
 }

@@ -36,6 +36,8 @@ pub(crate) struct SessionRecord {
     /// The key that logged in, and the generation of its secret.
     pub(crate) origin: Option<(AccessKey, u32)>,
     pub(crate) method: Method,
+    /// Whether a second factor was given.
+    second_factor: bool,
     /// Whether its token counts in a cookie, and there alone (SES-7).
     pub(crate) in_cookie: bool,
     pub(crate) ended: bool,
@@ -75,6 +77,7 @@ impl SessionRecord {
             user_id: row.holder_id.parse().ok(),
             origin,
             method: Method::parse(&row.method).ok_or_else(unreadable)?,
+            second_factor: row.second_factor.is_some(),
             in_cookie: row.in_cookie,
             ended: row.ended_at.is_some(),
             started_at: row.started_at,
@@ -91,10 +94,16 @@ impl SessionRecord {
     fn session(&self) -> Session {
         Session {
             method: self.method,
+            second_factor: self.second_factor,
             ended: self.ended,
             started_at: self.started_at,
             last_seen_at: self.last_seen_at.load(Ordering::Relaxed),
         }
+    }
+
+    /// Whether it lacks a second factor that the tenant asks for.
+    pub(crate) fn lacks_factor(&self, tenant: &TenantRecord, is_admin: bool) -> bool {
+        tenant.tenant.policy.login.lacks_factor(self.method, self.second_factor, is_admin)
     }
 
     /// Takes over what outlives a reload: the last use.

@@ -32,6 +32,7 @@ fn az_1_every_operation_declares_what_it_needs() {
             | "revoke_trusted_token"
             | "validate_token"
             | "log_in"
+            | "log_in_with_factor"
             | "redeem_password_link"
             | "oauth_token"
             | "oauth_introspect"

@@ -43,7 +43,7 @@ fn desk(server: &Server) -> Desk {
 }
 
 /// Every way to touch a user.
-const ON_USERS: [(&str, &str, &str); 11] = [
+const ON_USERS: [(&str, &str, &str); 12] = [
     ("PATCH", "", r#"{"display_name": "X"}"#),
     ("PATCH", "", r#"{"email": "mine@example.org"}"#),
     ("PATCH", "", r#"{"role_ids": []}"#),
@@ -54,6 +54,7 @@ const ON_USERS: [(&str, &str, &str); 11] = [
     ("POST", "/password-reset", "{}"),
     ("POST", "/unlock", "{}"),
     ("DELETE", "/sessions", ""),
+    ("DELETE", "/factors", ""),
     ("DELETE", "", ""),
 ];
 

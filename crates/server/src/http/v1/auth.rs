@@ -14,7 +14,7 @@ use crate::http::cookie;
 use crate::http::guard::Caller;
 use crate::http::json::{Json, Query};
 use crate::http::openapi::{Operation, shape};
-use crate::logins::{self, LoginIn, StepUpIn};
+use crate::logins::{self, LoginFactorIn, LoginIn, StepUpIn};
 use crate::passwords::{self, ChangeIn, RedeemIn};
 use crate::sessions::{self, SessionOpened, SessionOut};
 use crate::store::page::Page;
@@ -30,6 +30,13 @@ pub(crate) const LOG_IN: Operation = Operation::act(
     (shape::<LoginIn>(), r#"{"username": "grace", "password": "nine warm stones by the door"}"#),
     shape::<SessionOpened>(),
 );
+pub(crate) const GIVE_FACTOR: Operation = Operation::act(
+    "log_in_with_factor",
+    TAG,
+    "Go on with a login that answered second_factor_required: challenge and code open the session",
+    (shape::<LoginFactorIn>(), r#"{"challenge": "kwf_the-challenge", "code": "123456"}"#),
+    shape::<SessionOpened>(),
+);
 pub(crate) const LOG_OUT: Operation = Operation {
     body: Some((shape::<Nothing>(), "{}")),
     ..Operation::plain("log_out", TAG, "End the session that asks")
@@ -42,7 +49,7 @@ pub(crate) const END: Operation = Operation::plain("end_own_session", TAG, "End 
 pub(crate) const STEP_UP: Operation = Operation::act(
     "step_up",
     TAG,
-    "Prove password or secret again, before what is dangerous; the session gets another token",
+    "Prove password, secret or second factor again, before what is dangerous; the session gets another token",
     (shape::<StepUpIn>(), r#"{"password": "nine warm stones by the door"}"#),
     shape::<SessionOpened>(),
 );
@@ -89,27 +96,52 @@ pub(crate) async fn log_in(
     headers: HeaderMap,
     Json(input): Json<LoginIn>,
 ) -> Answered {
-    let server = &app.settings.server;
-    if !input.cookie {
-        return Answer::ok(&logins::log_in(&app, call, &input).await?);
-    }
-    cookie::must_be_same_origin(&Method::POST, &headers, server)?;
-    let before = cookie::token(&headers, server)?.map(Presented::Cookie);
+    must_be_same_origin(&app, &headers, input.cookie)?;
     let opened = logins::log_in(&app, call.clone(), &input).await?;
-    if let Some(before) = before {
-        sessions::end_by_token(&app, before, ("login", "another login took its place"), &call).await?;
+    replace(&app, &headers, &call, opened).await
+}
+
+pub(crate) async fn give_factor(
+    State(app): State<Arc<App>>,
+    Extension(call): Extension<Call>,
+    headers: HeaderMap,
+    Json(input): Json<LoginFactorIn>,
+) -> Answered {
+    must_be_same_origin(&app, &headers, input.cookie)?;
+    let opened = logins::give_factor(&app, call.clone(), &input).await?;
+    replace(&app, &headers, &call, opened).await
+}
+
+/// A page of another site logs nobody in.
+fn must_be_same_origin(app: &App, headers: &HeaderMap, in_cookie: bool) -> Result<()> {
+    let server = &app.settings.server;
+    if !in_cookie {
+        return Ok(());
     }
-    answer(&app, opened)
+    cookie::must_be_same_origin(&Method::POST, headers, server)?;
+    cookie::token(headers, server).map(drop)
+}
+
+/// The new session takes the place of the one whose cookie came along.
+async fn replace(app: &App, headers: &HeaderMap, call: &Call, opened: SessionOpened) -> Answered {
+    if opened.session.in_cookie
+        && let Some(before) = cookie::token(headers, &app.settings.server)?.map(Presented::Cookie)
+    {
+        sessions::end_by_token(app, before, ("login", "another login took its place"), call).await?;
+    }
+    answer(app, opened)
+}
+
+fn answer(app: &App, mut opened: SessionOpened) -> Answered {
+    let token = take_cookie(app, &mut opened);
+    Ok(token.into_iter().fold(Answer::ok(&opened)?, Answer::cookie))
 }
 
 /// The token of a session that lives in a cookie goes there and nowhere else.
-fn answer(app: &App, mut opened: SessionOpened) -> Answered {
-    if !opened.session.in_cookie {
-        return Answer::ok(&opened);
-    }
-    let token = opened.token.take().unwrap_or_default();
+pub(super) fn take_cookie(app: &App, opened: &mut SessionOpened) -> Option<String> {
+    let token = opened.token.take_if(|_| opened.session.in_cookie)?;
     opened.secret_state = "in_cookie";
-    Ok(Answer::ok(&opened)?.cookie(cookie::set(&app.settings.server, &token)))
+    Some(cookie::set(&app.settings.server, &token))
 }
 
 pub(crate) async fn log_out(

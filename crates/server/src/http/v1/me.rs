@@ -62,6 +62,8 @@ pub(crate) struct SessionOut {
     pub(crate) id: String,
     /// `password` or `key`.
     pub(crate) method: &'static str,
+    /// It lacks the second factor that the tenant asks for: it may add one, and nothing else.
+    pub(crate) enrolment_only: bool,
 }
 
 pub(crate) const SHOW: Operation =
@@ -88,10 +90,11 @@ pub(crate) async fn show(State(app): State<Arc<App>>, Caller(actor): Caller) -> 
             class: key.class,
             label: key.label,
         }),
-        session: actor
-            .session
-            .as_ref()
-            .map(|session| SessionOut { id: session.id.clone(), method: session.method.as_str() }),
+        session: actor.session.as_ref().map(|session| SessionOut {
+            id: session.id.clone(),
+            method: session.method.as_str(),
+            enrolment_only: session.enrolment_only,
+        }),
         rights: texts(&actor.rights),
     })
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod audit;
 pub(crate) mod auth;
+pub(crate) mod factors;
 pub(crate) mod groups;
 pub(crate) mod keys;
 pub(crate) mod log_levels;

@@ -8,6 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
+use crate::factors::enrol;
 use crate::oauth::Holder;
 use crate::process::Process;
 use crate::support::{Answer, Caller, Place, client, free_port, text};
@@ -258,7 +259,37 @@ fn log_in(scene: &mut Scene) {
     let changed = scene.send("POST", "/v1/auth/password", &headers, &change).ok();
     let tokens = [link, text(&opened["token"]), text(&changed["token"])];
     scene.server.caller(&tokens[2]).get("/v1/me").expect(200);
+    give_factors(scene, &tokens[2], &next);
     scene.secrets.extend(tokens);
+}
+
+/// A second factor with its seed, challenges and codes. Six digits may stand anywhere by chance, so a
+/// code that is too long stands for what is typed.
+fn give_factors(scene: &mut Scene, token: &str, password: &str) {
+    let own = scene.server.caller(token);
+    let begun = own.post("/v1/auth/factors/totp", json!({})).ok();
+    let typed = scene.secret("typed code");
+    let at = format!("/v1/auth/factors/{}/confirm", text(&begun["id"]));
+    own.post(&at, json!({ "code": typed })).expect(422);
+    let enrolled = enrol(&own);
+    let send = |path: &str, body: Value| scene.send("POST", path, &[], &body);
+    let login = json!({ "username": "grace", "password": password });
+    let challenge = text(&send("/v1/auth/login", login).expect(401).body["challenge"]);
+    let factor = |challenge: &str, code: &str| {
+        send("/v1/auth/login/factor", json!({ "challenge": challenge, "code": code }))
+    };
+    factor(&challenge, &typed).expect(401);
+    factor(&typed, &enrolled.codes[0]).expect(401);
+    let opened = factor(&challenge, &enrolled.codes[0]).ok();
+    send("/v1/auth/login/factor", json!({ "challange": challenge, "code": typed })).expect(400);
+    enrolled.session.post("/v1/auth/step-up", json!({ "code": typed })).expect(401);
+    scene.secrets.extend([
+        text(&begun["secret"]),
+        challenge,
+        text(&opened["token"]),
+        enrolled.session.secret,
+    ]);
+    scene.secrets.extend(enrolled.codes);
 }
 
 /// A marker in every field and header that is no secret.

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::factors::{enrol, give};
 use crate::logins::{PASSWORD, log_in, session, set_password};
 use crate::oauth::Holder;
 use crate::support::{Answer, Caller, Server, client, repository, text, wait_until};
@@ -307,6 +308,7 @@ fn aud_1_every_action_of_the_page_is_brought_about() {
     people(&scene);
     // Two keys at least, unless there are already.
     scene.root.post("/v1/signing-keys/rotate", json!({}));
+    with_factor(&scene);
     scene.server.terminate();
     // Whatever the older keys signed is over: they are forgotten at the start.
     scene.server.place.sql("UPDATE signing_keys SET signs_from = signs_from - 400000000");
@@ -366,6 +368,22 @@ fn people(scene: &Scene) {
     assert_eq!((&event["action"], &event["actor"]["id"]), (&json!("session.end"), &json!(id)));
     let ended = scene.step("user.end_sessions", Holds::After, "DELETE", &at("sessions"), json!({}));
     assert_eq!(ended, Value::Null);
+}
+
+/// The same with a second factor. Refusals come when they come, so that no step counts events here.
+fn with_factor(scene: &Scene) {
+    let login = || {
+        let password = "eleven cold spoons in a drawer";
+        log_in(&scene.server.url, json!({ "username": "grace", "password": password }))
+    };
+    let enrolled = enrol(&scene.server.caller(&text(&login().ok()["token"])));
+    let challenge = text(&login().refused(401, "second_factor_required").body["challenge"]);
+    give(&scene.server.url, &challenge, "12345").refused(401, "invalid_code");
+    let opened = give(&scene.server.url, &challenge, &enrolled.codes[0]).ok();
+    let own = scene.server.caller(&text(&opened["token"]));
+    own.post("/v1/auth/factors/recovery-codes", json!({})).expect(200);
+    own.delete(&format!("/v1/auth/factors/{}", enrolled.id)).expect(204);
+    scene.root.delete(&format!("/v1/users/{}/factors", text(&opened["user_id"]))).expect(204);
 }
 
 /// The actions in the first column of the table.

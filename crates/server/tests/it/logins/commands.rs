@@ -6,7 +6,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use super::{PASSWORD, log_in, session, somebody};
+use super::{PASSWORD, ask_for_no_factor, log_in, session, somebody};
 use crate::cli::{Run, run_with_input};
 use crate::support::{Server, text};
 
@@ -65,6 +65,7 @@ fn sq_5_a_login_is_kept_for_later_commands_and_forgotten_by_logout() {
 #[test]
 fn aut_5_ops_2_a_first_password_comes_from_the_machine_or_an_administrator() {
     let server = Server::start();
+    ask_for_no_factor(&server.root());
     let out = server.place.run(&["recover", "--password-reset", "root", "-o", "json"]);
     assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
     let link: Value = serde_json::from_slice(&out.stdout).expect("JSON");

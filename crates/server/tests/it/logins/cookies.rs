@@ -3,7 +3,7 @@
 use reqwest::blocking::RequestBuilder;
 use serde_json::{Value, json};
 
-use super::{PASSWORD, session, set_password, somebody};
+use super::{PASSWORD, ask_for_no_factor, session, set_password, somebody};
 use crate::api::all;
 use crate::support::{Answer, Server, client, text, wait_until};
 
@@ -88,6 +88,7 @@ fn ses_2_ses_7_a_cookie_counts_as_cookie_and_a_bearer_token_as_bearer() {
 #[test]
 fn web_1_a_change_by_cookie_needs_a_page_of_this_server() {
     let server = Server::start();
+    ask_for_no_factor(&server.root());
     somebody(&server, "grace", &["**:*"]);
     let browser = open(&server);
     let group = text(&server.root().post("/v1/groups", json!({ "name": "Readers" })).ok()["id"]);

@@ -33,6 +33,11 @@ pub(crate) fn set_password(admin: &Caller, user: &str, password: &str) {
     post(&admin.url, "/v1/auth/password-reset", body).expect(204);
 }
 
+/// From now on a password is enough for everybody, administrators too.
+pub(crate) fn ask_for_no_factor(admin: &Caller) {
+    admin.patch("/v1/policies", json!({ "login": { "require_second_factor": "nobody" } })).expect(200);
+}
+
 /// Makes a user of the primary tenant with [`PASSWORD`] and a role with these rights; returns the id.
 pub(crate) fn somebody(server: &Server, name: &str, rights: &[&str]) -> String {
     let root = server.root();

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::{PASSWORD, id_of, log_in, session, somebody};
+use super::{PASSWORD, ask_for_no_factor, id_of, log_in, session, somebody};
 use crate::api::{all, person, tenant};
 use crate::support::{Answer, Caller, Server, client, text, wait_until};
 
@@ -68,7 +68,7 @@ fn x_1_verify_and_gateways_take_sessions_with_the_users_live_rights() {
     assert_eq!((&told["valid"], &told["code"], &told["key"]), (&json!(true), &json!("ok"), &json!(null)));
     assert_eq!((&told["principal"]["id"], &told["session"]["method"]), (&json!(user), &json!("password")));
     assert!(
-        told["expires_at"].is_string() && told["explain"].as_array().is_some_and(|steps| steps.len() == 8)
+        told["expires_at"].is_string() && told["explain"].as_array().is_some_and(|steps| steps.len() == 9)
     );
     assert_eq!(ask("models/apac:read")["code"], "insufficient_rights");
     let gateway = |right: &str| {
@@ -91,6 +91,7 @@ fn x_1_verify_and_gateways_take_sessions_with_the_users_live_rights() {
 fn ses_3_idle_and_absolute_limits_are_the_servers() {
     let server = Server::start();
     somebody(&server, "grace", &["me:read"]);
+    ask_for_no_factor(&server.root());
     somebody(&server, "boss", &["**:*"]);
     let shift = |idle: &'static str| server.place.sql(idle);
     let fresh = || [session(&server.url, "grace"), session(&server.url, "boss")];
@@ -225,6 +226,7 @@ fn ses_5_one_sees_and_ends_own_sessions_and_an_administrator_those_of_a_user() {
 #[test]
 fn ses_5_az_6_nobody_ends_sessions_of_who_may_do_more() {
     let server = Server::start();
+    ask_for_no_factor(&server.root());
     let boss = somebody(&server, "boss", &["**:*"]);
     let own = session(&server.url, "boss");
     let (_, _, low) = person(&server, &server.root(), "low", &["users:write"]);

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{PASSWORD, log_in, session, somebody};
+use super::{PASSWORD, ask_for_no_factor, log_in, session, somebody};
 use crate::api::tenant;
 use crate::support::{Answer, Caller, Server, text, wait_until};
 
@@ -149,6 +149,7 @@ fn sq_8_ses_4_a_session_ends_with_user_tenant_and_policy() {
 fn sq_4_a_password_login_feeds_the_window_and_a_key_login_does_not() {
     let server = Server::start();
     let root = server.root();
+    ask_for_no_factor(&root);
     let user = somebody(&server, "grace", &["me:read", "me/keys:*"]);
     let at = format!("/v1/users/{user}");
     let key = root.key(json!({ "class": "member", "owner_id": user, "label": "own" }));

@@ -1,0 +1,90 @@
+//! What callers send about second factors, and what they get.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::clock::rfc3339;
+use crate::passwords::Password;
+use crate::sessions::SessionOpened;
+use crate::store::factors::FactorRow;
+
+/// An authenticator to be added.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct TotpIn {
+    /// To tell it from others; `authenticator` unless given.
+    pub(crate) name: Option<String>,
+}
+
+/// The first code of a new factor.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ConfirmIn {
+    /// What the authenticator shows now.
+    #[schema(value_type = String)]
+    pub(crate) code: Password,
+}
+
+/// A second factor.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub(crate) struct FactorOut {
+    pub(crate) id: String,
+    /// `totp`.
+    pub(crate) kind: String,
+    pub(crate) name: String,
+    pub(crate) created_at: String,
+    pub(crate) last_used_at: Option<String>,
+}
+
+impl FactorOut {
+    /// The factor as the API shows it.
+    pub(super) fn of(row: &FactorRow) -> Self {
+        Self {
+            id: row.id.clone(),
+            kind: row.kind.clone(),
+            name: row.name.clone(),
+            created_at: rfc3339(row.created_at),
+            last_used_at: row.last_used_at.map(rfc3339),
+        }
+    }
+}
+
+/// The second factors of a user.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct FactorsOut {
+    pub(crate) factors: Vec<FactorOut>,
+    pub(crate) recovery_codes_left: i64,
+}
+
+/// A factor that counts once it is confirmed.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct EnrolmentOut {
+    pub(crate) id: String,
+    /// For an authenticator, to be typed (base32).
+    pub(crate) secret: Option<String>,
+    /// The same as an address, for a picture (`otpauth://totp/…`).
+    pub(crate) uri: Option<String>,
+    /// `shown_once`, or `delivered` in a replay.
+    pub(crate) secret_state: &'static str,
+    /// It must be confirmed before.
+    pub(crate) expires_at: String,
+}
+
+/// A factor that counts, and the session with its new token.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ConfirmedOut {
+    pub(crate) factor: FactorOut,
+    /// Shown once, with the first factor: each works once in its place.
+    pub(crate) recovery_codes: Option<Vec<String>>,
+    #[serde(flatten)]
+    pub(crate) opened: SessionOpened,
+}
+
+/// New recovery codes.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct CodesOut {
+    /// Each works once in the place of a code of the authenticator.
+    pub(crate) recovery_codes: Option<Vec<String>>,
+    /// `shown_once`, or `delivered` in a replay.
+    pub(crate) secret_state: &'static str,
+}
