@@ -11,7 +11,7 @@ fn ses_6_granting_exporting_and_login_rules_need_a_fresh_proof() {
     let server = Server::start();
     let root = server.root();
     ask_for_no_factor(&root);
-    somebody(&server, "boss", &["**:*"]);
+    somebody(&server, "boss", &["**:*", "instance/**:*"]);
     let (role, user) = (root.role("reader", &["x:read"]), root.user("grace", &[]));
     let group = text(&root.post("/v1/groups", json!({ "name": "Readers" })).ok()["id"]);
     let trusted = text(&session(&server.url, "boss").post("/v1/trusted/enable", json!({})).ok()["id"]);
