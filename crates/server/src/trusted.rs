@@ -205,7 +205,9 @@ async fn must_manage(tx: &mut Tx<'_>, right: &str) -> Result<()> {
     }
     if tx.directory().await?.number == 0 {
         // A secret of the primary tenant reaches every tenant, and so must whoever handles it (TS4).
-        tx.must_hold("instance/tenants:enter")?;
+        let enter = ["instance/tenants:enter".parse().map_err(Error::internal)?].into_iter().collect();
+        let what = "a secret of the primary tenant reaches every tenant";
+        tx.must_cover(&enter, "rights_exceed_caller", what)?;
     }
     Ok(())
 }

@@ -4,9 +4,10 @@ use std::sync::atomic::Ordering;
 
 use keyward_core::token::AccessKey;
 
-use super::Cache;
+use super::{Cache, Need};
 use crate::error::Result;
 use crate::store::credits;
+use crate::verify::record::Credits;
 
 impl Cache {
     /// Takes credits out of the store.
@@ -24,7 +25,14 @@ impl Cache {
                     return Ok(());
                 }
                 Some(taken) => {
-                    credits.leased.fetch_add(taken, Ordering::AcqRel);
+                    // The record may have been read anew meanwhile: what was taken belongs to the one
+                    // in use, and none can take its place under the lock.
+                    let _bar = self.shard(Need::Key(id));
+                    let current = self.keys.pin().get(&id).cloned().unwrap_or_else(|| key.clone());
+                    let of_grant = |held: &&Credits| held.granted_at == credits.granted_at;
+                    if let Some(held) = current.credits.as_deref().filter(of_grant) {
+                        held.leased.fetch_add(taken, Ordering::AcqRel);
+                    }
                     return Ok(());
                 }
                 None => {}

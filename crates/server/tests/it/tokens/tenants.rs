@@ -126,12 +126,12 @@ fn ts_4_az_5_only_who_enters_every_tenant_handles_a_secret_of_the_primary_one() 
         json!({ "admins": true, "rights": instance }),
     ] {
         let body = json!({ "name": "mine", "ceiling": ceiling });
-        everything.post("/v1/trusted/enable", body).refused(403, "insufficient_rights");
+        everything.post("/v1/trusted/enable", body).refused(403, "rights_exceed_caller");
     }
-    everything.patch(&path, json!({ "name": "mine" })).refused(403, "insufficient_rights");
-    everything.post("/v1/trusted/copy", json!({})).refused(403, "insufficient_rights");
-    everything.post(&format!("{path}/rotate"), json!({})).refused(403, "insufficient_rights");
-    everything.post("/v1/trusted/disable", json!({ "confirm": true })).refused(403, "insufficient_rights");
+    everything.patch(&path, json!({ "name": "mine" })).refused(403, "rights_exceed_caller");
+    everything.post("/v1/trusted/copy", json!({})).refused(403, "rights_exceed_caller");
+    everything.post(&format!("{path}/rotate"), json!({})).refused(403, "rights_exceed_caller");
+    everything.post("/v1/trusted/disable", json!({ "confirm": true })).refused(403, "rights_exceed_caller");
     assert_eq!(portal.root.get("/v1/trusted").ok()["data"].as_array().map(Vec::len), Some(1));
     // Nor does one who enters make a secret that does more there than they do.
     let enters = worker(&portal.server, &portal.root, "enters", &["**:*", "instance/tenants:enter"]);
