@@ -47,7 +47,10 @@ pub(crate) async fn prove(app: &App, call: &Call, claim: &Claim<'_>) -> Result<P
     let place = app.hashers.place(call.address)?;
     let name = Name::of(app, claim.tenant.unwrap_or_default(), claim.username);
     let _turn = attempts::turn(app, &name).await;
-    attempts::check(app, &name, app.clock.now()).await?;
+    attempts::check(app, &name, app.clock.now()).await.inspect_err(|_| {
+        // What comes too early, or against a lock, is a guess too (AUD-1).
+        failures::note(app, None, "login", call.address);
+    })?;
     let found = find(app, claim.tenant, &name).await?;
     let hash = found.as_ref().and_then(|found| found.hash.clone());
     let fits = app.hashers.verify(&place, &password, hash.clone().unwrap_or_else(Hash::of_nothing)).await?;

@@ -8,26 +8,26 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 use keyward_core::decide::Now;
 use keyward_core::id::{TenantId, UserId};
-use keyward_core::secret::{Pepper, SecretHash};
+use keyward_core::secret::SecretHash;
 use keyward_core::token::AccessKey;
 use tokio::runtime::Handle;
 use tokio::sync::OnceCell;
 
-use super::facts::{self, Age, TenantRecord, UserRecord};
-use super::keyring::{self, Keyring};
+use super::facts::{Age, TenantRecord, UserRecord};
 use super::record::KeyRecord;
 use super::register::Register;
-use super::sessions::{self, SessionRecord};
+use super::sessions::SessionRecord;
 use super::tokens::Revocations;
-use super::trusted::{self, TrustedRecord};
+use super::trusted::TrustedRecord;
 use crate::clock::Clock;
 use crate::config::OnDatabaseLoss;
-use crate::error::{Error, Result};
-use crate::seal::{self, RootKey};
-use crate::store::changes::{Change, ChangeKind};
-use crate::store::{Db, Transaction};
+use crate::error::Result;
+use crate::seal::RootKey;
+use crate::store::Db;
 
+mod changes;
 mod credits;
+mod loads;
 
 type Map<K, V> = papaya::HashMap<K, Arc<V>, foldhash::fast::RandomState>;
 
@@ -273,261 +273,6 @@ impl Cache {
         self.clock.monotonic_ms().saturating_sub(self.health.confirmed_ms.load(Ordering::Acquire))
     }
 
-    /// Reads what is missing. Whoever misses the same thing at the same time shares the query.
-    ///
-    /// # Errors
-    /// `Error::Outage` when the database cannot be read.
-    pub(crate) async fn load(self: &Arc<Self>, need: Need) -> Result<()> {
-        if self.health.down.load(Ordering::Acquire) {
-            // The feed keeps trying; callers must not pile up behind a database that is away.
-            return Err(Error::outage("the database was away a moment ago"));
-        }
-        let cell = self.loading().entry(need).or_default().clone();
-        let loaded = *cell
-            .get_or_init(|| async {
-                let cache = self.clone();
-                // On the control runtime: connections belong there, and a caller who goes away
-                // must not cut a query short.
-                let task = self.control.spawn(async move { cache.read(need).await });
-                task.await.is_ok_and(|read| read.inspect_err(log_failure).is_ok())
-            })
-            .await;
-        let mut loading = self.loading();
-        if loading.get(&need).is_some_and(|current| Arc::ptr_eq(current, &cell)) {
-            loading.remove(&need);
-        }
-        if loaded { Ok(()) } else { Err(Error::outage("facts could not be read")) }
-    }
-
-    fn loading(&self) -> std::sync::MutexGuard<'_, HashMap<Need, Arc<OnceCell<bool>>>> {
-        self.loading.lock().expect("no code panics while it holds this lock")
-    }
-
-    async fn read(&self, need: Need) -> Result<()> {
-        let work = async {
-            match need {
-                Need::Credits(key, wish) => self.lease(key, wish).await,
-                Need::Revocations => self.read_revocations().await,
-                _ => self.read_facts(need).await,
-            }
-        };
-        tokio::time::timeout(self.settings.timeout, work).await.map_err(Error::outage)?
-    }
-
-    /// Reads the peppers.
-    pub(crate) async fn read_peppers(self: &Arc<Self>, root_key: Arc<RootKey>) -> Result<Vec<Pepper>> {
-        let cache = self.clone();
-        self.on_control(async move { seal::load_peppers(&root_key, &mut cache.db.read().await?).await }).await
-    }
-
-    /// Reads the signing keys.
-    pub(crate) async fn read_keyring(self: &Arc<Self>) -> Result<Keyring> {
-        let cache = self.clone();
-        self.on_control(async move {
-            {
-                let now_ms = cache.clock.monotonic_ms();
-                keyring::load(&cache.root_key, &mut cache.db.read().await?, now_ms).await
-            }
-        })
-        .await
-    }
-
-    /// A transaction for leases.
-    pub(super) async fn begin(&self) -> Result<Transaction> {
-        self.db.begin().await
-    }
-
-    /// Reads on the control runtime, where connections belong.
-    pub(super) async fn on_control<T: Send + 'static>(
-        &self,
-        work: impl Future<Output = Result<T>> + Send + 'static,
-    ) -> Result<T> {
-        tokio::time::timeout(self.settings.timeout, self.control.spawn(work))
-            .await
-            .map_err(Error::outage)?
-            .map_err(Error::internal)?
-    }
-
-    /// Reads until no invalidation came in between: what is put in the map is then true.
-    async fn read_facts(&self, need: Need) -> Result<()> {
-        loop {
-            let seen = *self.shard(need);
-            self.reads.fetch_add(1, Ordering::Relaxed);
-            let mut conn = self.db.read().await?;
-            let now_ms = self.clock.monotonic_ms();
-            let fresh = match need {
-                Need::Key(id) => Fresh::Key(facts::load_key(&mut conn, id, now_ms).await?),
-                Need::User(tenant, id) => Fresh::User(facts::load_user(&mut conn, tenant, id, now_ms).await?),
-                Need::Tenant(id) => {
-                    Fresh::Tenant(facts::load_tenant(&mut conn, id, now_ms).await?.map(Arc::new))
-                }
-                Need::Trusted(id) => {
-                    Fresh::Trusted(trusted::load(&self.root_key, &mut conn, id, now_ms).await?)
-                }
-                Need::Session(id) => Fresh::Session(sessions::load_session(&mut conn, id, now_ms).await?),
-                Need::Credits(..) | Need::Revocations => return Ok(()),
-            };
-            let shard = self.shard(need);
-            if *shard == seen {
-                self.keep(need, fresh, now_ms);
-                return Ok(());
-            }
-        }
-    }
-
-    fn keep(&self, need: Need, fresh: Fresh, now_ms: u64) {
-        let kept = match (need, fresh) {
-            (Need::Key(id), Fresh::Key(Some(record))) => {
-                let map = self.keys.pin();
-                if let Some(old) = map.get(&id) {
-                    record.carry_on(old);
-                }
-                map.insert(id, Arc::new(record));
-                true
-            }
-            (Need::User(_, id), Fresh::User(Some(record))) => {
-                let map = self.users.pin();
-                if let Some(old) = map.get(&id) {
-                    for (from, to) in old.arrivals.iter().zip(&record.arrivals) {
-                        to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
-                    }
-                }
-                map.insert(id, Arc::new(record));
-                true
-            }
-            (Need::Tenant(id), Fresh::Tenant(Some(record))) => {
-                self.tenants.pin().insert(id, record);
-                true
-            }
-            (Need::Trusted(id), Fresh::Trusted(Some(record))) => {
-                let map = self.trusted.pin();
-                if let Some(old) = map.get(&id) {
-                    record.carry_on(old);
-                }
-                map.insert(id, Arc::new(record));
-                true
-            }
-            (Need::Session(id), Fresh::Session(Some(record))) => {
-                let map = self.sessions.pin();
-                if let Some(old) = map.get(&id) {
-                    record.carry_on(old);
-                }
-                map.insert(id, Arc::new(record));
-                true
-            }
-            _ => false,
-        };
-        if kept {
-            self.unknown.remove(&need);
-        } else {
-            self.forget(need);
-            self.unknown.insert(need, now_ms + millis(self.settings.unknown_ttl));
-        }
-    }
-
-    fn forget(&self, need: Need) {
-        match need {
-            Need::Key(id) => drop(self.keys.pin().remove(&id)),
-            Need::User(tenant, id) => {
-                let _ = self.users.pin().remove_if(&id, |_, record| record.tenant_id == tenant);
-            }
-            Need::Tenant(id) => drop(self.tenants.pin().remove(&id)),
-            Need::Session(id) => drop(self.sessions.pin().remove(&id)),
-            Need::Trusted(id) => drop(self.trusted.pin().remove(&id)),
-            Need::Credits(..) | Need::Revocations => {}
-        }
-    }
-
-    /// Applies a change of facts: from now on they are read anew.
-    pub(crate) fn apply(&self, change: &Change) {
-        match change.kind {
-            ChangeKind::Key => {
-                if let Some(id) = AccessKey::from_digits(&change.subject) {
-                    self.register.add(id);
-                    self.invalidate(Need::Key(id), || {
-                        self.keys.pin().get(&id).map(|record| record.age.expire())
-                    });
-                }
-            }
-            ChangeKind::User => {
-                if let (Ok(tenant), Ok(id)) = (change.tenant_id.parse(), change.subject.parse()) {
-                    self.invalidate(Need::User(tenant, id), || {
-                        self.users.pin().get(&id).map(|record| record.age.expire())
-                    });
-                }
-            }
-            ChangeKind::Tenant => {
-                if let Ok(id) = change.tenant_id.parse() {
-                    self.invalidate(Need::Tenant(id), || {
-                        self.tenants.pin().get(&id).map(|record| record.age.expire())
-                    });
-                }
-            }
-            ChangeKind::Tenants => {
-                let _bars = self.bar_loads();
-                self.tenants.pin().values().for_each(|record| record.age.expire());
-            }
-            ChangeKind::Trusted => {
-                if let Some(id) = AccessKey::from_digits(&change.subject) {
-                    self.register.add(id);
-                    self.invalidate(Need::Trusted(id), || {
-                        self.trusted.pin().get(&id).map(|record| record.age.expire())
-                    });
-                }
-            }
-            ChangeKind::Token => self.add_revocation(&change.subject),
-            ChangeKind::Session => {
-                if let Some(id) = AccessKey::from_digits(&change.subject) {
-                    self.invalidate(Need::Session(id), || {
-                        self.sessions.pin().get(&id).map(|record| record.age.expire())
-                    });
-                }
-            }
-            ChangeKind::Pepper | ChangeKind::SigningKeys => {}
-        }
-    }
-
-    /// Forgets sessions that nobody can use any more.
-    pub(crate) fn forget_sessions(&self, now: i64) {
-        self.sessions.pin().retain(|_, record| !(record.age.is_stale() || record.is_over(now)));
-    }
-
-    fn invalidate(&self, need: Need, expire: impl FnOnce() -> Option<()>) {
-        let mut shard = self.shard(need);
-        *shard += 1;
-        expire();
-        self.unknown.remove(&need);
-    }
-
-    /// Everything known may be old: after a gap in the feed.
-    pub(crate) fn expire_all(&self) {
-        let _bars = self.bar_loads();
-        self.register.forget();
-        self.keys.pin().values().for_each(|record| record.age.expire());
-        self.users.pin().values().for_each(|record| record.age.expire());
-        self.tenants.pin().values().for_each(|record| record.age.expire());
-        self.trusted.pin().values().for_each(|record| record.age.expire());
-        if let Some(known) = self.revocations.load().as_ref() {
-            known.age.expire();
-        }
-        self.sessions.pin().values().for_each(|record| record.age.expire());
-    }
-
-    /// Keys with a secret under none of these peppers are read anew.
-    pub(crate) fn expire_off(&self, peppers: &[u32]) {
-        let _bars = self.bar_loads();
-        let off = |record: &&Arc<KeyRecord>| record.secrets().any(|s| !peppers.contains(&s.pepper));
-        self.keys.pin().values().filter(off).for_each(|record| record.age.expire());
-    }
-
-    /// No load that began before may be kept; none is kept until these are dropped.
-    fn bar_loads(&self) -> Vec<std::sync::MutexGuard<'_, u64>> {
-        let lock = "no code panics while it holds this lock";
-        let mut shards: Vec<_> = self.shards.iter().map(|shard| shard.lock().expect(lock)).collect();
-        shards.iter_mut().for_each(|shard| **shard += 1);
-        shards
-    }
-
     fn shard(&self, need: Need) -> std::sync::MutexGuard<'_, u64> {
         let number = match need {
             Need::Key(id) | Need::Credits(id, _) | Need::Trusted(id) | Need::Session(id) => {
@@ -557,19 +302,6 @@ impl Cache {
     pub(crate) fn sizes(&self) -> [usize; 5] {
         [self.keys.len(), self.users.len(), self.tenants.len(), self.sessions.len(), self.unknown.len()]
     }
-}
-
-enum Fresh {
-    Key(Option<KeyRecord>),
-    User(Option<UserRecord>),
-    Tenant(Option<Arc<TenantRecord>>),
-    Trusted(Option<TrustedRecord>),
-    Session(Option<SessionRecord>),
-}
-
-fn log_failure(error: &Error) {
-    let cause = std::error::Error::source(error).map(ToString::to_string);
-    tracing::warn!(error = %error, cause, "facts could not be read");
 }
 
 fn millis(duration: Duration) -> u64 {

@@ -2,6 +2,7 @@ use keyward_core::id::{KeyId, TenantId};
 
 use super::*;
 use crate::random;
+use crate::store::changes::{Change, ChangeKind};
 use crate::store::on;
 
 /// What is unknown would stay so for an hour: only an invalidation can end it earlier.

@@ -177,3 +177,16 @@ fn aud_1_reads_of_the_log_are_one_entry_for_reader_and_minute() {
         assert_eq!(reads[0]["after"]["by"], by);
     }
 }
+
+#[test]
+fn aud_1_ver_4_who_is_told_to_wait_stands_in_the_log_too() {
+    let mut server = Server::start();
+    crate::logins::somebody(&server, "alice", &["me:read"]);
+    let body = json!({ "username": "alice", "password": "eight cold plums in a row" });
+    let statuses: Vec<u16> =
+        (0..8).map(|_| crate::logins::log_in(&server.url, body.clone()).status).collect();
+    assert_eq!(statuses, [401, 401, 401, 401, 401, 429, 429, 429]);
+    server.terminate();
+    let server = server.restart();
+    assert_eq!(noticed(&server.root(), "auth.failed").1, 8);
+}
