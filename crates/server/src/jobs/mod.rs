@@ -37,7 +37,9 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// Starts every job; each goes on for as long as the server runs.
 pub(crate) fn start(app: &Arc<App>) {
     every(app, app.settings.verify.usage_flush, "usage", |app| async move { flush(&app).await });
-    every(app, REGISTER, "register", |app| async move { app.verifier.cache.register.fill(&app.db).await });
+    every(app, REGISTER, "register", |app| async move {
+        app.verifier.cache.register.fill_when_wanted(&app.db).await
+    });
     every(app, refusals::FLUSH, "refusals", |app| async move { app.flush_refusals().await });
     every(app, refusals::FLUSH, "notices", |app| async move { app.flush_notices().await });
     every(app, refusals::FLUSH, "mints", |app| async move { app.flush_mints().await });

@@ -4,7 +4,7 @@
 //! has told of; a key that the feed has yet to tell of is found by the reads that stay allowed, so that
 //! a key which was made on another node a moment ago verifies at once while nobody guesses (VER-9).
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock};
 
 use arc_swap::ArcSwap;
@@ -33,6 +33,8 @@ static READS: LazyLock<RateLimit> =
 pub(crate) struct Register {
     filters: ArcSwap<Filters>,
     reads: AtomicU64,
+    /// More keys were missed in a second than a quiet server misses.
+    wanted: AtomicBool,
 }
 
 /// The filter in use, and the one that is being filled; both hear of new keys.
@@ -77,13 +79,23 @@ impl Register {
     /// Whether a key is certainly none that the feed has told of, and enough such were read already.
     pub(crate) fn rules_out(&self, id: AccessKey, now: Now) -> bool {
         let filters = self.filters.load();
-        let absent = filters.whole.as_ref().is_some_and(|filter| !filter.keys.contains(&id));
-        absent && spend(&READS, &self.reads, now).is_some()
+        let Some(filter) = &filters.whole else {
+            if spend(&READS, &self.reads, now).is_some() {
+                self.wanted.store(true, Ordering::Relaxed);
+            }
+            return false;
+        };
+        !filter.keys.contains(&id) && spend(&READS, &self.reads, now).is_some()
     }
 
     /// Changes may have been missed: nothing is ruled out until all keys were read anew.
     pub(crate) fn forget(&self) {
         self.filters.store(Arc::default());
+    }
+
+    /// Reads all keys once somebody may be guessing: a server that is idle does without the filter.
+    pub(crate) async fn fill_when_wanted(&self, db: &Db) -> Result<()> {
+        if self.wanted.load(Ordering::Relaxed) { self.fill(db).await } else { Ok(()) }
     }
 
     /// Reads all keys if there is no filter yet or it has become too small.
