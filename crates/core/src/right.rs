@@ -273,6 +273,17 @@ impl RightSet {
     }
 }
 
+impl fmt::Display for RightSet {
+    /// Separated by blanks, as a scope (RFC 6749 §3.3).
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (place, right) in self.iter().enumerate() {
+            f.write_str(if place == 0 { "" } else { " " })?;
+            right.fmt(f)?;
+        }
+        Ok(())
+    }
+}
+
 impl FromIterator<Right> for RightSet {
     fn from_iter<I: IntoIterator<Item = Right>>(rights: I) -> Self {
         let mut kept: Vec<Right> = Vec::new();

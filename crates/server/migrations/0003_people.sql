@@ -21,7 +21,6 @@ CREATE TABLE password_links (
     created_by TEXT NOT NULL,
     rights TEXT NOT NULL,           -- what the user could do then
     expires_at BIGINT NOT NULL,
-    used_at BIGINT,
     PRIMARY KEY (tenant_id, id)
 );
 CREATE UNIQUE INDEX password_links_id ON password_links (id);

@@ -387,6 +387,14 @@ impl App {
         Ok(set_up)
     }
 
+    /// Refuses before the instance has its first administrator; costs a load once it has.
+    pub(crate) async fn must_be_set_up(&self) -> Result<()> {
+        if self.set_up.load(Ordering::Relaxed) || Box::pin(self.is_set_up()).await? {
+            return Ok(());
+        }
+        Err(Error::NotSetUp)
+    }
+
     /// The rights that a grant gives in the tenant of the transaction.
     pub(crate) fn rights_of(
         directory: &TenantRecord,

@@ -1,13 +1,15 @@
 //! Failed logins, by canonical name (VER-2, VER-3, VER-4, VER-6). A name is counted whether there is
 //! such a user or not, in the store, so that neither a restart nor another node gives more attempts.
 
+use std::net::IpAddr;
+
 use keyward_core::attempts::Verdict;
-use keyward_core::decide::Now;
 use tokio::sync::{Mutex, MutexGuard};
 use unicode_normalization::UnicodeNormalization as _;
 
 use crate::app::App;
 use crate::error::{Error, Result};
+use crate::failures;
 use crate::names::Username;
 use crate::random::to_hex;
 use crate::store::{Conn, attempts};
@@ -68,16 +70,20 @@ pub(crate) async fn turn<'a>(app: &'a App, name: &Name) -> MutexGuard<'a, ()> {
 ///
 /// # Errors
 /// 429 with the time to wait, 401 `login_locked` when waiting does not help.
-pub(crate) async fn check(app: &App, name: &Name, now: Now) -> Result<()> {
+pub(crate) async fn check(app: &App, name: &Name, source: Option<IpAddr>) -> Result<()> {
+    let now = app.clock.unix_ms();
     let attempts = attempts::find(&mut app.read().await?, &name.id).await?;
-    match attempts.verdict(now.unix_ms) {
-        Verdict::Free => Ok(()),
+    let refused = match attempts.verdict(now) {
+        Verdict::Free => return Ok(()),
         Verdict::Wait(until) => {
-            let seconds = u64::try_from(until - now.unix_ms).unwrap_or(0).div_ceil(1000);
-            Err(Error::RateLimited(seconds.max(1)))
+            let seconds = u64::try_from(until - now).unwrap_or(0).div_ceil(1000);
+            Error::RateLimited(seconds.max(1))
         }
-        Verdict::Locked => Err(Error::Unauthenticated("login_locked")),
-    }
+        Verdict::Locked => Error::Unauthenticated("login_locked"),
+    };
+    // What comes too early, or against a lock, is a guess too (AUD-1).
+    failures::note(app, None, "login", source);
+    Err(refused)
 }
 
 /// Counts a failure, before anybody is told of it.

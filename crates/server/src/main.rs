@@ -10,6 +10,7 @@ mod clock;
 mod config;
 mod error;
 mod factors;
+mod failures;
 mod groups;
 mod hashers;
 mod http;

@@ -236,8 +236,7 @@ async fn rights_at_home(conn: &mut crate::store::Conn, actor: &Actor) -> Result<
 
 async fn rights_of(conn: &mut crate::store::Conn, actor: &Actor, user: &str) -> Result<RightSet> {
     let row = users::find(conn, &actor.tenant_id, user).await?.ok_or(Error::NotFound)?;
-    let grant = facts::grant(row.role_ids.as_deref(), row.group_ids.as_deref())?;
-    Ok(directory(conn, actor).await?.rights_of(&grant))
+    crate::users::rights(&directory(conn, actor).await?, &row)
 }
 
 /// The sessions of a user.

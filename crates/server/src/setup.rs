@@ -112,30 +112,9 @@ pub(crate) async fn recover(app: &App) -> Result<Bootstrapped> {
 
 async fn first_admin(tx: &mut Tx<'_>, name: Username, email: Option<&str>) -> Result<Audited<String>> {
     let tenant = tx.tenant().to_owned();
-    let row = UserRow {
-        tenant_id: tenant.clone(),
-        id: random::new_id::<keyward_core::id::User>(tx.now).to_string(),
-        username: name.shown,
-        username_key: name.key,
-        username_skeleton: name.skeleton,
-        email: email.map(Into::into),
-        display_name: None,
-        origin: "local".into(),
-        login_window_minutes: None,
-        last_login_at: None,
-        suspended_at: None,
-        suspended_reason: None,
-        deleted_at: None,
-        created_at: tx.now,
-        created_by: tx.actor.principal.id.clone(),
-        updated_at: tx.now,
-        version: 1,
-        token_epoch: 0,
-        trusted_tokens: true,
-        role_ids: None,
-        group_ids: None,
-        key_count: 0,
-    };
+    let id = random::new_id::<keyward_core::id::User>(tx.now).to_string();
+    let new = UserRow::new((&tenant, id), name, "local", (&tx.actor.principal.id, tx.now));
+    let row = UserRow { email: email.map(Into::into), ..new };
     store_users::insert(tx.conn(), &row).await?;
     for role in ["operator", "member"] {
         let role = built_in_role(tx, role).await?;

@@ -1,10 +1,11 @@
-//! Ending access tokens before their time (IMP-6, OAU-10).
+//! Access tokens, whoever asks for them: what binds all of them, and ending them before their time (IMP-6,
+//! OAU-10).
 
 use std::sync::Arc;
 
 use keyward_core::id::TokenId;
 use keyward_core::jwt::LEEWAY_SECONDS;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::app::{Actor, App, Call, Tx};
@@ -12,10 +13,21 @@ use crate::audit::{Audited, Event};
 use crate::error::{Error, Result};
 use crate::store::{revoked_tokens, users};
 use crate::trusted::subject;
-use crate::trusted::wire::{RevokeTokenIn, RevokedOut};
-use crate::verify::facts;
+use crate::trusted::wire::RevokeTokenIn;
 use crate::verify::tokens::{Checked, Client, subject_of};
 use crate::verify::trusted::Backend;
+
+/// Validity in seconds unless asked otherwise (TS8).
+pub(crate) const DEFAULT_TTL: i64 = 300;
+/// Audiences of one token, at most.
+pub(crate) const MAX_AUDIENCES: usize = 10;
+
+/// What was ended.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct RevokedOut {
+    /// False for a token that was none, over, or another's: nothing had to be done.
+    pub(crate) revoked: bool,
+}
 
 /// Which tokens to end; one of these.
 #[derive(Default, Deserialize, ToSchema)]
@@ -41,8 +53,7 @@ pub(crate) async fn revoke(app: &App, actor: &Actor, input: EndTokensIn) -> Resu
             end_all(app, actor, async |tx| {
                 let tenant = tx.tenant().to_owned();
                 let row = users::find(tx.conn(), &tenant, &id).await?.ok_or(Error::NotFound)?;
-                let grant = facts::grant(row.role_ids.as_deref(), row.group_ids.as_deref())?;
-                let held = tx.directory().await?.rights_of(&grant);
+                let held = crate::users::rights(&*tx.directory().await?, &row)?;
                 tx.must_cover(&held, "above_caller", "the user may do more than you")?;
                 Ok(id)
             })

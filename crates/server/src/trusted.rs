@@ -132,6 +132,7 @@ pub(crate) async fn edit(app: &App, actor: &Actor, id: &str, patch: TrustedPatch
         check_name("/name", name)?;
     }
     change(app, actor, Some(id), "trusted.edit", async |tx, row| {
+        tx.must_be_fresh()?;
         if let Some(name) = patch.name {
             row.name_key = canonical(&name);
             row.name = name;
@@ -140,7 +141,6 @@ pub(crate) async fn edit(app: &App, actor: &Actor, id: &str, patch: TrustedPatch
                 return Err(Error::conflict("already_exists", "this name is already taken"));
             }
         }
-        tx.must_be_fresh()?;
         let ceiling = Ceiling::of(row)?.patched(patch.ceiling)?;
         must_be_below(tx, &ceiling).await?;
         row.ceiling = serde_json::to_string(&ceiling).map_err(Error::internal)?;

@@ -120,29 +120,15 @@ async fn make(app: &App, actor: &Actor, name: Username, input: UserIn) -> Result
             tx.must_be_fresh()?;
         }
         assignment_rights(tx, &directory, &role_ids, &input.group_ids).await?;
+        let id = random::new_id::<keyward_core::id::User>(tx.now).to_string();
         let row = UserRow {
-            tenant_id: tenant.clone(),
-            id: random::new_id::<keyward_core::id::User>(tx.now).to_string(),
-            username: name.shown,
-            username_key: name.key,
-            username_skeleton: name.skeleton,
             email: input.email,
             display_name: input.display_name,
-            origin: "local".into(),
             login_window_minutes: input.owner_login_window_minutes.filter(|minutes| *minutes >= 0),
-            last_login_at: None,
-            suspended_at: None,
-            suspended_reason: None,
-            deleted_at: None,
-            created_at: tx.now,
-            created_by: actor.principal.id.clone(),
-            updated_at: tx.now,
-            version: 1,
-            token_epoch: 0,
             trusted_tokens: input.trusted_tokens.unwrap_or(true),
             role_ids: Some(role_ids.join(",")),
             group_ids: Some(input.group_ids.join(",")),
-            key_count: 0,
+            ..UserRow::new((&tenant, id), name, "local", (&actor.principal.id, tx.now))
         };
         users::insert(tx.conn(), &row).await?;
         roles::replace_held(tx.conn(), &tenant, &row.id, &role_ids).await?;

@@ -169,6 +169,29 @@ mod tests {
         Owner { state, last_login_at: 0, login_window_minutes: None }
     }
 
+    /// A token that is good for ten seconds.
+    fn minted<'a>(
+        owner: &'a Owner,
+        tenant: &'a Tenant,
+        rights: &'a RightSet,
+        audience: &'a Audience,
+    ) -> TokenFacts<'a> {
+        TokenFacts {
+            issued_at: NOW,
+            expires_at: NOW + 10,
+            revoked: false,
+            lapse: None,
+            budget: None,
+            audience,
+            epoch: 0,
+            epoch_now: 0,
+            owner: Some(owner),
+            tenant,
+            rights,
+            origin: Origin::Trusted(TrustedFacts { ended: false, retires_at: None, allowed: true, tenant }),
+        }
+    }
+
     #[test]
     fn imp_6_imp_10_each_reason_of_a_minted_token_in_order_of_precedence() {
         let (good, suspended) = (tenant(false), tenant(true));
@@ -178,18 +201,11 @@ mod tests {
         let fine = TrustedFacts { ended: false, retires_at: None, allowed: true, tenant: &good };
         let audience = Audience(vec!["reports".into()]);
         let facts = TokenFacts {
-            issued_at: NOW,
             expires_at: NOW + 300,
-            revoked: false,
-            lapse: None,
-            budget: None,
-            audience: &audience,
             epoch: 2,
             epoch_now: 2,
-            owner: Some(&active),
-            tenant: &good,
-            rights: &rights,
             origin: Origin::Trusted(fine),
+            ..minted(&active, &good, &rights, &audience)
         };
         let ms = NOW * 1000;
         let asked = ["models/emea:read".parse().expect("a right")];
@@ -230,22 +246,8 @@ mod tests {
     fn oau_7_the_leeway_counts_to_the_millisecond() {
         let (good, active) = (tenant(false), owner(OwnerState::Active));
         let rights = RightSet::default();
-        let origin = TrustedFacts { ended: false, retires_at: None, allowed: true, tenant: &good };
         let audience = Audience::default();
-        let facts = TokenFacts {
-            issued_at: NOW,
-            expires_at: NOW + 10,
-            revoked: false,
-            lapse: None,
-            budget: None,
-            audience: &audience,
-            epoch: 0,
-            epoch_now: 0,
-            owner: Some(&active),
-            tenant: &good,
-            rights: &rights,
-            origin: Origin::Trusted(origin),
-        };
+        let facts = minted(&active, &good, &rights, &audience);
         let (start, end) = ((NOW - LEEWAY_SECONDS) * 1000, (NOW + 10 + LEEWAY_SECONDS) * 1000);
         for (ms, expect) in [
             (start - 1, "not_yet_valid"),
@@ -267,22 +269,8 @@ mod tests {
     fn x_12_audience_and_budget_of_a_token_and_the_keys_on_its_way() {
         let (good, active) = (tenant(false), owner(OwnerState::Active));
         let rights = RightSet::default();
-        let origin = TrustedFacts { ended: false, retires_at: None, allowed: true, tenant: &good };
         let audience = Audience(vec!["reports".into(), "billing".into()]);
-        let facts = TokenFacts {
-            issued_at: NOW,
-            expires_at: NOW + 10,
-            revoked: false,
-            lapse: None,
-            budget: Some(2),
-            audience: &audience,
-            epoch: 0,
-            epoch_now: 0,
-            owner: Some(&active),
-            tenant: &good,
-            rights: &rights,
-            origin: Origin::Trusted(origin),
-        };
+        let facts = TokenFacts { budget: Some(2), ..minted(&active, &good, &rights, &audience) };
         let ask = |facts: &TokenFacts<'_>, audience, cost| {
             decide(facts, &Request { audience, cost, ..Request::default() }, at(NOW * 1000)).code()
         };

@@ -57,7 +57,7 @@ pub(crate) async fn recover(args: RecoverArgs, global: &Global) -> Outcome {
         let done = setup::recover(&app).await.map_err(local::failure)?;
         return finish(&app, &done, global).await;
     };
-    let link = passwords::recover(&app, username).await.map_err(local::failure)?;
+    let link = passwords::links::recover(&app, username).await.map_err(local::failure)?;
     app.db.close().await;
     let output = Output::new(global);
     output.object(&["username", "token", "expires_at", "redeem_url"], &serde_json::to_value(&link)?)?;

@@ -8,8 +8,8 @@ use crate::app::{Actor, App, Tx};
 use crate::attempts::{self, Name};
 use crate::audit::Event;
 use crate::error::{Error, Result};
+use crate::failures;
 use crate::hashers::Hash;
-use crate::http::failures;
 use crate::passwords::Password;
 use crate::seal;
 use crate::store::{Conn, factors};
@@ -44,7 +44,7 @@ pub(crate) async fn prove(app: &App, actor: &Actor, typed: &Password) -> Result<
     let kind = code.as_ref().map_or(TOTP, Code::kind);
     let name = Name::of_factor(app, tenant, user, kind);
     let _turn = attempts::turn(app, &name).await;
-    attempts::check(app, &name, app.clock.now()).await.map_err(|error| match error {
+    attempts::check(app, &name, actor.call.address).await.map_err(|error| match error {
         Error::Unauthenticated(_) => Error::Unauthenticated("factor_locked"),
         other => other,
     })?;

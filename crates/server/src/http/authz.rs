@@ -19,10 +19,11 @@ use super::caller::Credential;
 use super::dispatch::{Origin, Reply};
 use super::verify::answer::{PrincipalRef, principal, token_principal};
 use super::verify::status_of;
-use super::{caller, cookie, exposure, failures, limits, problem};
+use super::{caller, cookie, exposure, limits, problem};
 use crate::app::App;
 use crate::clock::Moment;
 use crate::error::{Error, Result};
+use crate::failures;
 use crate::verify::facts::{Effective, TenantRecord};
 use crate::verify::tokens::{self, FoundToken};
 use crate::verify::usage::Sighting;
@@ -78,9 +79,7 @@ async fn judge(
     origin: &Origin<'_>,
     request: &Request<Incoming>,
 ) -> Result<(Passed, Decision), Refusal> {
-    if !app.set_up.load(std::sync::atomic::Ordering::Relaxed) && !Box::pin(app.is_set_up()).await? {
-        return Err(Error::NotSetUp.into());
-    }
+    app.must_be_set_up().await?;
     let headers = request.headers();
     let trusted = origin.trusted.contains(origin.peer);
     let original = Original::read(request, trusted)?;

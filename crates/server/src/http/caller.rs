@@ -13,11 +13,12 @@ use keyward_core::decide::{Code, Decision, Request};
 use keyward_core::right::RightSet;
 use zeroize::Zeroizing;
 
+use super::cookie;
 use super::dispatch::Origin;
-use super::{cookie, failures};
 use crate::app::{Actor, App, Call, Principal, SessionRef};
 use crate::config::ServerSettings;
 use crate::error::{Error, Result};
+use crate::failures;
 use crate::store::tenants;
 use crate::verify::facts::{Effective, TenantRecord};
 use crate::verify::tokens::FoundToken;

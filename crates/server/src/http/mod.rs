@@ -10,7 +10,6 @@ pub(crate) mod dispatch;
 #[cfg(test)]
 mod documentation;
 pub(crate) mod exposure;
-pub(crate) mod failures;
 pub(crate) mod framing;
 pub(crate) mod guard;
 pub(crate) mod health;

@@ -83,9 +83,7 @@ async fn serve(
     endpoint: Endpoint,
     request: Request<Incoming>,
 ) -> Told<Reply> {
-    if !app.set_up.load(std::sync::atomic::Ordering::Relaxed) && !Box::pin(app.is_set_up()).await? {
-        return Err(Error::NotSetUp.into());
-    }
+    app.must_be_set_up().await?;
     let (head, body) = request.into_parts();
     if head.method != Method::POST {
         return Err(Refusal::method());

@@ -11,9 +11,10 @@ use serde::de::DeserializeOwned;
 use super::caller::Credential;
 use super::dispatch::{Origin, Reply, json_reply};
 use super::verify::{answer, question};
-use super::{body, caller, failures, problems};
+use super::{body, caller, problems};
 use crate::app::{App, Call};
 use crate::error::{Error, Result};
+use crate::failures;
 use crate::tokens;
 use crate::trusted::wire::{RevokeTokenIn, TokenIn, ValidateTokenIn};
 use crate::trusted::{mint, subject};
@@ -95,9 +96,7 @@ async fn admit(
     in_body: Option<&str>,
     operation: &'static str,
 ) -> Result<(Backend, Call)> {
-    if !app.set_up.load(std::sync::atomic::Ordering::Relaxed) && !Box::pin(app.is_set_up()).await? {
-        return Err(Error::NotSetUp);
-    }
+    app.must_be_set_up().await?;
     let secret = credential(app, headers, in_body)?;
     let address = origin.address(headers);
     match app.verifier.backend(secret, address).await? {

@@ -4,8 +4,6 @@
 pub(crate) mod answer;
 pub(crate) mod question;
 
-use std::sync::atomic::Ordering;
-
 use http::{HeaderMap, Request};
 use hyper::body::Incoming;
 use keyward_core::decide::{Code, Now};
@@ -14,9 +12,10 @@ use keyward_core::right::Right;
 
 use self::question::{BatchIn, Question, VerifyIn};
 use super::dispatch::{Origin, Reply, json_reply};
-use super::{body, caller, failures};
+use super::{body, caller};
 use crate::app::{Actor, App};
 use crate::error::{Error, Result};
+use crate::failures;
 use crate::verify::Ask;
 
 /// Room for one answer.
@@ -66,9 +65,7 @@ pub(crate) async fn batch(app: &App, origin: &Origin<'_>, request: Request<Incom
 
 /// Authenticates the caller by the same path, from memory in nearly every case.
 async fn reach(app: &App, origin: &Origin<'_>, headers: &HeaderMap) -> Result<Reach> {
-    if !app.set_up.load(Ordering::Relaxed) && !Box::pin(app.is_set_up()).await? {
-        return Err(Error::NotSetUp);
-    }
+    app.must_be_set_up().await?;
     let call = || caller::call(headers, origin);
     let identity = caller::identify(app, headers, origin.address(headers), call).await?;
     if !headers.contains_key(caller::TENANT) {

@@ -23,8 +23,8 @@ const FLUSH_AT_LEAST: usize = 1_000;
 /// How often to look whether all keys are to be read.
 const REGISTER: Duration = Duration::from_secs(1);
 
-/// Ended sessions and used links are kept for a week.
-const PEOPLE_MS: i64 = 7 * 24 * 3_600_000;
+/// Ended sessions are kept for a week.
+const ENDED_MS: i64 = 7 * 24 * 3_600_000;
 /// No session lives longer than this.
 const LONGEST_SESSION_MS: i64 = keyward_core::policy::MAX_SESSION_MINUTES as i64 * 60_000;
 /// Names whose failed logins are remembered.
@@ -110,8 +110,8 @@ async fn purge(app: &App) -> Result<()> {
     let over = now / 1000 - REVOKED_SECONDS;
     revoked_tokens::prune(tx.conn(), over).await?;
     token_budgets::prune(tx.conn(), over).await?;
-    sessions::prune(tx.conn(), now - PEOPLE_MS, now - LONGEST_SESSION_MS).await?;
-    passwords::prune_links(tx.conn(), now - PEOPLE_MS).await?;
+    sessions::prune(tx.conn(), now - ENDED_MS, now - LONGEST_SESSION_MS).await?;
+    passwords::prune_links(tx.conn(), now).await?;
     factors::prune(tx.conn(), now, now - crate::factors::CONFIRM_MS).await?;
     attempts::prune(tx.conn(), MOST_NAMES).await?;
     tx.commit().await?;

@@ -161,8 +161,7 @@ async fn owner(
     }
     let tenant = tx.tenant().to_owned();
     let user = users::find(tx.conn(), &tenant, &owner_id).await?.ok_or(Error::NotFound)?;
-    let held = directory
-        .rights_of(&*crate::verify::facts::grant(user.role_ids.as_deref(), user.group_ids.as_deref())?);
+    let held = crate::users::rights(directory, &user)?;
     if own != Some(owner_id.as_str()) {
         tx.must_cover(&held, "above_caller", "the owner may do more than you")?;
     }

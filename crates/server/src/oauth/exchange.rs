@@ -9,7 +9,7 @@ use super::Holder;
 use super::issue::{Issued, Lineage, Source, Wish, acting, issue, refuse, source_of};
 use crate::app::App;
 use crate::error::{Error, Result};
-use crate::http::failures;
+use crate::failures;
 use crate::verify::tokens::FoundToken;
 use crate::verify::usage::Sighting;
 use crate::verify::{Ask, Found, Presented};

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use super::Holder;
 use crate::app::App;
 use crate::error::Result;
-use crate::http::failures;
+use crate::failures;
 use crate::verify::tokens::FoundToken;
 use crate::verify::usage::Sighting;
 use crate::verify::{Ask, Found, Presented, Verified};

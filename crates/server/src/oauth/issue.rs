@@ -13,16 +13,13 @@ use crate::audit::{Audited, Event};
 use crate::error::{Error, Result};
 use crate::random;
 use crate::store::token_budgets;
+use crate::tokens::{DEFAULT_TTL, MAX_AUDIENCES};
 use crate::trusted::ceiling::is_plain;
 use crate::verify::Found;
 use crate::verify::facts::UserRecord;
 use crate::verify::record::KeyRecord;
 use crate::verify::tokens::Subject;
 
-/// Validity of a token unless asked otherwise.
-const DEFAULT_TTL: i64 = 300;
-/// Audiences of one token, at most.
-const MAX_AUDIENCES: usize = 10;
 /// The largest budget.
 const MAX_BUDGET: u32 = 1_000_000;
 
@@ -125,7 +122,7 @@ pub(super) async fn issue(app: &Arc<App>, holder: &Holder, source: Source, wish:
     if wish.scope.is_some() && rights.is_empty() {
         return Err(refuse("invalid_scope", "nothing of this scope is held"));
     }
-    let scope = rights.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+    let scope = rights.to_string();
     let id: TokenId = random::new_id(now);
     let tenant = holder.found.tenant.id;
     let claims = Claims {

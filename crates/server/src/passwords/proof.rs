@@ -10,8 +10,8 @@ use super::{Password, keep, place_of, rules};
 use crate::app::{Actor, App, Call, Principal, Tx};
 use crate::attempts::{self, Name};
 use crate::error::{Error, Result};
+use crate::failures;
 use crate::hashers::Hash;
-use crate::http::failures;
 use crate::seal;
 use crate::store::users::UserRow;
 use crate::store::{Conn, passwords, users};
@@ -47,10 +47,7 @@ pub(crate) async fn prove(app: &App, call: &Call, claim: &Claim<'_>) -> Result<P
     let place = app.hashers.place(call.address)?;
     let name = Name::of(app, claim.tenant.unwrap_or_default(), claim.username);
     let _turn = attempts::turn(app, &name).await;
-    attempts::check(app, &name, app.clock.now()).await.inspect_err(|_| {
-        // What comes too early, or against a lock, is a guess too (AUD-1).
-        failures::note(app, None, "login", call.address);
-    })?;
+    attempts::check(app, &name, call.address).await?;
     let found = find(app, claim.tenant, &name).await?;
     let hash = found.as_ref().and_then(|found| found.hash.clone());
     let fits = app.hashers.verify(&place, &password, hash.clone().unwrap_or_else(Hash::of_nothing)).await?;
@@ -129,8 +126,7 @@ impl Found {
     }
 
     fn rights(&self) -> Result<RightSet> {
-        let grant = facts::grant(self.user.role_ids.as_deref(), self.user.group_ids.as_deref())?;
-        Ok(self.tenant.rights_of(&grant))
+        crate::users::rights(&self.tenant, &self.user)
     }
 }
 

@@ -57,18 +57,17 @@ pub(crate) struct LinkRow {
     /// What the user could do then, as a JSON array.
     pub(crate) rights: String,
     pub(crate) expires_at: i64,
-    pub(crate) used_at: Option<i64>,
 }
 
 /// Adds a link.
 pub(crate) async fn insert_link(conn: &mut Conn, row: &LinkRow) -> Result<()> {
     on!(conn, c => sqlx::query(
         "INSERT INTO password_links (tenant_id, id, user_id, kind, pepper_id, hash, created_at, created_by,
-            expires_at, used_at, rights)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
+            expires_at, rights)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
     )
     .bind(&row.tenant_id).bind(&row.id).bind(&row.user_id).bind(&row.kind).bind(row.pepper_id)
-    .bind(&row.hash).bind(row.created_at).bind(&row.created_by).bind(row.expires_at).bind(row.used_at).bind(&row.rights)
+    .bind(&row.hash).bind(row.created_at).bind(&row.created_by).bind(row.expires_at).bind(&row.rights)
     .execute(c).await.map(drop))?;
     Ok(())
 }
@@ -82,8 +81,7 @@ pub(crate) async fn find_link(conn: &mut Conn, id: &str) -> Result<Option<LinkRo
 /// Uses a link up; false when somebody did already or its time is over (VER-7).
 pub(crate) async fn use_link(conn: &mut Conn, tenant: &str, id: &str, now: i64) -> Result<bool> {
     let count = on!(conn, c => sqlx::query(
-        "UPDATE password_links SET used_at = $3
-         WHERE tenant_id = $1 AND id = $2 AND used_at IS NULL AND expires_at > $3"
+        "DELETE FROM password_links WHERE tenant_id = $1 AND id = $2 AND expires_at > $3"
     ).bind(tenant).bind(id).bind(now).execute(c).await.map(|done| done.rows_affected()))?;
     Ok(count == 1)
 }

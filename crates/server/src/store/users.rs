@@ -3,6 +3,7 @@
 use super::page::{Listed, Page, Position};
 use super::{Conn, on};
 use crate::error::Result;
+use crate::names::Username;
 
 /// A row of `users` with the ids of what the user holds.
 #[derive(Clone, Debug, sqlx::FromRow)]
@@ -34,6 +35,41 @@ pub(crate) struct UserRow {
     pub(crate) group_ids: Option<String>,
     /// Keys that are not revoked.
     pub(crate) key_count: i64,
+}
+
+impl UserRow {
+    /// A user of this name who has nothing yet.
+    pub(crate) fn new(
+        (tenant, id): (&str, String),
+        name: Username,
+        origin: &str,
+        (by, now): (&str, i64),
+    ) -> Self {
+        Self {
+            tenant_id: tenant.into(),
+            id,
+            username: name.shown,
+            username_key: name.key,
+            username_skeleton: name.skeleton,
+            email: None,
+            display_name: None,
+            origin: origin.into(),
+            login_window_minutes: None,
+            last_login_at: None,
+            suspended_at: None,
+            suspended_reason: None,
+            deleted_at: None,
+            created_at: now,
+            created_by: by.into(),
+            updated_at: now,
+            version: 1,
+            token_epoch: 0,
+            trusted_tokens: true,
+            role_ids: None,
+            group_ids: None,
+            key_count: 0,
+        }
+    }
 }
 
 /// Every read of users has these columns.

@@ -16,17 +16,14 @@ use crate::clock::rfc3339;
 use crate::error::{Error, Result};
 use crate::keys::rules;
 use crate::random;
+use crate::tokens::{DEFAULT_TTL, MAX_AUDIENCES};
 use crate::verify::facts::{TenantRecord, UserRecord};
 use crate::verify::tokens::Subject;
 use crate::verify::trusted::Backend;
 
-/// Validity of a token unless asked otherwise (TS8).
-const DEFAULT_TTL: i64 = 300;
 /// Custom claims in one token, and their bytes, at most.
 const MAX_CLAIMS: usize = 20;
 const MAX_CLAIM_BYTES: usize = 1024;
-/// Audiences of one token, at most.
-const MAX_AUDIENCES: usize = 10;
 
 impl Backend {
     /// It as an actor in a tenant, for the audit log and for making users.
@@ -164,7 +161,7 @@ fn sign(
         exp: iat + ttl_seconds,
         jti: id.to_string(),
         tenant: tenant.id.to_string(),
-        scope: grant.rights.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "),
+        scope: grant.rights.to_string(),
         username: Some(user.username.to_string()),
         may_act: None,
         root: None,

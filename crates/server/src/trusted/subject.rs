@@ -260,28 +260,12 @@ fn refuse_group(code: &'static str, place: usize) -> Error {
 }
 
 fn row(tx: &Tx<'_>, new: Prospect, role_ids: &[String]) -> UserRow {
+    let place = (tx.tenant(), new.record.id.to_string());
     UserRow {
-        tenant_id: tx.tenant().into(),
-        id: new.record.id.to_string(),
-        username: new.name.shown,
-        username_key: new.name.key,
-        username_skeleton: new.name.skeleton,
         email: new.email,
         display_name: new.display_name,
-        origin: "jit".into(),
-        login_window_minutes: None,
-        last_login_at: None,
-        suspended_at: None,
-        suspended_reason: None,
-        deleted_at: None,
-        created_at: tx.now,
-        created_by: tx.actor.principal.id.clone(),
-        updated_at: tx.now,
-        version: 1,
-        token_epoch: 0,
-        trusted_tokens: true,
         role_ids: Some(role_ids.join(",")),
         group_ids: Some(new.group_ids.join(",")),
-        key_count: 0,
+        ..UserRow::new(place, new.name, "jit", (&tx.actor.principal.id, tx.now))
     }
 }

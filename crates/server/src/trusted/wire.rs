@@ -227,13 +227,6 @@ pub(crate) struct RevokeTokenIn {
     pub(crate) secret_key: Option<String>,
 }
 
-/// What was ended.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct RevokedOut {
-    /// False for a token that was none, over, or another's: nothing had to be done.
-    pub(crate) revoked: bool,
-}
-
 /// The token to look at.
 #[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]

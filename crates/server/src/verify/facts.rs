@@ -47,6 +47,15 @@ pub(crate) struct UserRecord {
     pub(crate) age: Age,
 }
 
+impl UserRecord {
+    /// Takes over what outlives a reload: the state of limits.
+    pub(super) fn carry_on(&self, old: &Self) {
+        for (from, to) in old.arrivals.iter().zip(&self.arrivals) {
+            to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
+    }
+}
+
 /// What is known about a tenant, its roles and groups included.
 #[derive(Debug)]
 pub(crate) struct TenantRecord {
@@ -83,7 +92,7 @@ impl Effective {
     pub(crate) fn new(rights: RightSet) -> Self {
         Self {
             json: serde_json::value::to_raw_value(&rights).expect("rights are plain strings"),
-            header: rights.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ").into(),
+            header: rights.to_string().into(),
             is_admin: administers(&rights),
             rights,
             _scopes: None,

@@ -1,5 +1,6 @@
 //! Rate limits and credits of the verify path (X6), and the throttle on failures (VER-5).
 
+use std::hash::Hash;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -65,19 +66,6 @@ impl<'a> Meter<'a> {
 }
 
 impl Credits {
-    /// How many this node holds.
-    pub(crate) fn held(&self) -> i64 {
-        self.leased.load(Ordering::Acquire)
-    }
-
-    /// Spends `cost` of what this node holds, or nothing.
-    pub(crate) fn spend(&self, cost: u32) -> bool {
-        let cost = i64::from(cost);
-        self.leased
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |held| (held >= cost).then_some(held - cost))
-            .is_ok()
-    }
-
     /// How many to take out of the store at a time: a hundredth of the grant, 1000 at most.
     pub(crate) fn lease_size(&self, cost: u32) -> i64 {
         (self.granted / 100).clamp(1, 1000).max(i64::from(cost))
@@ -89,7 +77,7 @@ impl Credits {
 /// same source pass all the same.
 pub(crate) struct FailureThrottle {
     limit: RateLimit,
-    sources: Cache<(Option<TenantId>, IpAddr), Arc<AtomicU64>>,
+    sources: Arrivals<(Option<TenantId>, IpAddr)>,
     all: RateLimit,
     global: AtomicU64,
 }
@@ -107,7 +95,7 @@ impl FailureThrottle {
         };
         Self {
             limit: limit("failures", 300, 60),
-            sources: Cache::new(Self::SOURCES),
+            sources: Arrivals::new(Self::SOURCES),
             all: limit("failures_all", 60_000, 60),
             global: AtomicU64::new(0),
         }
@@ -115,21 +103,14 @@ impl FailureThrottle {
 
     /// Counts a failure.
     pub(crate) fn note(&self, tenant: Option<TenantId>, source: Option<IpAddr>, now: Now) -> Excess {
-        let own = source.and_then(|source| {
-            let arrival = self
-                .sources
-                .get_or_insert_with(&(tenant, source_of(source)), || {
-                    Ok::<_, std::convert::Infallible>(Arc::default())
-                })
-                .unwrap_or_else(|never| match never {});
-            spend(&self.limit, &arrival, now)
-        });
+        let own =
+            source.and_then(|source| spend(&self.limit, &self.sources.of(&(tenant, source_of(source))), now));
         Excess { own, all: spend(&self.all, &self.global, now) }
     }
 
     /// Seconds until a source that failed too often may try again; counts nothing.
     pub(crate) fn wait(&self, tenant: Option<TenantId>, source: Option<IpAddr>, now: Now) -> Option<u64> {
-        let arrival = self.sources.get(&(tenant, source_of(source?)))?;
+        let arrival = self.sources.known(&(tenant, source_of(source?)))?;
         let verdict = self.limit.judge(arrival.load(Ordering::Relaxed), now.monotonic_ns, 1);
         (!verdict.allowed).then(|| seconds(verdict.wait_ns))
     }
@@ -142,6 +123,25 @@ pub(crate) struct Excess {
     pub(crate) own: Option<u64>,
     /// That of all sources together.
     pub(crate) all: Option<u64>,
+}
+
+/// The states of one limit for many who are counted apart, in bounded memory.
+pub(super) struct Arrivals<K>(Cache<K, Arc<AtomicU64>>);
+
+impl<K: Clone + Eq + Hash> Arrivals<K> {
+    pub(super) fn new(most: usize) -> Self {
+        Self(Cache::new(most))
+    }
+
+    /// The state for this one, new if there is none.
+    pub(super) fn of(&self, who: &K) -> Arc<AtomicU64> {
+        let new = || Ok::<_, std::convert::Infallible>(Arc::default());
+        self.0.get_or_insert_with(who, new).unwrap_or_else(|never| match never {})
+    }
+
+    fn known(&self, who: &K) -> Option<Arc<AtomicU64>> {
+        self.0.get(who)
+    }
 }
 
 /// Counts one event; the seconds to wait where the limit was passed.

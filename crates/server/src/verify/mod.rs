@@ -7,6 +7,7 @@ pub(crate) mod cache;
 pub(crate) mod facts;
 pub(crate) mod feed;
 pub(crate) mod keyring;
+mod lease;
 pub(crate) mod limits;
 mod pool;
 pub(crate) mod record;
@@ -309,9 +310,7 @@ impl Verifier {
 
     /// A secret under a pepper newer than ours was hashed by a node that heard of a rotation first.
     fn knows_peppers(&self, key: &KeyRecord) -> Result<(), Missing> {
-        let newest = self.peppers.load().first().map_or(0, Pepper::id);
-        let unknown = key.secrets().map(|version| version.pepper).find(|pepper| *pepper > newest);
-        unknown.map_or(Ok(()), |pepper| Err(Missing::Pepper(pepper)))
+        key.secrets().try_for_each(|version| self.knows_pepper(version.pepper))
     }
 
     fn knows_pepper(&self, pepper: u32) -> Result<(), Missing> {
@@ -340,7 +339,7 @@ impl Verifier {
                 continue;
             }
             match &record.credits {
-                Some(credits) if !credits.spend(cost) => continue,
+                Some(credits) if !credits.lease.spend(cost) => continue,
                 _ => return Ok(decision),
             }
         }
@@ -367,7 +366,7 @@ impl Verifier {
         let mut facts = facts(found, record, &key, &secret, &states);
         if let Some(credits) = &record.credits {
             // What is leased elsewhere or still in the store counts as there.
-            facts.credits = Some(if credits.dry.load(Ordering::Acquire) { credits.held() } else { i64::MAX });
+            facts.credits = Some(credits.lease.left().unwrap_or(i64::MAX));
         }
         match &found.session {
             Some(session) => self.explain_session(found, session, Some(facts), request, now),
@@ -400,7 +399,7 @@ fn facts<'a>(
         rights: &found.effective.rights,
         last_used_at: (last_used_at > 0).then_some(last_used_at),
         limits,
-        credits: record.credits.as_ref().map(|credits| credits.held()),
+        credits: record.credits.as_ref().map(|credits| credits.lease.held()),
     }
 }
 
@@ -413,9 +412,7 @@ fn or_lease(
 ) -> Result<Decision, Need> {
     let Decision::Deny { code: Code::CreditsExhausted, .. } = decision else { return Ok(decision) };
     match &record.credits {
-        Some(credits) if !credits.dry.load(Ordering::Acquire) => {
-            Err(Need::Credits(access_key, credits.lease_size(cost)))
-        }
+        Some(credits) if !credits.lease.is_dry() => Err(Need::Credits(access_key, credits.lease_size(cost))),
         _ => Ok(decision),
     }
 }

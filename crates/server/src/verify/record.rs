@@ -1,7 +1,7 @@
 //! A key as the cache holds it: small, because there may be millions, and close together, because
 //! a verification that meets a key for the first time in a while waits for each line of memory.
 
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 
 use compact_str::CompactString;
@@ -13,6 +13,7 @@ use keyward_core::secret::SecretHash;
 use smallvec::SmallVec;
 
 use super::facts::{Age, Grant, grant, parse_json, unreadable};
+use super::lease::Lease;
 use super::pool::Pool;
 use super::usage::Tally;
 use crate::error::{Error, Result};
@@ -40,9 +41,7 @@ pub(crate) struct Terms {
 pub(crate) struct Credits {
     pub(crate) granted: i64,
     pub(crate) granted_at: i64,
-    pub(crate) leased: AtomicI64,
-    /// The store had none left when last asked.
-    pub(crate) dry: AtomicBool,
+    pub(crate) lease: Lease,
 }
 
 /// What is known about a key.
@@ -107,8 +106,7 @@ impl KeyRecord {
             Box::new(Credits {
                 granted,
                 granted_at: row.credits_granted_at.unwrap_or(0),
-                leased: AtomicI64::new(0),
-                dry: AtomicBool::new(false),
+                lease: Lease::default(),
             })
         });
         Ok(Self {
@@ -168,7 +166,7 @@ impl KeyRecord {
         if let (Some(before), Some(now)) = (&old.credits, &self.credits)
             && before.granted_at == now.granted_at
         {
-            now.leased.store(before.leased.swap(0, Ordering::AcqRel), Ordering::Release);
+            now.lease.add(before.lease.give_up());
         }
         self.last_used_at.fetch_max(old.last_used_at.load(Ordering::Relaxed), Ordering::Relaxed);
     }

@@ -14,7 +14,6 @@ use keyward_core::decide::{
 use keyward_core::jwt::{self, Claims, Compact, MAX_LEN};
 use sha2::{Digest as _, Sha256};
 
-use self::budget::Budget;
 use self::checked::Behind;
 pub(crate) use self::checked::{Checked, Client, Subject};
 pub(crate) use self::revocations::{Revocations, subject_of};
@@ -174,14 +173,14 @@ impl Verifier {
             return self.judge_token(found, (standing, None), request, now);
         };
         loop {
-            let held = budget.held();
+            let held = budget.lease.held();
             let decision = self.judge_token(found, (standing, Some(held)), request, now)?;
             let wish = budget.wish(request.cost).filter(|_| held < i64::from(request.cost));
             match (&decision, wish) {
                 (Decision::Deny { code: Code::CreditsExhausted, .. }, Some(wish)) => {
                     return Err(Missing::Uses(found.checked.clone(), wish));
                 }
-                (Decision::Allow { .. }, _) if !budget.spend(request.cost) => {}
+                (Decision::Allow { .. }, _) if !budget.lease.spend(request.cost) => {}
                 _ => return Ok(decision),
             }
         }
@@ -315,7 +314,7 @@ impl FoundToken {
             expires_at: self.end(),
             revoked: standing.revoked,
             lapse: standing.lapse,
-            budget: self.checked.budget.as_ref().and_then(Budget::left),
+            budget: self.checked.budget.as_ref().and_then(|budget| budget.lease.left()),
             audience: &claims.aud,
             epoch: claims.epoch,
             epoch_now: self.owner.as_ref().map_or(claims.epoch, |owner| owner.token_epoch),

@@ -15,6 +15,7 @@ use zeroize::Zeroizing;
 use super::Verifier;
 use super::cache::{Cache, Need};
 use super::facts::{Age, TenantRecord};
+use super::limits::{self, Arrivals};
 use crate::error::{Error, Result};
 use crate::random;
 use crate::seal::{self, Place, RootKey};
@@ -183,7 +184,7 @@ impl TrustedRecord {
         if let Some(used) = self.generations.iter().find(|known| known.number == generation) {
             used.seen_at.fetch_max(now.unix_ms, Ordering::Relaxed);
         }
-        spend(self.ceiling.per_minute, &self.arrival, now)
+        limits::spend(&a_minute(self.ceiling.per_minute), &self.arrival, now)
     }
 
     /// Writes the last use of each generation that was used since the last time.
@@ -266,31 +267,22 @@ pub(crate) fn is_allowed(tenant: &TenantRecord) -> bool {
 }
 
 /// Tokens that each secret may ask for of each user, counted in bounded memory (IMP-4).
-pub(crate) struct Subjects(quick_cache::sync::Cache<(AccessKey, UserId), Arc<AtomicU64>>);
+pub(crate) struct Subjects(Arrivals<(AccessKey, UserId)>);
 
 impl Default for Subjects {
     fn default() -> Self {
-        Self(quick_cache::sync::Cache::new(100_000))
+        Self(Arrivals::new(100_000))
     }
 }
 
 impl Subjects {
     /// Counts a token; the seconds to wait when there were too many.
     pub(crate) fn spend(&self, record: &TrustedRecord, user: UserId, now: Now) -> Option<u64> {
-        let new = || Ok::<_, std::convert::Infallible>(Arc::default());
-        let arrival =
-            self.0.get_or_insert_with(&(record.access_key, user), new).unwrap_or_else(|never| match never {});
-        spend(record.ceiling.per_user_per_minute, &arrival, now)
+        let arrival = self.0.of(&(record.access_key, user));
+        limits::spend(&a_minute(record.ceiling.per_user_per_minute), &arrival, now)
     }
 }
 
-fn spend(per_minute: u32, arrival: &AtomicU64, now: Now) -> Option<u64> {
-    let limit = RateLimit { name: String::new(), requests: per_minute, per_seconds: 60, burst: None };
-    let verdict = limit.judge(arrival.load(Ordering::Relaxed), now.monotonic_ns, 1);
-    if !verdict.allowed {
-        return Some(verdict.wait_ns.div_ceil(1_000_000_000).max(1));
-    }
-    // A lost race loses one count of many.
-    arrival.fetch_max(verdict.next, Ordering::Relaxed);
-    None
+fn a_minute(requests: u32) -> RateLimit {
+    RateLimit { name: String::new(), requests, per_seconds: 60, burst: None }
 }

@@ -15,7 +15,8 @@ use crate::http::guard::Caller;
 use crate::http::json::{Json, Query};
 use crate::http::openapi::{Operation, shape};
 use crate::logins::{self, LoginFactorIn, LoginIn, StepUpIn};
-use crate::passwords::{self, ChangeIn, RedeemIn};
+use crate::passwords::links::{self, RedeemIn};
+use crate::passwords::{self, ChangeIn};
 use crate::sessions::{self, SessionOpened, SessionOut};
 use crate::store::page::Page;
 use crate::verify::Presented;
@@ -198,6 +199,6 @@ pub(crate) async fn redeem(
     Extension(call): Extension<Call>,
     Json(input): Json<RedeemIn>,
 ) -> Answered {
-    passwords::redeem(&app, call, &input).await?;
+    links::redeem(&app, call, &input).await?;
     Answer::nothing()
 }

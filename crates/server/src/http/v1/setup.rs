@@ -7,8 +7,8 @@ use axum::extract::State;
 
 use crate::app::{App, Call};
 use crate::error::Error;
+use crate::failures;
 use crate::http::answer::{Answer, Answered};
-use crate::http::failures;
 use crate::http::json::Json;
 use crate::http::openapi::{Operation, shape};
 use crate::setup::{self, Bootstrapped, SetupIn};

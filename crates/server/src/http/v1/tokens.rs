@@ -9,8 +9,7 @@ use crate::http::answer::{Answer, Answered};
 use crate::http::guard::Caller;
 use crate::http::json::Json;
 use crate::http::openapi::{Operation, shape};
-use crate::tokens::{self, EndTokensIn};
-use crate::trusted::wire::RevokedOut;
+use crate::tokens::{self, EndTokensIn, RevokedOut};
 
 pub(crate) const REVOKE: Operation = Operation::act(
     "revoke_token",

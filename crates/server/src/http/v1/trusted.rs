@@ -11,9 +11,10 @@ use crate::http::guard::Caller;
 use crate::http::json::{Json, Query};
 use crate::http::openapi::{Operation, shape};
 use crate::http::verify::answer::VerifyOut;
+use crate::tokens::RevokedOut;
 use crate::trusted;
 use crate::trusted::wire::{
-    CopyIn, DisableIn, EnableIn, RevokeTokenIn, RevokedOut, TokenCreated, TokenIn, TrustedOut, TrustedPatch,
+    CopyIn, DisableIn, EnableIn, RevokeTokenIn, TokenCreated, TokenIn, TrustedOut, TrustedPatch,
     TrustedRotateIn, TrustedSecret, ValidateTokenIn,
 };
 use crate::wire::Nothing;

@@ -14,7 +14,8 @@ use crate::http::json::{Json, Query};
 use crate::http::openapi::{Operation, shape};
 use crate::keys::wire::BulkOut;
 use crate::names::{Username, like_pattern};
-use crate::passwords::{self, LinkOut};
+use crate::passwords;
+use crate::passwords::links::{self, LinkOut};
 use crate::sessions::{self, SessionOut};
 use crate::store::page::Page;
 use crate::store::users::UserFilter;
@@ -236,7 +237,7 @@ pub(crate) async fn reset_password(
     Path(id): Path<String>,
     Json(_): Json<Nothing>,
 ) -> Answered {
-    Answer::ok(&passwords::start_reset(&app, &actor, &id).await?)
+    Answer::ok(&links::start_reset(&app, &actor, &id).await?)
 }
 
 pub(crate) async fn unlock(

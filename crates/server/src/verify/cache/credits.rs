@@ -1,7 +1,5 @@
 //! Credits between the store and the keys in memory (X6).
 
-use std::sync::atomic::Ordering;
-
 use keyward_core::token::AccessKey;
 
 use super::{Cache, Need};
@@ -21,7 +19,7 @@ impl Cache {
             tx.commit().await?;
             match taken {
                 Some(0) => {
-                    credits.dry.store(true, Ordering::Release);
+                    credits.lease.note_dry(true);
                     return Ok(());
                 }
                 Some(taken) => {
@@ -31,7 +29,7 @@ impl Cache {
                     let current = self.keys.pin().get(&id).cloned().unwrap_or_else(|| key.clone());
                     let of_grant = |held: &&Credits| held.granted_at == credits.granted_at;
                     if let Some(held) = current.credits.as_deref().filter(of_grant) {
-                        held.leased.fetch_add(taken, Ordering::AcqRel);
+                        held.lease.add(taken);
                     }
                     return Ok(());
                 }
@@ -46,7 +44,7 @@ impl Cache {
             .keys
             .pin()
             .values()
-            .filter(|key| key.credits.as_ref().is_some_and(|credits| credits.held() > 0))
+            .filter(|key| key.credits.as_ref().is_some_and(|credits| credits.lease.held() > 0))
             .cloned()
             .collect();
         if leased.is_empty() {
@@ -55,7 +53,7 @@ impl Cache {
         let mut tx = self.db.begin().await?;
         for key in leased {
             let Some(credits) = &key.credits else { continue };
-            let count = credits.leased.swap(0, Ordering::AcqRel);
+            let count = credits.lease.give_up();
             let (tenant, id) = (key.terms.tenant_id.to_string(), key.id.to_string());
             credits::give_back(tx.conn(), &tenant, &id, credits.granted_at, count).await?;
         }

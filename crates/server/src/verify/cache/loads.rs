@@ -2,13 +2,14 @@
 //! one query, and what is kept is true at that moment.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use keyward_core::secret::Pepper;
 use tokio::sync::OnceCell;
 
-use super::{Cache, Need, millis};
+use super::{Cache, Map, Need, millis};
 use crate::error::{Error, Result};
 use crate::seal::{self, RootKey};
 use crate::store::Transaction;
@@ -70,10 +71,8 @@ impl Cache {
     pub(crate) async fn read_keyring(self: &Arc<Self>) -> Result<Keyring> {
         let cache = self.clone();
         self.on_control(async move {
-            {
-                let now_ms = cache.clock.monotonic_ms();
-                keyring::load(&cache.root_key, &mut cache.db.read().await?, now_ms).await
-            }
+            let now_ms = cache.clock.monotonic_ms();
+            keyring::load(&cache.root_key, &mut cache.db.read().await?, now_ms).await
         })
         .await
     }
@@ -123,43 +122,19 @@ impl Cache {
 
     fn keep(&self, need: Need, fresh: Fresh, now_ms: u64) {
         let kept = match (need, fresh) {
-            (Need::Key(id), Fresh::Key(Some(record))) => {
-                let map = self.keys.pin();
-                if let Some(old) = map.get(&id) {
-                    record.carry_on(old);
-                }
-                map.insert(id, Arc::new(record));
-                true
-            }
+            (Need::Key(id), Fresh::Key(Some(record))) => put(&self.keys, id, record, KeyRecord::carry_on),
             (Need::User(_, id), Fresh::User(Some(record))) => {
-                let map = self.users.pin();
-                if let Some(old) = map.get(&id) {
-                    for (from, to) in old.arrivals.iter().zip(&record.arrivals) {
-                        to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
-                    }
-                }
-                map.insert(id, Arc::new(record));
-                true
+                put(&self.users, id, record, UserRecord::carry_on)
             }
             (Need::Tenant(id), Fresh::Tenant(Some(record))) => {
                 self.tenants.pin().insert(id, record);
                 true
             }
             (Need::Trusted(id), Fresh::Trusted(Some(record))) => {
-                let map = self.trusted.pin();
-                if let Some(old) = map.get(&id) {
-                    record.carry_on(old);
-                }
-                map.insert(id, Arc::new(record));
-                true
+                put(&self.trusted, id, record, TrustedRecord::carry_on)
             }
             (Need::Session(id), Fresh::Session(Some(record))) => {
-                let map = self.sessions.pin();
-                if let Some(old) = map.get(&id) {
-                    record.carry_on(old);
-                }
-                map.insert(id, Arc::new(record));
-                true
+                put(&self.sessions, id, record, SessionRecord::carry_on)
             }
             _ => false,
         };
@@ -183,6 +158,16 @@ impl Cache {
             Need::Credits(..) | Need::Revocations => {}
         }
     }
+}
+
+/// Puts a record in the place of an older one, from which it takes over what outlives a reload.
+fn put<K: Eq + Hash, V>(map: &Map<K, V>, id: K, record: V, carry_on: impl FnOnce(&V, &V)) -> bool {
+    let map = map.pin();
+    if let Some(old) = map.get(&id) {
+        carry_on(&record, old);
+    }
+    map.insert(id, Arc::new(record));
+    true
 }
 
 enum Fresh {

@@ -2,12 +2,12 @@
 //! so that all together never pass more than the budget.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use super::checked::Checked;
 use crate::error::Result;
 use crate::store::token_budgets;
 use crate::verify::cache::Cache;
+use crate::verify::lease::Lease;
 
 /// Uses in one lease, at most; a node that stops loses no more.
 const MOST: i64 = 100;
@@ -16,36 +16,18 @@ const MOST: i64 = 100;
 pub(crate) struct Budget {
     /// All that it began with.
     whole: i64,
-    held: AtomicI64,
-    /// The store has none left.
-    dry: AtomicBool,
+    pub(super) lease: Lease,
 }
 
 impl Budget {
     pub(super) fn new(whole: u32) -> Self {
-        Self { whole: i64::from(whole), held: AtomicI64::new(0), dry: AtomicBool::new(false) }
-    }
-
-    pub(super) fn held(&self) -> i64 {
-        self.held.load(Ordering::Acquire)
-    }
-
-    /// What is known to be left; `None` while the store may have some.
-    pub(super) fn left(&self) -> Option<i64> {
-        self.dry.load(Ordering::Acquire).then(|| self.held())
-    }
-
-    /// Takes so many; false when another request was faster.
-    pub(super) fn spend(&self, cost: u32) -> bool {
-        let cost = i64::from(cost);
-        let take = |held: i64| (held >= cost).then_some(held - cost);
-        self.held.fetch_update(Ordering::AcqRel, Ordering::Acquire, take).is_ok()
+        Self { whole: i64::from(whole), lease: Lease::default() }
     }
 
     /// How many to ask the store for, if it may have some.
     pub(super) fn wish(&self, cost: u32) -> Option<i64> {
-        let wish = (self.whole / 10).clamp(1, MOST).max(i64::from(cost) - self.held());
-        (!self.dry.load(Ordering::Acquire)).then_some(wish)
+        let wish = (self.whole / 10).clamp(1, MOST).max(i64::from(cost) - self.lease.held());
+        (!self.lease.is_dry()).then_some(wish)
     }
 }
 
@@ -64,8 +46,8 @@ impl Cache {
             let taken = token_budgets::lease(tx.conn(), &tenant, &id, wish).await?;
             tx.commit().await?;
             if let Some(taken) = taken {
-                budget.held.fetch_add(taken, Ordering::AcqRel);
-                budget.dry.store(taken < wish, Ordering::Release);
+                budget.lease.add(taken);
+                budget.lease.note_dry(taken < wish);
                 return Ok(());
             }
         }
@@ -80,11 +62,14 @@ mod tests {
     fn x_12_a_lease_is_a_tenth_and_never_less_than_is_asked() {
         let budget = Budget::new(5);
         assert_eq!((budget.wish(1), budget.wish(3)), (Some(1), Some(3)));
-        assert!(!budget.spend(1), "nothing is held before a lease");
-        budget.held.store(2, Ordering::Release);
+        let lease = &budget.lease;
+        assert!(!lease.spend(1), "nothing is held before a lease");
+        lease.add(2);
         assert_eq!(budget.wish(3), Some(1));
-        assert!(budget.spend(2) && !budget.spend(1) && budget.spend(0));
-        budget.dry.store(true, Ordering::Release);
+        assert!(lease.spend(2) && !lease.spend(1) && lease.spend(0));
+        assert_eq!(lease.left(), None, "the store may have some");
+        lease.note_dry(true);
+        assert_eq!(lease.left(), Some(0));
         assert_eq!(budget.wish(1), None);
         assert_eq!(Budget::new(1_000_000).wish(1), Some(MOST));
     }

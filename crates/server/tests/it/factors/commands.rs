@@ -1,28 +1,11 @@
 //! `keyward factors`, and `keyward login` with a code.
 
-use std::process::Command;
-
 use serde_json::{Value, json};
 
 use super::{Phone, unused};
-use crate::cli::{Run, run_with_input};
+use crate::logins::commands::run;
 use crate::logins::{PASSWORD, somebody};
 use crate::support::{Server, text};
-
-fn command(server: &Server, args: &[&str]) -> Command {
-    let mut command = server.place.keyward(args);
-    command.env("KEYWARD_URL", &server.url).env("XDG_STATE_HOME", server.place.folder.path().join("state"));
-    command
-}
-
-#[track_caller]
-fn run(server: &Server, args: &[&str], input: &str, code: i32) -> Run {
-    let run = run_with_input(&mut command(server, args), input);
-    assert_eq!(run.code, code, "{args:?}: {}{}", run.out, run.err);
-    assert!(!run.out.contains("kws_") && !run.err.contains("kws_"), "a token is never printed: {}", run.out);
-    assert!(!run.out.contains("kwf_") && !run.err.contains("kwf_"), "nor is a challenge: {}", run.err);
-    run
-}
 
 #[track_caller]
 fn json_of(server: &Server, args: &[&str]) -> Value {

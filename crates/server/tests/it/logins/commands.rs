@@ -10,17 +10,26 @@ use super::{PASSWORD, ask_for_no_factor, log_in, session, somebody};
 use crate::cli::{Run, run_with_input};
 use crate::support::{Server, text};
 
-fn command(server: &Server, args: &[&str]) -> Command {
+/// A command that remembers sessions beside the server's own folder.
+pub(crate) fn command(server: &Server, args: &[&str]) -> Command {
     let mut command = server.place.keyward(args);
     command.env("KEYWARD_URL", &server.url).env("XDG_STATE_HOME", server.place.folder.path().join("state"));
     command
 }
 
+/// Runs a command, which prints no token of a session and no challenge.
 #[track_caller]
-fn run(server: &Server, args: &[&str], input: &str, code: i32) -> Run {
+pub(crate) fn run(server: &Server, args: &[&str], input: &str, code: i32) -> Run {
     let run = run_with_input(&mut command(server, args), input);
     assert_eq!(run.code, code, "{args:?}: {}{}", run.out, run.err);
-    assert!(!run.out.contains("kws_") && !run.err.contains("kws_"), "a token is never printed: {}", run.out);
+    for token in ["kws_", "kwf_"] {
+        assert!(
+            !run.out.contains(token) && !run.err.contains(token),
+            "never printed: {}{}",
+            run.out,
+            run.err
+        );
+    }
     run
 }
 

@@ -1,7 +1,7 @@
 //! Logging in, and what follows it.
 
 mod attempts;
-mod commands;
+pub(crate) mod commands;
 mod cookies;
 mod hashing;
 mod passwords;
