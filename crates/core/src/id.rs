@@ -153,12 +153,15 @@ impl<K: Kind> FromStr for Id<K> {
     }
 }
 
-/// Room for the longest prefix, the underscore and the digits.
-const MAX_TEXT: usize = 8 + DIGITS;
+/// No prefix is longer.
+const LONGEST_PREFIX: usize = 12;
+/// Room for the prefix, the underscore and the digits.
+const MAX_TEXT: usize = LONGEST_PREFIX + 1 + DIGITS;
 
 impl<K: Kind> Id<K> {
     /// Writes the text into a buffer on the stack and hands it on.
     pub fn with_text<T>(self, hand_on: impl FnOnce(&str) -> T) -> T {
+        const { assert!(K::PREFIX.len() <= LONGEST_PREFIX) };
         let mut buffer = [b'_'; MAX_TEXT];
         let prefix = K::PREFIX.as_bytes();
         buffer[..prefix.len()].copy_from_slice(prefix);

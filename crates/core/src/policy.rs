@@ -34,6 +34,38 @@ pub struct Policy {
     pub token_max_ttl_seconds: u32,
     /// Rules for logins and what follows them.
     pub login: LoginPolicy,
+    /// What people are told about the ends of keys.
+    pub notices: NoticePolicy,
+}
+
+/// Days before the end of a key on which people can be told of it.
+pub const NOTICE_DAYS: [u32; 5] = [30, 14, 7, 2, 1];
+
+/// When people are told about the ends of keys (BM8).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct NoticePolicy {
+    /// So many days before, each one of [`NOTICE_DAYS`].
+    pub days_before_expiry: Vec<u32>,
+    /// And when it is over.
+    pub after_expiry: bool,
+}
+
+impl Default for NoticePolicy {
+    fn default() -> Self {
+        Self { days_before_expiry: vec![2], after_expiry: true }
+    }
+}
+
+impl NoticePolicy {
+    fn problems(&self, problems: &mut Vec<(String, String)>) {
+        for (place, days) in self.days_before_expiry.iter().enumerate() {
+            if !NOTICE_DAYS.contains(days) || self.days_before_expiry[..place].contains(days) {
+                let place = format!("/notices/days_before_expiry/{place}");
+                problems.push((place, "must be one of 30, 14, 7, 2, 1, each once".into()));
+            }
+        }
+    }
 }
 
 /// The rules for logins and sessions (VA2, SES-3).
@@ -158,6 +190,7 @@ impl Default for Policy {
             owner_limits: Vec::new(),
             token_max_ttl_seconds: 3600,
             login: LoginPolicy::default(),
+            notices: NoticePolicy::default(),
         }
     }
 }
@@ -251,6 +284,7 @@ impl Policy {
             problems.push(("/owner_limits".into(), "at most 8 limits".into()));
         }
         self.login.problems(&mut problems);
+        self.notices.problems(&mut problems);
         problems
     }
 }
@@ -315,6 +349,7 @@ mod tests {
         let mut policy = Policy { owner_login_window_minutes: -2, ..Policy::default() };
         policy.member.max_ttl_days = Some(10);
         policy.ingest.idle_days = Some(0);
+        policy.notices.days_before_expiry = vec![2, 3, 2];
         policy.token_max_ttl_seconds = MAX_TOKEN_SECONDS + 1;
         let places: Vec<_> = policy.problems().into_iter().map(|(place, _)| place).collect();
         assert_eq!(
@@ -323,7 +358,9 @@ mod tests {
                 "/owner_login_window_minutes",
                 "/token_max_ttl_seconds",
                 "/member/default_ttl_days",
-                "/ingest/idle_days"
+                "/ingest/idle_days",
+                "/notices/days_before_expiry/1",
+                "/notices/days_before_expiry/2"
             ]
         );
     }

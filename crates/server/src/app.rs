@@ -18,7 +18,10 @@ use crate::config::Settings;
 use crate::error::{Error, Result};
 use crate::hashers::Hashers;
 use crate::http::metrics::Metrics;
+use crate::jobs::expiry_notice::Watch;
+use crate::jobs::outbox::Outbox;
 use crate::logging::LogLevels;
+use crate::mail::Mailer;
 use crate::mints::Mints;
 use crate::notices::Notices;
 use crate::refusals::Refusals;
@@ -49,6 +52,10 @@ pub(crate) struct App {
     pub(crate) refusals: Refusals,
     pub(crate) notices: Notices,
     pub(crate) mints: Mints,
+    pub(crate) outbox: Outbox,
+    pub(crate) expiry_watch: Watch,
+    /// The way to the mail server, where there is one.
+    pub(crate) mailer: Option<Mailer>,
     /// What the minting of tokens remembers.
     pub(crate) minting: crate::trusted::subject::Memory,
     /// There is a primary tenant; until then only health and setup answer (OPS-1).
@@ -315,6 +322,7 @@ impl App {
             tx.turn.undo().await?;
             return Ok(audited.value);
         }
+        let has_news = !audited.events.is_empty();
         let first = match self.record(&mut tx, audited.events, &audited.changes).await {
             Ok(first) => first,
             Err(error) => {
@@ -324,6 +332,9 @@ impl App {
         };
         tx.turn.keep().await?;
         self.apply_own(first, &audited.changes);
+        if has_news {
+            self.outbox.changed(&actor.tenant_id);
+        }
         for change in audited.changes.iter().filter(|change| change.kind.is_sealed()) {
             self.verifier.reload(change.kind).await?;
         }

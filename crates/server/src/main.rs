@@ -19,10 +19,12 @@ mod keys;
 mod live_rights;
 mod logging;
 mod logins;
+mod mail;
 mod marks;
 mod mints;
 mod names;
 mod notices;
+mod notifications;
 mod oauth;
 mod passwords;
 mod peppers;
@@ -96,8 +98,10 @@ enum Command {
     Audit(cli::audit::AuditArgs),
     Whoami(cli::whoami::WhoamiArgs),
     Sessions(cli::sessions::SessionsArgs),
+    Notifications(cli::notifications::NotificationsArgs),
     Password(cli::password::PasswordArgs),
     Factors(cli::factors::FactorsArgs),
+    Jobs(cli::jobs::JobsArgs),
     LogLevels(cli::log_levels::LogLevelsArgs),
     Doctor(cli::doctor::DoctorArgs),
     Bench(cli::bench::BenchArgs),
@@ -136,8 +140,10 @@ async fn main() -> ExitCode {
         Command::Audit(args) => cli::audit::run(args, global).await,
         Command::Whoami(args) => cli::whoami::run(args, global).await,
         Command::Sessions(args) => cli::sessions::run(args, global).await,
+        Command::Notifications(args) => cli::notifications::run(args, global).await,
         Command::Password(args) => cli::password::run(args, global).await,
         Command::Factors(args) => cli::factors::run(args, global).await,
+        Command::Jobs(args) => cli::jobs::run(args, global).await,
         Command::LogLevels(args) => cli::log_levels::run(args, global).await,
         Command::Doctor(args) => cli::doctor::run(args, global).await,
         Command::Bench(args) => cli::bench::run(args, global).await,

@@ -21,6 +21,13 @@ pub(crate) fn new_id<K: Kind>(now_ms: i64) -> Id<K> {
     Id::from_u128(uuid.as_u128())
 }
 
+/// A number below `bound`, for what nobody must guess: to spread work over time.
+pub(crate) fn below(bound: u32) -> u32 {
+    let mut bytes = [0; 4];
+    fill(&mut bytes);
+    u32::from_le_bytes(bytes) % bound
+}
+
 /// Lower-case hexadecimal digits of `N` random bytes.
 pub(crate) fn hex<const N: usize>() -> String {
     let mut bytes = [0; N];

@@ -20,7 +20,10 @@ use crate::hashers::Hashers;
 use crate::http::metrics::{self, Metrics};
 use crate::http::server::Server;
 use crate::http::tls::Tls;
+use crate::jobs::expiry_notice::Watch;
+use crate::jobs::outbox::Outbox;
 use crate::logging::LogLevels;
+use crate::mail::Mailer;
 use crate::mints::Mints;
 use crate::notices::Notices;
 use crate::refusals::Refusals;
@@ -64,6 +67,7 @@ pub(crate) async fn open(settings: Settings, log_levels: LogLevels) -> Result<Ar
         clock,
         &settings,
     );
+    let mailer = Mailer::new(&settings.mail)?;
     let hashers = Hashers::start(settings.login.hashers, settings.login.queue);
     Ok(Arc::new(App {
         writers: Writers::new(db.clone()),
@@ -82,6 +86,9 @@ pub(crate) async fn open(settings: Settings, log_levels: LogLevels) -> Result<Ar
         refusals: Refusals::default(),
         notices: Notices::default(),
         mints: Mints::default(),
+        outbox: Outbox::default(),
+        expiry_watch: Watch::default(),
+        mailer,
         minting: crate::trusted::subject::Memory::default(),
         set_up: AtomicBool::new(false),
         draining: AtomicBool::new(false),

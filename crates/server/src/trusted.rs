@@ -2,6 +2,7 @@
 //! Asking for tokens stands in `trusted/mint.rs`.
 
 pub(crate) mod ceiling;
+pub(crate) mod firsts;
 mod generations;
 pub(crate) mod mint;
 pub(crate) mod subject;

@@ -8,7 +8,7 @@ use super::manual::manual;
 use super::span;
 
 /// Smallest and largest value of each number.
-const COUNTS: [(&str, u64, u64); 11] = [
+const COUNTS: [(&str, u64, u64); 12] = [
     ("server.threads", 0, 1_024),
     ("server.max_connections", 1, 1_000_000),
     ("server.max_connections_per_address", 1, 1_000_000),
@@ -18,6 +18,7 @@ const COUNTS: [(&str, u64, u64); 11] = [
     ("login.hashers", 0, 64),
     ("login.queue", 1, 100_000),
     ("login.max_sessions", 1, 10_000),
+    ("mail.port", 1, 65_535),
     ("audit.max_refusals_per_minute", 1, 1_000_000),
     ("limits.max_body_bytes", 1 << 10, 1 << 24),
 ];
@@ -26,7 +27,7 @@ const SECOND: u64 = 1_000;
 const MINUTE: u64 = 60 * SECOND;
 
 /// Shortest and longest value of each duration, in milliseconds.
-const SPANS: [(&str, u64, u64); 10] = [
+const SPANS: [(&str, u64, u64); 11] = [
     ("server.timeouts.first_byte", SECOND, 5 * MINUTE),
     ("server.timeouts.header", SECOND, 5 * MINUTE),
     ("server.timeouts.idle", SECOND, 60 * MINUTE),
@@ -37,6 +38,7 @@ const SPANS: [(&str, u64, u64); 10] = [
     ("verify.unknown_key_ttl", 0, SECOND),
     ("tokens.rotate_every", 60 * MINUTE, 365 * 24 * 60 * MINUTE),
     ("tokens.jwks_cache", SECOND, 24 * 60 * MINUTE),
+    ("mail.timeout", SECOND, 50 * SECOND),
 ];
 
 /// Refuses a value that is out of range or has the wrong shape.

@@ -8,12 +8,13 @@ use std::time::Duration;
 use http::{HeaderName, Uri, header};
 use ipnet::IpNet;
 use keyward_core::jwt::Algorithm;
+use lettre::message::Mailbox;
 use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use tracing_subscriber::EnvFilter;
 
-use super::settings::{LogFormat, OnDatabaseLoss, SecretUrl};
+use super::settings::{LogFormat, MailTls, OnDatabaseLoss, SecretUrl};
 use super::span;
 
 /// Beginnings of credentials that are not keys (access key, trusted, session, refresh, link, set-up).
@@ -205,6 +206,21 @@ pub(super) fn log_format<'de, D: Deserializer<'de>>(deserializer: D) -> Result<L
 
 pub(super) fn algorithm<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Algorithm, D::Error> {
     text(deserializer, "EdDSA or ES256", |text| Algorithm::parse(text).ok_or_else(|| invalid(text)))
+}
+
+pub(super) fn mail_tls<'de, D: Deserializer<'de>>(deserializer: D) -> Result<MailTls, D::Error> {
+    text(deserializer, "starttls, tls or none", |text| match text {
+        "starttls" => Ok(MailTls::Starttls),
+        "tls" => Ok(MailTls::Tls),
+        "none" => Ok(MailTls::None),
+        _ => Err(invalid(text)),
+    })
+}
+
+pub(super) fn mailbox<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Mailbox, D::Error> {
+    text(deserializer, "an address such as Keyward <keyward@example.com>", |text| {
+        text.parse().map_err(|_| invalid(text))
+    })
 }
 
 pub(super) fn on_database_loss<'de, D>(deserializer: D) -> Result<OnDatabaseLoss, D::Error>

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::settings::Settings;
+use super::settings::{MailTls, Settings};
 
 /// A key and what is wrong with it.
 pub(super) type Breach = (&'static str, String);
@@ -14,6 +14,8 @@ pub(super) fn check(settings: &Settings, insecure_listen: bool) -> Vec<Breach> {
     breaches.extend(half_tls(settings));
     breaches.extend(shared_listen(settings));
     breaches.extend(two_root_keys(settings));
+    breaches.extend(half_mail_login(settings));
+    breaches.extend(plain_mail_password(settings));
     breaches.extend(repeated_prefixes(settings));
     breaches
 }
@@ -58,6 +60,25 @@ fn two_root_keys(settings: &Settings) -> Option<Breach> {
     let mut given = sources.into_iter().filter_map(|(name, is_given)| is_given.then_some(name));
     let (first, second) = (given.next()?, given.next()?);
     Some((second, format!("given besides {first}; give one")))
+}
+
+fn half_mail_login(settings: &Settings) -> Option<Breach> {
+    let mail = &settings.mail;
+    let (name, file) = ("mail.username", "mail.password_file");
+    match (mail.username.is_empty(), &mail.password_file) {
+        (false, None) => Some((name, format!("given without {file}; give both or none"))),
+        (true, Some(_)) => Some((file, format!("given without {name}; give both or none"))),
+        _ => None,
+    }
+}
+
+/// A password does not travel unencrypted, but on this machine.
+fn plain_mail_password(settings: &Settings) -> Option<Breach> {
+    let mail = &settings.mail;
+    let host = mail.host.as_deref()?;
+    let is_local = host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback());
+    let is_plain = mail.tls == MailTls::None && mail.password_file.is_some() && !is_local;
+    is_plain.then(|| ("mail.tls", "none would send the password unencrypted; use starttls or tls".into()))
 }
 
 fn repeated_prefixes(settings: &Settings) -> Vec<Breach> {

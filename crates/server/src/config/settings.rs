@@ -8,6 +8,7 @@ use std::time::Duration;
 use http::HeaderName;
 use ipnet::IpNet;
 use keyward_core::jwt::Algorithm;
+use lettre::message::Mailbox;
 use serde::Deserialize;
 
 use super::field;
@@ -37,6 +38,8 @@ pub(crate) struct Settings {
     pub(crate) tokens: TokenSettings,
     /// Logins of people.
     pub(crate) login: LoginSettings,
+    /// Mail to users.
+    pub(crate) mail: MailSettings,
     /// The audit log.
     pub(crate) audit: AuditSettings,
     /// Bounds of one request.
@@ -299,6 +302,45 @@ pub(crate) struct LoginSettings {
     pub(crate) queue: usize,
     /// Sessions of one user or workspace key.
     pub(crate) max_sessions: u32,
+}
+
+/// The section `mail`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct MailSettings {
+    /// The mail server; none when no mail is sent.
+    #[serde(deserialize_with = "field::optional_text")]
+    pub(crate) host: Option<String>,
+    /// Its port.
+    pub(crate) port: u16,
+    /// How the connection is protected.
+    #[serde(deserialize_with = "field::mail_tls")]
+    pub(crate) tls: MailTls,
+    /// Certificates that are trusted besides those of the system.
+    #[serde(deserialize_with = "field::optional_path")]
+    pub(crate) ca_file: Option<PathBuf>,
+    /// Who logs in there.
+    pub(crate) username: String,
+    /// Their password; without it nobody logs in.
+    #[serde(deserialize_with = "field::optional_path")]
+    pub(crate) password_file: Option<PathBuf>,
+    /// Who mails come from.
+    #[serde(deserialize_with = "field::mailbox")]
+    pub(crate) from: Mailbox,
+    /// How long the server may take for each step.
+    #[serde(deserialize_with = "field::duration")]
+    pub(crate) timeout: Duration,
+}
+
+/// How the connection to the mail server is protected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum MailTls {
+    /// TLS after a plain greeting, without which nothing is sent (STARTTLS).
+    Starttls,
+    /// TLS from the first byte.
+    Tls,
+    /// Not at all.
+    None,
 }
 
 /// The section `audit`.

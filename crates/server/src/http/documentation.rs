@@ -118,6 +118,8 @@ fn aud_1_the_page_of_the_audit_log_names_every_action() {
         include_str!("../factors.rs"),
         include_str!("../factors/proof.rs"),
         include_str!("../groups.rs"),
+        include_str!("../jobs/expiry_notice.rs"),
+        include_str!("../jobs/list.rs"),
         include_str!("../keys/bulk.rs"),
         include_str!("../keys/create.rs"),
         include_str!("../keys/edit.rs"),
@@ -125,6 +127,7 @@ fn aud_1_the_page_of_the_audit_log_names_every_action() {
         include_str!("../logins.rs"),
         include_str!("../logins/challenge.rs"),
         include_str!("../notices.rs"),
+        include_str!("../notifications.rs"),
         include_str!("../oauth/issue.rs"),
         include_str!("../passwords.rs"),
         include_str!("../passwords/proof.rs"),
@@ -136,6 +139,7 @@ fn aud_1_the_page_of_the_audit_log_names_every_action() {
         include_str!("../tenants.rs"),
         include_str!("../tokens.rs"),
         include_str!("../trusted.rs"),
+        include_str!("../trusted/firsts.rs"),
         include_str!("../users.rs"),
         include_str!("../verify/usage/first_uses.rs"),
         include_str!("caller.rs"),
@@ -144,6 +148,7 @@ fn aud_1_the_page_of_the_audit_log_names_every_action() {
         include_str!("v1/log_levels.rs"),
     ];
     let nouns = [
+        "job",
         "key",
         "user",
         "tenant",

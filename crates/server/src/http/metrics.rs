@@ -27,6 +27,12 @@ struct StatusLabel {
     status: u16,
 }
 
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct JobLabels {
+    kind: String,
+    outcome: &'static str,
+}
+
 /// Counters of this node. Those of the hot routes are found by place, not by name.
 pub(crate) struct Metrics {
     verified: [AtomicU64; Code::ALL.len() + 1],
@@ -39,6 +45,7 @@ pub(crate) struct Metrics {
     pub(crate) minted: Counter,
     pub(crate) usage_flushed: Counter,
     pub(crate) usage_failures: Counter,
+    jobs: Family<JobLabels, Counter>,
 }
 
 impl Default for Metrics {
@@ -54,6 +61,7 @@ impl Default for Metrics {
             minted: Counter::default(),
             usage_flushed: Counter::default(),
             usage_failures: Counter::default(),
+            jobs: Family::default(),
         }
     }
 }
@@ -67,6 +75,12 @@ impl Metrics {
     /// Counts an answer of `/authz`.
     pub(crate) fn authorized(&self, decision: &Decision) {
         self.authorized[place(decision)].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts an attempt at a job that leaves the process.
+    pub(crate) fn attempted(&self, kind: &str, is_done: bool) {
+        let outcome = if is_done { "done" } else { "failed" };
+        self.jobs.get_or_create(&JobLabels { kind: kind.into(), outcome }).inc();
     }
 
     /// Counts an answer of the router.
@@ -179,6 +193,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         "Flushes that failed and will be tried again",
         metrics.usage_failures.clone(),
     );
+    registry.register("keyward_jobs", "Attempts at what leaves the process", metrics.jobs.clone());
     let build = Family::<VersionLabel, prometheus_client::metrics::gauge::Gauge<i64, AtomicI64>>::default();
     build.get_or_create(&VersionLabel { version: env!("CARGO_PKG_VERSION"), engine: app.db.engine() }).set(1);
     registry.register("keyward_build_info", "Version and storage engine", build);

@@ -11,8 +11,8 @@ use http::Method;
 use super::guard::{self, guard};
 use super::openapi::Operation;
 use super::v1::{
-    audit, auth, factors, groups, keys, log_levels, me, policies, roles, setup, signing_keys, tenants,
-    tokens, trusted, users, verify,
+    audit, auth, factors, groups, jobs, keys, log_levels, me, notifications, policies, roles, setup,
+    signing_keys, tenants, tokens, trusted, users, verify,
 };
 use super::{health, jwks, oauth, openapi, problems};
 use crate::app::App;
@@ -90,6 +90,13 @@ fn directory_routes() -> Vec<Route> {
         route(POST, "/v1/auth/factors/recovery-codes", Session, factors::REPLACE_CODES, factors::replace_codes),
         route(POST, "/v1/auth/factors/{id}/confirm", Enrolment, factors::CONFIRM, factors::confirm),
         route(DELETE, "/v1/auth/factors/{id}", Session, factors::REMOVE, factors::remove),
+
+        route(GET, "/v1/notifications", OneOf(&["me:read"]), notifications::LIST, notifications::list),
+        route(GET, "/v1/notifications/unread", OneOf(&["me:read"]), notifications::UNREAD, notifications::unread),
+        route(POST, "/v1/notifications/read", OneOf(&["me:read"]), notifications::READ_ALL, notifications::read_all),
+        route(POST, "/v1/notifications/{id}/read", OneOf(&["me:read"]), notifications::READ, notifications::read),
+        route(GET, "/v1/notification-preferences", OneOf(&["me:read"]), notifications::PREFERENCES, notifications::preferences),
+        route(PATCH, "/v1/notification-preferences", OneOf(&["me/keys:edit"]), notifications::PREFER, notifications::prefer),
 
         route(GET, "/v1/tenants", OneOf(&["instance/tenants:read"]), tenants::LIST, tenants::list),
         route(POST, "/v1/tenants", operate, tenants::CREATE, tenants::create),
@@ -169,6 +176,11 @@ fn key_routes() -> Vec<Route> {
         route(GET, "/v1/audit-events/verification", OneOf(&["audit:read"]), audit::VERIFICATION, audit::verification),
         route(GET, "/v1/audit-checkpoints", OneOf(&["audit:read"]), audit::CHECKPOINTS, audit::list_checkpoints),
         route(GET, "/v1/audit-events/{id}", OneOf(&["audit:read"]), audit::SHOW, audit::show),
+
+        route(GET, "/v1/jobs", OneOf(&["jobs:read"]), jobs::LIST, jobs::list),
+        route(GET, "/v1/jobs/{id}", OneOf(&["jobs:read"]), jobs::SHOW, jobs::show),
+        route(POST, "/v1/jobs/{id}/replay", OneOf(&["jobs:write"]), jobs::REPLAY, jobs::replay),
+        route(DELETE, "/v1/jobs/{id}", OneOf(&["jobs:write"]), jobs::DROP, jobs::drop_job),
 
         route(GET, "/v1/log-levels", OneOf(&["instance/log:read"]), log_levels::SHOW, log_levels::show),
         route(PUT, "/v1/log-levels", OneOf(&["instance/log:write"]), log_levels::EDIT, log_levels::edit),

@@ -16,6 +16,7 @@ use crate::app::{App, Call};
 use crate::error::{Error, Result};
 use crate::failures;
 use crate::tokens;
+use crate::trusted::firsts::First;
 use crate::trusted::wire::{RevokeTokenIn, TokenIn, ValidateTokenIn};
 use crate::trusted::{mint, subject};
 use crate::verify::trusted::{Backend, Bar, Closed};
@@ -108,6 +109,7 @@ async fn admit(
                 return Err(Error::forbidden("browser_call", problems::detail("browser_call")));
             }
             if let Some(seconds) = backend.record.spend(backend.generation, app.clock.now()) {
+                app.minting.firsts.note(&backend, First::spike(app.clock.unix_ms()), || call.clone());
                 note(app, &backend, call, operation, "rate_limited");
                 return Err(Error::RateLimited(seconds));
             }

@@ -1,5 +1,11 @@
 //! Work behind the answers: writing what was gathered, signing, forgetting.
 
+pub(crate) mod expiry_notice;
+mod fan_out;
+pub(crate) mod list;
+pub(crate) mod outbox;
+pub(crate) mod wire;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,8 +14,10 @@ use keyward_core::jwt::LEEWAY_SECONDS;
 use crate::app::App;
 use crate::error::Result;
 use crate::store::{
-    attempts, changes, factors, idempotency, keys, passwords, revoked_tokens, sessions, token_budgets,
+    attempts, changes, factors, idempotency, jobs, keys, notifications, passwords, revoked_tokens, sessions,
+    token_budgets,
 };
+use crate::trusted::firsts;
 use crate::{checkpoints, refusals, signing_keys};
 
 /// Answers for replays are kept for a day (`api.md` 7).
@@ -23,6 +31,10 @@ const FLUSH_AT_LEAST: usize = 1_000;
 /// How often to look whether all keys are to be read.
 const REGISTER: Duration = Duration::from_secs(1);
 
+/// Jobs that were given up can be replayed for a month.
+const FAILED_MS: i64 = 30 * 24 * 3_600_000;
+/// What users were told is kept for three months.
+const TOLD_MS: i64 = 90 * 24 * 3_600_000;
 /// Ended sessions are kept for a week.
 const ENDED_MS: i64 = 7 * 24 * 3_600_000;
 /// No session lives longer than this.
@@ -43,25 +55,54 @@ pub(crate) fn start(app: &Arc<App>) {
     every(app, refusals::FLUSH, "refusals", |app| async move { app.flush_refusals().await });
     every(app, refusals::FLUSH, "notices", |app| async move { app.flush_notices().await });
     every(app, refusals::FLUSH, "mints", |app| async move { app.flush_mints().await });
+    every(app, refusals::FLUSH, "firsts", |app| async move { firsts::tell(&app).await });
     every(app, MINUTE, "checkpoints", |app| async move { checkpoints::sign_heads(&app).await });
     every(app, MINUTE, "signing_keys", |app| async move { signing_keys::keep_up(&app).await });
+    // At once: what came due while no server ran.
+    repeat(app, Duration::ZERO, MINUTE, "expiry", |app| async move { expiry_notice::tell(&app).await });
+    tokio::spawn(outbox::run(app.clone()));
     every(app, MINUTE, "purge", |app| async move { purge(&app).await });
 }
 
 fn every<F>(app: &Arc<App>, pause: Duration, name: &'static str, job: impl Fn(Arc<App>) -> F + Send + 'static)
 where
-    F: Future<Output = Result<()>> + Send,
+    F: Future<Output = Result<()>> + Send + 'static,
+{
+    repeat(app, pause, pause, name, job);
+}
+
+fn repeat<F>(
+    app: &Arc<App>,
+    first: Duration,
+    pause: Duration,
+    name: &'static str,
+    job: impl Fn(Arc<App>) -> F + Send + 'static,
+) where
+    F: Future<Output = Result<()>> + Send + 'static,
 {
     let app = app.clone();
     tokio::spawn(async move {
+        let mut wait = first;
         loop {
-            tokio::time::sleep(pause).await;
-            if let Err(error) = job(app.clone()).await {
-                let cause = std::error::Error::source(&error).map(ToString::to_string);
-                tracing::warn!(job = name, %error, cause, "a job failed and will be tried again");
-            }
+            tokio::time::sleep(std::mem::replace(&mut wait, pause)).await;
+            attempt(&app, name, job(app.clone())).await;
         }
     });
+}
+
+/// Does some work once. Neither an error nor a panic keeps it from being tried again.
+async fn attempt(app: &App, job: &'static str, work: impl Future<Output = Result<()>> + Send + 'static) {
+    match tokio::spawn(work).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => {
+            let cause = std::error::Error::source(&error).map(ToString::to_string);
+            tracing::warn!(job, %error, cause, "a job failed and will be tried again");
+        }
+        Err(panic) => {
+            app.metrics.panics.inc();
+            tracing::error!(job, %panic, "a job panicked and will be tried again");
+        }
+    }
 }
 
 async fn flush(app: &App) -> Result<()> {
@@ -114,6 +155,9 @@ async fn purge(app: &App) -> Result<()> {
     passwords::prune_links(tx.conn(), now).await?;
     factors::prune(tx.conn(), now, now - crate::factors::CONFIRM_MS).await?;
     attempts::prune(tx.conn(), MOST_NAMES).await?;
+    jobs::prune(tx.conn(), now - FAILED_MS).await?;
+    notifications::prune(tx.conn(), now - TOLD_MS).await?;
+    notifications::prune_ends(tx.conn(), now - TOLD_MS).await?;
     tx.commit().await?;
     app.verifier.cache.forget_revocations(over);
     app.verifier.cache.forget_sessions(now);
@@ -130,5 +174,6 @@ pub(crate) async fn finish(app: &App) -> Result<()> {
     app.finish_refusals().await?;
     app.finish_notices().await?;
     app.finish_mints().await?;
+    firsts::tell(app).await?;
     checkpoints::sign_heads(app).await
 }

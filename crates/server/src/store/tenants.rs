@@ -89,7 +89,7 @@ pub(crate) async fn update(conn: &mut Conn, row: &TenantRow) -> Result<()> {
 
 /// Removes a tenant and everything keyed by it (AZ-14).
 pub(crate) async fn delete(conn: &mut Conn, id: &str) -> Result<()> {
-    const STATEMENTS: [&str; 26] = [
+    const STATEMENTS: [&str; 32] = [
         "DELETE FROM sessions WHERE tenant_id = $1",
         "DELETE FROM password_links WHERE tenant_id = $1",
         "DELETE FROM passwords WHERE tenant_id = $1",
@@ -97,10 +97,16 @@ pub(crate) async fn delete(conn: &mut Conn, id: &str) -> Result<()> {
         "DELETE FROM login_challenges WHERE tenant_id = $1",
         "DELETE FROM recovery_codes WHERE tenant_id = $1",
         "DELETE FROM factors WHERE tenant_id = $1",
+        "DELETE FROM jobs WHERE tenant_id = $1",
+        "DELETE FROM event_cursors WHERE tenant_id = $1",
+        "DELETE FROM notifications WHERE tenant_id = $1",
+        "DELETE FROM notification_wishes WHERE tenant_id = $1",
+        "DELETE FROM expiry_notices WHERE tenant_id = $1",
         "DELETE FROM key_hours WHERE tenant_id = $1",
         "DELETE FROM key_seen WHERE tenant_id = $1",
         "DELETE FROM key_secrets WHERE tenant_id = $1",
         "DELETE FROM keys WHERE tenant_id = $1",
+        "DELETE FROM trusted_firsts WHERE tenant_id = $1",
         "DELETE FROM trusted_generations WHERE tenant_id = $1",
         "DELETE FROM trusted_secrets WHERE tenant_id = $1",
         "DELETE FROM revoked_tokens WHERE tenant_id = $1",

@@ -206,3 +206,21 @@ pub(crate) async fn see(conn: &mut Conn, tenant: &str, secret: &str, generation:
     ).bind(tenant).bind(secret).bind(generation).bind(at).execute(c).await.map(drop))?;
     Ok(())
 }
+
+/// Whether a secret did something before.
+pub(crate) async fn did(conn: &mut Conn, tenant: &str, id: &str, what: &str) -> Result<bool> {
+    let row: Option<(i64,)> = on!(conn, c => sqlx::query_as(
+        "SELECT at FROM trusted_firsts WHERE tenant_id = $1 AND trusted_id = $2 AND what = $3"
+    ).bind(tenant).bind(id).bind(what).fetch_optional(c).await)?;
+    Ok(row.is_some())
+}
+
+/// Remembers that a living secret did something; says whether it was the first time.
+pub(crate) async fn do_first(conn: &mut Conn, tenant: &str, id: &str, what: &str, now: i64) -> Result<bool> {
+    let done = on!(conn, c => sqlx::query(
+        "INSERT INTO trusted_firsts (tenant_id, trusted_id, what, at)
+         SELECT tenant_id, id, $3, $4 FROM trusted_secrets WHERE tenant_id = $1 AND id = $2
+         ON CONFLICT DO NOTHING"
+    ).bind(tenant).bind(id).bind(what).bind(now).execute(c).await.map(|done| done.rows_affected()))?;
+    Ok(done > 0)
+}

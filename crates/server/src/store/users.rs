@@ -29,6 +29,8 @@ pub(crate) struct UserRow {
     pub(crate) token_epoch: i64,
     /// Trusted secrets may ask for tokens of this user.
     pub(crate) trusted_tokens: bool,
+    /// What the user is told things in; the usual one when it is none.
+    pub(crate) language: Option<String>,
     /// Ids of the roles held directly, separated by commas.
     pub(crate) role_ids: Option<String>,
     /// Ids of the groups, separated by commas.
@@ -65,6 +67,7 @@ impl UserRow {
             version: 1,
             token_epoch: 0,
             trusted_tokens: true,
+            language: None,
             role_ids: None,
             group_ids: None,
             key_count: 0,
@@ -102,6 +105,18 @@ pub(crate) struct UserFilter {
     pub(crate) group_id: Option<String>,
     /// Direct holders of this role.
     pub(crate) role_id: Option<String>,
+}
+
+/// The language that a user is told things in.
+pub(crate) async fn set_language(
+    conn: &mut Conn,
+    tenant: &str,
+    id: &str,
+    language: Option<&str>,
+) -> Result<()> {
+    on!(conn, c => sqlx::query("UPDATE users SET language = $3 WHERE tenant_id = $1 AND id = $2")
+        .bind(tenant).bind(id).bind(language).execute(c).await.map(drop))?;
+    Ok(())
 }
 
 /// One living user.

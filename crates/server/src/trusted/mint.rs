@@ -8,7 +8,8 @@ use keyward_core::key::OwnerState;
 use keyward_core::right::{Resource, RightSet};
 use serde_json::{Map, Value};
 
-use super::ceiling::{Ceiling, is_plain};
+use super::ceiling::{Ceiling, is_admin, is_plain};
+use super::firsts::First;
 use super::subject;
 use super::wire::{TokenCreated, TokenIn};
 use crate::app::{Actor, App, Call, Principal};
@@ -65,6 +66,7 @@ pub(crate) async fn mint(
     app.verifier.confirm_signing_keys().await?;
     let answer = sign(app, backend, (tenant, &user), (&grant, ttl), new.is_some(), input)?;
     if let Some(seconds) = app.minting.subjects.spend(&backend.record, user.id, app.clock.now()) {
+        app.minting.firsts.note(backend, First::spike(app.clock.unix_ms()), || call.clone());
         return Err(Error::RateLimited(seconds));
     }
     // Nothing refuses from here on: a user is made for a token that is given (IMP-5).
@@ -73,11 +75,23 @@ pub(crate) async fn mint(
         Box::pin(subject::create(app, backend, actor, prospect)).await?;
     }
     app.metrics.minted.inc();
+    note_firsts(app, backend, (tenant, &user), &call);
     let by = backend.record.id.to_string();
     app.mints.note(tenant.id, (by, Subject::User(user.id)), app.clock.monotonic_ms(), || {
         backend.actor(&tenant.id.to_string(), call)
     });
     Ok(answer)
+}
+
+/// What may be new about a token that was given (IMP-11).
+fn note_firsts(app: &App, backend: &Backend, (tenant, user): (&TenantRecord, &UserRecord), call: &Call) {
+    let firsts = &app.minting.firsts;
+    if let Some(address) = call.address {
+        firsts.note(backend, First::network(address), || call.clone());
+    }
+    if backend.record.ceiling.admins && is_admin(&tenant.rights_of(&user.grant)) {
+        firsts.note(backend, First::Privileged(user.id), || call.clone());
+    }
 }
 
 /// Whether a token may be asked for of this user, by this secret, now.

@@ -6,6 +6,7 @@ use keyward_core::id::{TenantId, UserId};
 use keyward_core::key::{Owner, OwnerState};
 
 use super::ceiling::{Ceiling, is_admin};
+use super::firsts::Firsts;
 use super::wire::TokenIn;
 use crate::app::{Actor, App, Tx};
 use crate::audit::{Audited, Event};
@@ -27,6 +28,8 @@ pub(crate) struct Memory {
     names: quick_cache::sync::Cache<(TenantId, Box<str>), (UserId, Box<str>)>,
     slugs: quick_cache::sync::Cache<Box<str>, TenantId>,
     pub(super) subjects: Subjects,
+    /// What secrets did for the first time.
+    pub(crate) firsts: Firsts,
 }
 
 impl Default for Memory {
@@ -35,6 +38,7 @@ impl Default for Memory {
             names: quick_cache::sync::Cache::new(REMEMBERED),
             slugs: quick_cache::sync::Cache::new(REMEMBERED),
             subjects: Subjects::default(),
+            firsts: Firsts::default(),
         }
     }
 }

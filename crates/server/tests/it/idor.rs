@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::api::{Operation, all, document, inside, operations, person, snapshot, tenant, told, worker};
 use crate::logins::key_session;
-use crate::support::{Answer, Caller, Server, text};
+use crate::support::{Answer, Caller, Server, text, wait_until};
 
 /// What a limited administrator may do: every verb, but not everything.
 const LIMITED: [&str; 10] = [
@@ -39,6 +39,8 @@ struct Estate {
     event: String,
     signing_key: String,
     trusted: String,
+    job: String,
+    notice: String,
     own_group: String,
     own_user: String,
     gone: [(&'static str, String); 3],
@@ -68,6 +70,13 @@ impl Estate {
         let features = json!({ "features": { "trusted_secrets": true } });
         server.root().patch(&format!("/v1/tenants/{tenant}"), features).expect(200);
         let trusted = text(&admin.post("/v1/trusted/enable", json!({})).ok()["id"]);
+        admin.put(&format!("/v1/groups/{group}/members/{user}")).expect(204);
+        server.place.sql(
+            "INSERT INTO jobs (tenant_id, id, lane, kind, payload, attempts, due_at, failed_at, created_at)
+             SELECT id, 'job_' || substr(id, 8), 'mail', 'mail', '{}', 1, 9000000000000, 1, 1 FROM tenants
+             WHERE true ON CONFLICT DO NOTHING",
+        );
+        let admin_jobs = all(&admin, "/v1/jobs");
         let (key, access_key) = (text(&key["id"]), text(&key["access_key"]));
         Self {
             admin,
@@ -83,6 +92,8 @@ impl Estate {
             event,
             signing_key,
             trusted,
+            job: text(&admin_jobs[0]["id"]),
+            notice: first_notice(&otto),
             own_group,
             own_user,
             gone,
@@ -101,6 +112,8 @@ impl Estate {
             "signing-keys" => &self.signing_key,
             "trusted" => &self.trusted,
             "auth" => &self.session,
+            "jobs" => &self.job,
+            "notifications" => &self.notice,
             other => panic!("{other}: a new kind of object needs a row here"),
         }
     }
@@ -120,6 +133,12 @@ impl Estate {
         ids.push(never(foreign));
         ids
     }
+}
+
+/// The first thing that a user is told.
+fn first_notice(user: &Caller) -> String {
+    wait_until(|| !all(user, "/v1/notifications").is_empty());
+    text(&all(user, "/v1/notifications")[0]["id"])
 }
 
 /// An id of the same form that was never given.
@@ -229,6 +248,8 @@ fn try_ids(
 ) {
     let (caller, is_member) = who;
     let holds = operation.rights.iter().any(|right| held(rights, right));
+    // A key of the workspace is nobody who is told anything.
+    let holds = holds && (is_member || !operation.path.starts_with("/v1/notifications"));
     let strange = own.strange(other, &operation.path, is_member);
     let paths: Vec<_> = strange.iter().map(|id| operation.at(id, &own.own_user)).collect();
     check(operation, caller, holds, &paths);

@@ -23,6 +23,7 @@ mod last_administrator;
 mod logins;
 mod me;
 mod nodes;
+mod notifications;
 mod nul;
 mod oauth;
 mod openapi;

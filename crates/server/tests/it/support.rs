@@ -34,6 +34,8 @@ pub(crate) struct Place {
     pub(crate) folder: tempfile::TempDir,
     /// URL to give the server instead of the database's own: the way through a proxy.
     pub(crate) through: Option<String>,
+    /// How far ahead the wall clock of the servers here is, as libfaketime reads it: `+3600s`.
+    pub(crate) ahead: Option<String>,
     database: Option<Database>,
 }
 
@@ -46,7 +48,7 @@ impl Place {
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let database = (engine() == "postgres").then(Database::create);
-        Self { folder, through: None, database }
+        Self { folder, through: None, ahead: None, database }
     }
 
     /// The data folder.
@@ -70,6 +72,10 @@ impl Place {
         command.current_dir(self.folder.path()).env("KEYWARD_METRICS__LISTEN", "");
         if let Some(url) = self.through.clone().or_else(|| self.database_url()) {
             command.env("KEYWARD_DATABASE__URL", url);
+        }
+        if let Some(ahead) = &self.ahead {
+            command.env("LD_PRELOAD", faketime()).env("FAKETIME", ahead);
+            command.env("FAKETIME_DONT_FAKE_MONOTONIC", "1").env("FAKETIME_NO_CACHE", "1");
         }
         command
     }
@@ -128,6 +134,19 @@ impl Place {
                 .collect(),
         }
     }
+}
+
+/// The library that sets the wall clock of a process.
+fn faketime() -> &'static str {
+    const PLACES: [&str; 3] = [
+        "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1",
+        "/usr/lib/aarch64-linux-gnu/faketime/libfaketime.so.1",
+        "/usr/lib/faketime/libfaketime.so.1",
+    ];
+    PLACES
+        .into_iter()
+        .find(|file| Path::new(file).exists())
+        .expect("libfaketime is installed (tools/install)")
 }
 
 impl Database {
@@ -239,6 +258,12 @@ impl Server {
         self.child.kill().expect("killed");
         self.child.wait().expect("ended");
         self.restart()
+    }
+
+    /// The same with another configuration.
+    pub(crate) fn kill_and_restart_with(mut self, config: &str) -> Self {
+        self.config = config.into();
+        self.kill_and_restart()
     }
 
     /// SIGTERM; returns how long the server took and its exit code.

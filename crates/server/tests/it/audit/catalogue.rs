@@ -152,7 +152,7 @@ fn trusted(scene: &Scene) {
     let made = post("trusted.enable", Holds::After, "/v1/trusted/enable", json!({}));
     let path = format!("/v1/trusted/{}", text(&made["id"]));
     post("trusted.copy", Holds::After, "/v1/trusted/copy", json!({}));
-    let low = json!({ "ceiling": { "max_ttl_seconds": 600 } });
+    let low = json!({ "ceiling": { "max_ttl_seconds": 600, "admins": true, "per_minute": 2 } });
     scene.step("trusted.edit", Holds::Both, "PATCH", &path, low);
     post("trusted.rotate", Holds::Both, &format!("{path}/rotate"), json!({}));
     post("trusted.rotate_finish", Holds::Both, &format!("{path}/rotate/finish"), json!({}));
@@ -160,6 +160,8 @@ fn trusted(scene: &Scene) {
     let user = scene.root.user("bea", &[]);
     let backend = scene.server.caller(&secret);
     let token = backend.post("/v1/trusted/tokens", json!({ "username": "bea" })).ok()["token"].clone();
+    backend.post("/v1/trusted/tokens", json!({ "username": "root" })).expect(200);
+    backend.post("/v1/trusted/tokens", json!({ "username": "bea" })).refused(429, "rate_limited");
     post("token.revoke", Holds::After, "/v1/tokens/revoke", json!({ "token": token }));
     post("user.revoke_tokens", Holds::After, "/v1/tokens/revoke", json!({ "user_id": user }));
     let key = Holder::of(&scene.server, &scene.root.key(json!({ "class": "workspace", "label": "counted" })));
@@ -309,11 +311,15 @@ fn aud_1_every_action_of_the_page_is_brought_about() {
     // Two keys at least, unless there are already.
     scene.root.post("/v1/signing-keys/rotate", json!({}));
     with_factor(&scene);
+    told(&scene);
     scene.server.terminate();
+    ending(&scene.server);
     // Whatever the older keys signed is over: they are forgotten at the start.
     scene.server.place.sql("UPDATE signing_keys SET signs_from = signs_from - 400000000");
     let server = scene.server.restart();
-    let log = server.root().get("/v1/audit-events/export").expect(200).text;
+    let log = || server.root().get("/v1/audit-events/export").expect(200).text;
+    wait_until(|| log().contains("\"key.expiring\"") && log().contains("\"key.expired\""));
+    let log = log();
     let page =
         std::fs::read_to_string(repository().join("docs/reference/audit-schema.md")).expect("the page");
     let listed = listed(&page);
@@ -321,6 +327,37 @@ fn aud_1_every_action_of_the_page_is_brought_about() {
     for action in listed {
         assert!(log.contains(&format!("\"action\":\"{action}\"")), "nothing brought {action} about");
     }
+}
+
+/// What people are told, and jobs that were given up.
+fn told(scene: &Scene) {
+    let (_, key) = scene.root.member("nina", &[]);
+    let own = scene.server.caller(&text(&key["secret"]));
+    own.patch("/v1/notification-preferences", json!({ "language": "de" })).expect(200);
+    let given_up = |id: &'static str| {
+        scene.server.place.sql(id);
+        text(&scene.root.get("/v1/jobs?state=failed").ok()["data"][0]["id"])
+    };
+    let job = given_up(
+        "INSERT INTO jobs (tenant_id, id, lane, kind, payload, attempts, due_at, failed_at, created_at)
+         SELECT id, 'job_1', 'mail', 'mail', '{}', 1, 9000000000000, 1, 1 FROM tenants WHERE number = 0",
+    );
+    scene.step("job.replay", Holds::Neither, "POST", &format!("/v1/jobs/{job}/replay"), json!({}));
+    scene.server.place.sql("UPDATE jobs SET failed_at = 1");
+    scene.root.delete(&format!("/v1/jobs/{job}")).expect(204);
+    assert_eq!(scene.newest()["action"], "job.drop");
+}
+
+/// A key that is over, and one that soon will be.
+fn ending(server: &Server) {
+    server.place.sql(
+        "UPDATE keys SET created_at = 0, expires_at = (SELECT MAX(at) FROM audit_events) + 3600000
+         WHERE label = 'nina''s key'",
+    );
+    server.place.sql(
+        "UPDATE keys SET created_at = 0, expires_at = (SELECT MAX(at) FROM audit_events) - 3600000
+         WHERE label = 'mia''s key'",
+    );
 }
 
 /// Events that come of use, not of a change.

@@ -1,0 +1,117 @@
+//! From the audit log to notifications and jobs. The log is written in the transaction of the change, so
+//! that nothing that happened is lost by a crash (R13); its cursor moves in the transaction that queues
+//! what follows, so that of several nodes one does so.
+
+use crate::app::App;
+use crate::audit::Recorded;
+use crate::error::{Error, Result};
+use crate::jobs::outbox::Outgoing;
+use crate::mail::Letter;
+use crate::notifications::kind::{self, Audience, Kind};
+use crate::notifications::{self, News};
+use crate::store::notifications::NotificationRow;
+use crate::store::{Conn, audit, groups, jobs, keys, notifications as store, users};
+
+/// Events that are turned into news in one transaction.
+const BATCH: i64 = 200;
+
+/// Turns what happened in a tenant into news, until its cursor stands at the end.
+pub(super) async fn catch_up(app: &App, tenant: &str) -> Result<()> {
+    loop {
+        let mut conn = app.read().await?;
+        let from = jobs::cursor(&mut conn, tenant).await?;
+        let rows = audit::chain(&mut conn, tenant, from, BATCH).await?;
+        drop(conn);
+        let Some(last) = rows.last().map(|row| row.seq) else { return Ok(()) };
+        let mut tx = app.db.begin().await?;
+        if !jobs::move_cursor(tx.conn(), tenant, from, last).await? {
+            // Another node did this part, or the tenant is gone.
+            return Ok(());
+        }
+        for row in rows {
+            let event: Recorded = serde_json::from_str(&row.body).map_err(Error::internal)?;
+            if let Some((kind, audience)) = kind::of(&event) {
+                tell(app, tx.conn(), kind, &audience, &event).await?;
+            }
+        }
+        tx.commit().await?;
+    }
+}
+
+/// Tells everybody whom an event concerns.
+async fn tell(app: &App, conn: &mut Conn, kind: Kind, audience: &Audience, event: &Recorded) -> Result<()> {
+    let news = News::of(kind, event);
+    for user in people(conn, &event.tenant_id, audience).await? {
+        // Nobody needs to be told what they just did, unless somebody else did it in their name.
+        if user != event.actor.id || kind.is_owed() {
+            tell_one(app, conn, &user, &news, event).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn tell_one(app: &App, conn: &mut Conn, user: &str, news: &News, event: &Recorded) -> Result<()> {
+    let tenant = &event.tenant_id;
+    let Some(row) = users::find(conn, tenant, user).await? else { return Ok(()) };
+    let channels = notifications::channels(news.kind, &store::wishes(conn, tenant, user).await?);
+    let now = app.clock.unix_ms();
+    if channels.bell {
+        let row = NotificationRow {
+            tenant_id: tenant.clone(),
+            user_id: user.into(),
+            id: notifications::id_of(&news.event_id)?,
+            kind: news.kind.as_str().into(),
+            event_id: news.event_id.clone(),
+            news: serde_json::to_string(news).map_err(Error::internal)?,
+            created_at: now,
+            read_at: None,
+        };
+        store::insert(conn, &row).await?;
+    }
+    if channels.mail && app.mailer.is_some() {
+        for to in addresses(row.email, event) {
+            let letter = Letter { user_id: user.into(), to, news: news.clone() };
+            Outgoing::Mail(letter).queue(conn, tenant, now).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Where mail to a user goes: to the address on file when it is sent, and to the one before, if the event
+/// is that it changed (AUT-7).
+fn addresses(on_file: Option<String>, event: &Recorded) -> Vec<Option<String>> {
+    let before = event.before.as_ref().and_then(|user| user.get("email")).and_then(|email| email.as_str());
+    let before = before.filter(|_| kind::address_differs(event)).map(|email| Some(email.to_owned()));
+    on_file.map(|_| None).into_iter().chain(before).collect()
+}
+
+/// The users of an audience, each once.
+async fn people(conn: &mut Conn, tenant: &str, audience: &Audience) -> Result<Vec<String>> {
+    let mut people = match audience {
+        Audience::User(id) => vec![id.clone()],
+        Audience::Administrators => administrators(conn, tenant).await?,
+        Audience::KeyPeople(key) => key_people(conn, tenant, key).await?,
+        Audience::KeyStewards(key) => {
+            let mut people = key_people(conn, tenant, key).await?;
+            people.extend(administrators(conn, tenant).await?);
+            people
+        }
+    };
+    people.retain(|id| id.starts_with("user_"));
+    people.sort();
+    people.dedup();
+    Ok(people)
+}
+
+async fn administrators(conn: &mut Conn, tenant: &str) -> Result<Vec<String>> {
+    let built_in = groups::all(conn, tenant).await?.into_iter().find(|group| group.built_in);
+    match built_in {
+        Some(group) => groups::members(conn, tenant, &group.id).await,
+        None => Ok(Vec::new()),
+    }
+}
+
+async fn key_people(conn: &mut Conn, tenant: &str, key: &str) -> Result<Vec<String>> {
+    let Some(key) = keys::find(conn, tenant, key).await? else { return Ok(Vec::new()) };
+    Ok(key.owner_id.into_iter().chain([key.created_by, key.updated_by]).collect())
+}

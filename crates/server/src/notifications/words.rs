@@ -1,0 +1,231 @@
+//! The texts of news, by language. A language is complete: the compiler asks for each kind.
+
+use serde::{Deserialize, Serialize};
+
+use super::News;
+use super::kind::Kind;
+
+/// A language that users are told things in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Language {
+    /// English.
+    #[default]
+    En,
+    /// German.
+    De,
+}
+
+/// What a user reads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Words {
+    pub(crate) title: String,
+    pub(crate) text: String,
+}
+
+impl Language {
+    /// As the API writes it.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::En => "en",
+            Self::De => "de",
+        }
+    }
+
+    /// Reads what [`Language::as_str`] writes.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        [Self::En, Self::De].into_iter().find(|language| language.as_str() == text)
+    }
+
+    /// Title and text of each kind; `{name}` is filled in.
+    fn template(self, kind: Kind) -> (&'static str, &'static str) {
+        match self {
+            Self::En => english(kind),
+            Self::De => german(kind),
+        }
+    }
+}
+
+/// The words for some news.
+pub(crate) fn of(news: &News, language: Language) -> Words {
+    let (title, text) = language.template(news.kind);
+    Words { title: fill(title, news), text: fill(text, news) }
+}
+
+/// Fills in `{name}`: once, so that a label with braces stays as it is.
+fn fill(template: &str, news: &News) -> String {
+    let mut out = String::with_capacity(template.len() * 2);
+    let mut rest = template;
+    while let Some((before, after)) = rest.split_once('{') {
+        let (name, behind) = after.split_once('}').expect("a test fills every template");
+        out.push_str(before);
+        out.push_str(&value(name, news));
+        rest = behind;
+    }
+    out + rest
+}
+
+fn value(name: &str, news: &News) -> String {
+    match name {
+        "label" => news.target.label.clone(),
+        "id" => news.target.id.clone(),
+        "actor" => news.actor.label.clone(),
+        "at" => news.at.clone(),
+        "action" => news.action.clone(),
+        "address" => news.address.clone().unwrap_or_else(|| "–".into()),
+        fact => match news.facts.get(fact) {
+            Some(serde_json::Value::String(text)) => text.clone(),
+            Some(value) if !value.is_null() => value.to_string(),
+            _ => "–".into(),
+        },
+    }
+}
+
+fn english(kind: Kind) -> (&'static str, &'static str) {
+    match kind {
+        Kind::KeyExpiring => (
+            "The key “{label}” ends on {expires_at}",
+            "The key “{label}” ({id}) ends on {expires_at}. What uses it will be refused from then on.\n\n\
+             If it is still needed, extend it (keyward keys extend {id}) or give it a new secret \
+             (keyward keys rotate {id}).",
+        ),
+        Kind::KeyExpired => (
+            "The key “{label}” has ended",
+            "The key “{label}” ({id}) ended on {expires_at}. What uses it is refused.\n\n\
+             It can still be extended: keyward keys extend {id}.",
+        ),
+        Kind::KeyGrants => (
+            "Roles or groups of a key of yours changed",
+            "{actor} changed the roles or groups of a key that you own, made or edited ({action}, {label}). \
+             What it may do changed at once.",
+        ),
+        Kind::OwnGrants => (
+            "Your roles or groups changed",
+            "{actor} changed your roles or groups ({action}, {label}). What you and your keys may do \
+             changed at once.",
+        ),
+        Kind::SecretUsed => (
+            "A secret of the key “{label}” was used for the first time",
+            "Secret {generation} of the key “{label}” ({id}) was used for the first time since secret \
+             {newest_generation} was made, from {address}.",
+        ),
+        Kind::Leak => (
+            "The secret of “{label}” may be in wrong hands",
+            "A secret of “{label}” ({id}) was seen where it must not be ({action}, {at}, {url}). If it was \
+             not ended for this, rotate or revoke it now.",
+        ),
+        Kind::RefusedCalls => (
+            "Far more credentials than usual are refused",
+            "Credentials are being refused faster than the limits allow ({action}, {at}, from {label}, \
+             {attempts} attempts). Somebody may be guessing, or a program has an old key.",
+        ),
+        Kind::TrustedUse => (
+            "The trusted secret “{label}” did something new",
+            "The trusted secret “{label}” ({id}) did what it did not do before ({action}, {at}, from \
+             {address}, network {network}, {tokens} tokens). If this was not you, disable it: keyward trusted disable {id}.",
+        ),
+        Kind::Account => (
+            "Your account was changed",
+            "{actor} changed how you log in or where news of you go ({action}, {at}, from {address}). If \
+             this was not you or agreed with you, tell your administrator now.",
+        ),
+    }
+}
+
+fn german(kind: Kind) -> (&'static str, &'static str) {
+    match kind {
+        Kind::KeyExpiring => (
+            "Der Schlüssel „{label}“ endet am {expires_at}",
+            "Der Schlüssel „{label}“ ({id}) endet am {expires_at}. Was ihn benutzt, wird ab dann abgewiesen.\n\n\
+             Wird er noch gebraucht, kann er verlängert werden (keyward keys extend {id}) oder ein neues \
+             Geheimnis erhalten (keyward keys rotate {id}).",
+        ),
+        Kind::KeyExpired => (
+            "Der Schlüssel „{label}“ ist abgelaufen",
+            "Der Schlüssel „{label}“ ({id}) ist am {expires_at} abgelaufen. Was ihn benutzt, wird abgewiesen.\n\n\
+             Er kann noch verlängert werden: keyward keys extend {id}.",
+        ),
+        Kind::KeyGrants => (
+            "Rollen oder Gruppen eines Ihrer Schlüssel wurden geändert",
+            "{actor} hat Rollen oder Gruppen eines Schlüssels geändert, den Sie besitzen, erstellt oder \
+             bearbeitet haben ({action}, {label}). Was er darf, hat sich sofort geändert.",
+        ),
+        Kind::OwnGrants => (
+            "Ihre Rollen oder Gruppen wurden geändert",
+            "{actor} hat Ihre Rollen oder Gruppen geändert ({action}, {label}). Was Sie und Ihre Schlüssel \
+             dürfen, hat sich sofort geändert.",
+        ),
+        Kind::SecretUsed => (
+            "Ein Geheimnis des Schlüssels „{label}“ wurde zum ersten Mal benutzt",
+            "Geheimnis {generation} des Schlüssels „{label}“ ({id}) wurde zum ersten Mal benutzt, seit \
+             Geheimnis {newest_generation} erstellt wurde, von {address}.",
+        ),
+        Kind::Leak => (
+            "Das Geheimnis von „{label}“ ist vielleicht in falschen Händen",
+            "Ein Geheimnis von „{label}“ ({id}) wurde gesehen, wo es nicht sein darf ({action}, {at}, {url}). \
+             Wurde es nicht deswegen beendet, erneuern oder widerrufen Sie es jetzt.",
+        ),
+        Kind::RefusedCalls => (
+            "Weit mehr Anmeldungen als üblich werden abgewiesen",
+            "Zugangsdaten werden schneller abgewiesen, als die Grenzen erlauben ({action}, {at}, von {label}, \
+             {attempts} Versuche). Jemand rät vielleicht, oder ein Programm hat einen alten Schlüssel.",
+        ),
+        Kind::TrustedUse => (
+            "Das Vertrauensgeheimnis „{label}“ hat etwas Neues getan",
+            "Das Vertrauensgeheimnis „{label}“ ({id}) hat getan, was es zuvor nicht tat ({action}, {at}, von \
+             {address}, Netz {network}, {tokens} Token). Waren Sie das nicht, schalten Sie es ab: keyward trusted disable {id}.",
+        ),
+        Kind::Account => (
+            "Ihr Konto wurde geändert",
+            "{actor} hat geändert, wie Sie sich anmelden oder wohin Nachrichten an Sie gehen ({action}, {at}, \
+             von {address}). Waren Sie das nicht und war es nicht mit Ihnen abgesprochen, sagen Sie es jetzt \
+             Ihrer Verwaltung.",
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::app::Principal;
+    use crate::audit::Target;
+
+    fn news(kind: Kind, label: &str) -> News {
+        News {
+            kind,
+            event_id: "event_1".into(),
+            action: "key.edit".into(),
+            at: "2027-01-31T12:00:00.000Z".into(),
+            actor: Principal { kind: "user".into(), id: "user_1".into(), label: "ada".into() },
+            target: Target { kind: "key".into(), id: "key_1".into(), label: label.into() },
+            address: None,
+            facts: json!({ "days": 2 }),
+        }
+    }
+
+    #[test]
+    fn bm_8_bm_9_every_kind_has_words_in_every_language() {
+        for language in [Language::En, Language::De] {
+            let mut titles = std::collections::HashSet::new();
+            for kind in Kind::ALL {
+                let words = of(&news(kind, "nightly"), language);
+                assert!(titles.insert(words.title.clone()), "two kinds are called {}", words.title);
+                for text in [&words.title, &words.text] {
+                    assert!(!text.contains(['{', '}']), "{text}");
+                    assert!(!text.is_empty());
+                }
+                assert!(!words.title.contains('\n'), "a title is one line");
+                assert_eq!(serde_json::to_value(kind).expect("plain"), kind.as_str());
+            }
+            assert_eq!(Language::parse(language.as_str()), Some(language));
+        }
+    }
+
+    #[test]
+    fn a_label_with_braces_is_not_filled_in() {
+        let words = of(&news(Kind::KeyExpired, "{id} {actor}"), Language::En);
+        assert_eq!(words.title, "The key “{id} {actor}” has ended");
+    }
+}

@@ -1,0 +1,106 @@
+//! The list behind the bell, and who wishes to be told what.
+
+use serde_json::json;
+
+use super::{address, kinds, with_mail};
+use crate::support::{Caller, Server, text, wait_until};
+
+fn administrators(root: &Caller) -> String {
+    text(&root.get("/v1/groups?q=Administrators").ok()["data"][0]["id"])
+}
+
+#[test]
+fn bm_9_role_and_group_changes_of_a_key_or_user_are_told() {
+    let server = Server::start();
+    let root = server.root();
+    let reader = root.role("reader", &["models/**:read"]);
+    let admin = root.role("all but", &["**:*"]);
+    let (ada_id, ada) = root.member("ada", &["keys:*", "roles:read", "groups:read"]);
+    root.patch(&format!("/v1/users/{ada_id}"), json!({ "role_ids": [admin] })).expect(200);
+    let ada = server.caller(&text(&ada["secret"]));
+    wait_until(|| kinds(&ada) == ["own_grants"]);
+
+    // A key of the workspace that Ada made: somebody else gives it a role, then a group.
+    let body = json!({ "class": "workspace", "label": "etl", "role_ids": [reader] });
+    let key = text(&ada.key(body)["id"]);
+    root.patch(&format!("/v1/keys/{key}"), json!({ "label": "etl 2" })).expect(200);
+    root.patch(&format!("/v1/keys/{key}"), json!({ "role_ids": [reader, admin] })).expect(200);
+    let group = text(&root.post("/v1/groups", json!({ "name": "Loaders" })).ok()["id"]);
+    root.put(&format!("/v1/groups/{group}/members/{key}")).expect(204);
+    root.put(&format!("/v1/groups/{group}/members/{ada_id}")).expect(204);
+    root.delete(&format!("/v1/groups/{group}/members/{ada_id}")).expect(204);
+    let expect = ["own_grants", "own_grants", "key_grants", "key_grants", "own_grants"];
+    wait_until(|| kinds(&ada).len() == expect.len());
+    assert_eq!(kinds(&ada), expect, "a new label is no news");
+
+    let list = ada.get("/v1/notifications?kind=key_grants&limit=1").ok();
+    let told = &list["data"][0];
+    assert_eq!(told["action"], "group.add_member");
+    assert!(text(&told["text"]).contains("Loaders"), "{told}");
+    assert!(list["next_cursor"].is_string());
+    let event = root.get(&format!("/v1/audit-events/{}", text(&told["event_id"]))).ok();
+    assert_eq!(event["action"], "group.add_member");
+
+    // What one does oneself is no news.
+    ada.patch(&format!("/v1/keys/{key}"), json!({ "role_ids": [reader] })).expect(200);
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    assert_eq!(kinds(&ada).len(), expect.len());
+}
+
+#[test]
+fn bm_9_az_2_everybody_reads_and_marks_their_own_only() {
+    let server = Server::start();
+    let root = server.root();
+    let people: Vec<Caller> = ["ada", "bob"]
+        .iter()
+        .map(|name| {
+            let (id, key) = root.member(name, &[]);
+            root.put(&format!("/v1/groups/{}/members/{id}", administrators(&root))).expect(204);
+            server.caller(&text(&key["secret"]))
+        })
+        .collect();
+    let [ada, bob] = &people[..] else { unreachable!("two were made") };
+    wait_until(|| kinds(ada).len() == 1 && kinds(bob).len() == 1);
+    let id = text(&ada.get("/v1/notifications").ok()["data"][0]["id"]);
+
+    bob.post(&format!("/v1/notifications/{id}/read"), json!({})).refused(404, "not_found");
+    root.get("/v1/notifications").refused(403, "no_user");
+    root.post("/v1/notifications/read", json!({})).refused(403, "no_user");
+    assert_eq!(ada.get("/v1/notifications/unread").ok()["unread"], 1);
+    assert_eq!(ada.post(&format!("/v1/notifications/{id}/read"), json!({})).ok()["marked"], 1);
+    assert_eq!(ada.post(&format!("/v1/notifications/{id}/read"), json!({})).ok()["marked"], 0);
+    assert_eq!(ada.get("/v1/notifications/unread").ok()["unread"], 0);
+    assert!(ada.get("/v1/notifications?unread=true").ok()["data"].as_array().is_some_and(Vec::is_empty));
+    assert_eq!(bob.get("/v1/notifications/unread").ok()["unread"], 1, "nobody else's is touched");
+    assert_eq!(bob.post("/v1/notifications/read", json!({})).ok()["marked"], 1);
+}
+
+#[test]
+fn bm_9_wishes_by_kind_and_channel_and_language() {
+    let (server, postbox) = with_mail();
+    let root = server.root();
+    let (id, key) = root.member("ada", &[]);
+    address(&root, &id, "ada@example.org");
+    let ada = server.caller(&text(&key["secret"]));
+    postbox.wait_for(1);
+    let shown = ada.get("/v1/notification-preferences").ok();
+    assert_eq!((shown["language"].as_str(), shown["kinds"].as_array().map(Vec::len)), (Some("en"), Some(9)));
+
+    let path = "/v1/notification-preferences";
+    let dark = json!({ "kinds": [{ "kind": "account", "mail": false }] });
+    ada.patch(path, dark).refused(422, "invalid_value");
+    ada.patch(path, json!({ "kinds": [{ "kind": "weather", "mail": false }] })).expect(400);
+    ada.patch(path, json!({ "language": "tlh" })).expect(400);
+    assert_eq!(ada.get(path).ok(), shown, "what is refused changes nothing");
+
+    let wishes =
+        json!({ "language": "de", "kinds": [{ "kind": "own_grants", "bell": false, "mail": true }] });
+    let now = ada.patch(path, wishes).ok();
+    assert_eq!(now["language"], "de");
+    let before = kinds(&ada).len();
+    let group = text(&root.post("/v1/groups", json!({ "name": "Loaders" })).ok()["id"]);
+    root.put(&format!("/v1/groups/{group}/members/{id}")).expect(204);
+    let mails = postbox.wait_for(2);
+    assert_eq!(mails[1]["subject"], "Ihre Rollen oder Gruppen wurden geändert");
+    assert_eq!(kinds(&ada).len(), before, "the bell is off for this");
+}
