@@ -8,7 +8,8 @@ use keyward_core::jwt::LEEWAY_SECONDS;
 use crate::app::App;
 use crate::error::Result;
 use crate::store::{
-    attempts, changes, factors, idempotency, keys, passwords, revoked_tokens, sessions, token_budgets,
+    attempts, changes, factors, idempotency, keys, passkeys, passwords, revoked_tokens, sessions,
+    token_budgets,
 };
 use crate::{checkpoints, refusals, signing_keys};
 
@@ -113,6 +114,7 @@ async fn purge(app: &App) -> Result<()> {
     sessions::prune(tx.conn(), now - ENDED_MS, now - LONGEST_SESSION_MS).await?;
     passwords::prune_links(tx.conn(), now).await?;
     factors::prune(tx.conn(), now, now - crate::factors::CONFIRM_MS).await?;
+    passkeys::prune(tx.conn(), now).await?;
     attempts::prune(tx.conn(), MOST_NAMES).await?;
     tx.commit().await?;
     app.verifier.cache.forget_revocations(over);
