@@ -17,9 +17,9 @@ server:
 class Keyward:
     """The server under `folder`, with a fresh data directory."""
 
-    def __init__(self, binary, folder):
+    def __init__(self, binary, folder, settings=CONFIG):
         data, config = folder / "data", folder / "config.yml"
-        config.write_text(CONFIG)
+        config.write_text(settings)
         made = subprocess.run(
             [binary, "bootstrap", "--data-dir", data, "--username", "root", "-o", "json"],
             capture_output=True, text=True, check=False,

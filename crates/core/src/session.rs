@@ -7,6 +7,8 @@
 pub enum Method {
     /// With user name and password: a person, interactively.
     Password,
+    /// With a passkey alone, whose device made sure who holds it: a person, with both factors at once.
+    Passkey,
     /// With access key and secret: a program. Never opens the console (SQ3).
     Key,
 }
@@ -17,6 +19,7 @@ impl Method {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Password => "password",
+            Self::Passkey => "passkey",
             Self::Key => "key",
         }
     }
@@ -24,7 +27,13 @@ impl Method {
     /// Reads the word of the API and the store.
     #[must_use]
     pub fn parse(word: &str) -> Option<Self> {
-        [Self::Password, Self::Key].into_iter().find(|method| method.as_str() == word)
+        [Self::Password, Self::Passkey, Self::Key].into_iter().find(|method| method.as_str() == word)
+    }
+
+    /// Whether a person logged in.
+    #[must_use]
+    pub fn is_interactive(self) -> bool {
+        self != Self::Key
     }
 }
 

@@ -140,6 +140,7 @@ impl From<sqlx::Error> for Error {
                 Self::conflict("confusable_name", "this name looks like that of another user")
             }
             Some("roles_name" | "user_groups_name") => taken("this name"),
+            Some("factors_credential") => taken("this passkey"),
             Some("tenants_slug") => taken("this slug"),
             _ if crate::store::is_outage(&error) => Self::outage(error),
             _ => Self::internal(error),

@@ -1,15 +1,19 @@
-//! Second factors (AUT-4, VER-7, STO-1, STO-6): codes of an authenticator, and recovery codes for when
-//! it is lost. People add and remove their own; an administrator can only take all of them away.
+//! Second factors (AUT-4, VER-7, STO-1, STO-6): codes of an authenticator, passkeys, and recovery codes
+//! for when they are lost. People add and remove their own; an administrator can only take all of them away.
 
 pub(crate) mod code;
+pub(crate) mod passkeys;
 pub(crate) mod proof;
 mod wire;
 
-use keyward_core::session::Method;
 use zeroize::Zeroizing;
 
 use self::code::{Code, RECOVERY_CODES, SEED};
-pub(crate) use self::wire::{CodesOut, ConfirmIn, ConfirmedOut, EnrolmentOut, FactorOut, FactorsOut, TotpIn};
+use self::passkeys::PASSKEY;
+pub(crate) use self::wire::{
+    CodesOut, ConfirmIn, ConfirmedOut, EnrolmentOut, FactorOut, FactorPatch, FactorsOut, OptionsOut,
+    PasskeyEnrolmentOut, PasskeyIn, TotpIn,
+};
 use crate::app::{Actor, App, SessionRef, Tx};
 use crate::audit::{Audited, Event};
 use crate::clock::rfc3339;
@@ -30,7 +34,7 @@ pub(crate) const TOTP: &str = "totp";
 pub(crate) const RECOVERY_CODE: &str = "recovery_code";
 /// Every kind of code that can be guessed.
 pub(crate) const KINDS: [&str; 2] = [TOTP, RECOVERY_CODE];
-/// Factors that one user may have.
+/// Factors of one kind that one user may have.
 const MOST: usize = 5;
 /// A factor is confirmed within so long, or not at all.
 pub(crate) const CONFIRM_MS: i64 = 10 * 60_000;
@@ -52,7 +56,7 @@ async fn open_seed(app: &App, conn: &mut Conn, row: &FactorRow) -> Result<Zeroiz
 fn interactive(actor: &Actor) -> Result<(&SessionRef, &str)> {
     let session = own_session(actor)?;
     match (session.method, actor.user_id()) {
-        (Method::Password, Some(user)) => Ok((session, user)),
+        (method, Some(user)) if method.is_interactive() => Ok((session, user)),
         _ => Err(not_interactive()),
     }
 }
@@ -86,34 +90,54 @@ async fn list(conn: &mut Conn, tenant: &str, user: &str) -> Result<FactorsOut> {
 
 /// Begins to add an authenticator: what it answers with is shown once, and counts when confirmed.
 pub(crate) async fn start_totp(app: &App, actor: &Actor, input: &TotpIn) -> Result<EnrolmentOut> {
-    let (_, user) = interactive(actor)?;
     let name = input.name.as_deref().unwrap_or("authenticator");
     check_label("/name", name, 100)?;
+    begin(app, actor, TOTP, name, async |tx, row| {
+        let (mut seed, now) = (Zeroizing::new([0; SEED]), tx.now);
+        random::fill(&mut *seed);
+        let sealed = seal::seal(&app.root_key, tx.conn(), seed_place(row), &*seed, now).await?;
+        Ok((enrolment(app, actor, row, &*seed), sealed))
+    })
+    .await
+}
+
+/// Begins to add a factor, in the place of any other that waits. `make` tells what is answered, and
+/// what is kept sealed.
+async fn begin<T>(
+    app: &App,
+    actor: &Actor,
+    kind: &str,
+    name: &str,
+    make: impl AsyncFnOnce(&mut Tx<'_>, &FactorRow) -> Result<(T, String)>,
+) -> Result<T> {
+    let (_, user) = interactive(actor)?;
     app.write(actor, async |tx| {
         tx.must_be_fresh()?;
         let (tenant, now) = (tx.tenant().to_owned(), tx.now);
-        if factors::confirmed(tx.conn(), &tenant, user).await?.len() >= MOST {
+        let there = factors::confirmed(tx.conn(), &tenant, user).await?;
+        if there.iter().filter(|row| row.kind == kind).count() >= MOST {
             return Err(Error::conflict("too_many_factors", "remove one first"));
         }
         factors::forget_unconfirmed(tx.conn(), &tenant, user).await?;
-        let mut seed = Zeroizing::new([0; SEED]);
-        random::fill(&mut *seed);
         let mut row = FactorRow {
             tenant_id: tenant,
             id: random::new_id::<keyward_core::id::Factor>(now).to_string(),
             user_id: user.into(),
-            kind: TOTP.into(),
+            kind: kind.into(),
             name: name.into(),
             sealed: String::new(),
             last_step: 0,
             created_at: now,
             confirmed_at: None,
             last_used_at: None,
+            credential_id: None,
+            counter: 0,
         };
-        row.sealed = seal::seal(&app.root_key, tx.conn(), seed_place(&row), &*seed, now).await?;
+        let (made, sealed) = make(tx, &row).await?;
+        row.sealed = sealed;
         factors::insert(tx.conn(), &row).await?;
         let event = Event::new("factor.start", "factor", &row.id, &row.name).after(&FactorOut::of(&row));
-        Ok(Audited::new(enrolment(app, actor, &row, &*seed), event))
+        Ok(Audited::new(made, event))
     })
     .await
 }
@@ -130,8 +154,16 @@ fn enrolment(app: &App, actor: &Actor, row: &FactorRow, seed: &[u8]) -> Enrolmen
     }
 }
 
-/// Confirms a factor by its first code. With the first factor come recovery codes; every other session
-/// ends, this one has its second factor and gets another token.
+/// What confirms a factor.
+enum First {
+    /// The time step of a code.
+    Step(i64),
+    /// What a browser made.
+    Passkey(Box<passki::StoredPasskey>),
+}
+
+/// Confirms a factor by its first code, or by what a browser made. With the first factor come recovery
+/// codes; every other session ends, this one has its second factor and gets another token.
 pub(crate) async fn confirm(app: &App, actor: &Actor, id: &str, input: &ConfirmIn) -> Result<ConfirmedOut> {
     let (session, user) = interactive(actor)?;
     let mut conn = app.read().await?;
@@ -139,26 +171,25 @@ pub(crate) async fn confirm(app: &App, actor: &Actor, id: &str, input: &ConfirmI
     if row.confirmed_at.is_some() || row.created_at + CONFIRM_MS <= app.clock.unix_ms() {
         return Err(Error::NotFound);
     }
-    let seed = open_seed(app, &mut conn, &row).await?;
-    let step = match Code::read(input.code.expose()) {
-        Some(Code::Totp(digits)) => code::step_of(&seed, &digits, app.clock.unix_ms())?,
-        _ => None,
-    };
-    let step = step.ok_or_else(wrong_code)?;
+    let first = first_of(app, &mut conn, &row, input).await?;
     let is_first = factors::confirmed(&mut conn, &actor.tenant_id, user).await?.is_empty();
     drop(conn);
     let made = if is_first { Some(make_codes(app, actor).await?) } else { None };
     app.write(actor, async |tx| {
         tx.must_be_fresh()?;
         let (tenant, now) = (tx.tenant().to_owned(), tx.now);
-        if !factors::confirm(tx.conn(), &tenant, id, step, now).await? {
+        let (kind, counts) = match &first {
+            First::Step(step) => (TOTP, factors::confirm(tx.conn(), &tenant, id, *step, now).await?),
+            First::Passkey(passkey) => (PASSKEY, passkeys::keep(app, tx, &row, passkey).await?),
+        };
+        if !counts {
             return Err(Error::NotFound);
         }
         if let Some(made) = &made {
             keep_codes(app, tx, user, made).await?;
         }
         let ended = sessions::end_all(tx, user, Some(&session.id)).await?;
-        let renewed = sessions::renew(app, tx, session, Some(TOTP)).await?;
+        let renewed = sessions::renew(app, tx, session, Some(kind)).await?;
         let factor = FactorOut::of(&row);
         let event = Event::new("factor.add", "factor", id, &row.name).after(&factor);
         let recovery_codes = made.as_deref().map(show);
@@ -168,6 +199,23 @@ pub(crate) async fn confirm(app: &App, actor: &Actor, id: &str, input: &ConfirmI
             .touches_sessions(&tenant, &ended))
     })
     .await
+}
+
+/// Checks what is to confirm a factor.
+async fn first_of(app: &App, conn: &mut Conn, row: &FactorRow, input: &ConfirmIn) -> Result<First> {
+    if row.kind == PASSKEY {
+        let missing = || Error::malformed("/passkey", "required", "send what the browser made");
+        let made = input.passkey.as_ref().ok_or_else(missing)?;
+        return passkeys::check(app, row, made).map(Box::new).map(First::Passkey);
+    }
+    let missing = || Error::malformed("/code", "required", "this field is required");
+    let typed = input.code.as_ref().ok_or_else(missing)?;
+    let seed = open_seed(app, conn, row).await?;
+    let step = match Code::read(typed.expose()) {
+        Some(Code::Totp(digits)) => code::step_of(&seed, &digits, app.clock.unix_ms())?,
+        _ => None,
+    };
+    step.map(First::Step).ok_or_else(wrong_code)
 }
 
 fn wrong_code() -> Error {
@@ -220,6 +268,26 @@ pub(crate) async fn replace_codes(app: &App, actor: &Actor) -> Result<CodesOut> 
         let event = Event::new("user.replace_recovery_codes", "user", user, &actor.principal.label);
         let shown = CodesOut { recovery_codes: Some(show(&made)), secret_state: "shown_once" };
         Ok(Audited::new(shown, event))
+    })
+    .await
+}
+
+/// Changes the name of one of one's own factors.
+pub(crate) async fn edit(app: &App, actor: &Actor, id: &str, patch: &FactorPatch) -> Result<FactorOut> {
+    let (_, user) = interactive(actor)?;
+    if let Some(name) = &patch.name {
+        check_label("/name", name, 100)?;
+    }
+    app.write(actor, async |tx| {
+        let tenant = tx.tenant().to_owned();
+        let all = factors::confirmed(tx.conn(), &tenant, user).await?;
+        let mut row = all.into_iter().find(|row| row.id == id).ok_or(Error::NotFound)?;
+        let before = FactorOut::of(&row);
+        row.name = patch.name.clone().unwrap_or(row.name);
+        factors::rename(tx.conn(), &tenant, id, &row.name).await?;
+        let after = FactorOut::of(&row);
+        let event = Event::new("factor.edit", "factor", id, &row.name).before(&before).after(&after);
+        Ok(Audited::new(after, event))
     })
     .await
 }

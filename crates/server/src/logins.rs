@@ -1,12 +1,14 @@
 //! Logging in (SQ4, SQ5, VA2, VER-1 to VER-4, AUT-4): with user name and password and then perhaps a
-//! second factor, or with access key and secret; and proving it again within a session (SES-6).
+//! second factor, with a passkey alone, or with access key and secret; and proving it again within a session (SES-6).
 
 pub(crate) mod challenge;
+pub(crate) mod passkey;
 
 use std::sync::Arc;
 
 use keyward_core::session::Method;
 use keyward_core::token::AccessKey;
+use passki::AuthenticationCredential;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -14,6 +16,8 @@ use self::challenge::Challenge;
 use crate::app::{Actor, App, Call, Tx};
 use crate::audit::Audited;
 use crate::error::{Error, Result};
+use crate::factors::passkeys::challenge::Purpose;
+use crate::factors::passkeys::proof::Answer;
 use crate::factors::proof as codes;
 use crate::failures;
 use crate::http::caller;
@@ -47,15 +51,18 @@ pub(crate) struct LoginFactorIn {
     /// What the first half answered with.
     #[schema(value_type = String)]
     pub(crate) challenge: Password,
-    /// What the authenticator shows now, or a recovery code.
-    #[schema(value_type = String)]
-    pub(crate) code: Password,
+    /// What the authenticator shows now, or a recovery code; or else `passkey`.
+    #[schema(value_type = Option<String>)]
+    pub(crate) code: Option<Password>,
+    /// `toJSON()` of what `navigator.credentials.get` gave.
+    #[schema(value_type = Option<Object>)]
+    pub(crate) passkey: Option<AuthenticationCredential>,
     /// Put the token into a cookie, for a browser.
     #[serde(default)]
     pub(crate) cookie: bool,
 }
 
-/// A proof within a session: one of the two.
+/// A proof within a session: one of these.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct StepUpIn {
@@ -65,6 +72,9 @@ pub(crate) struct StepUpIn {
     /// For a user who has a second factor: a code of it.
     #[schema(value_type = Option<String>)]
     pub(crate) code: Option<Password>,
+    /// For a user who has a passkey: `toJSON()` of what `navigator.credentials.get` gave.
+    #[schema(value_type = Option<Object>)]
+    pub(crate) passkey: Option<AuthenticationCredential>,
 }
 
 /// Opens a session for who proves to be a user or to hold a key.
@@ -118,7 +128,8 @@ async fn by_password(app: &App, call: Call, input: &LoginIn) -> Result<SessionOp
             if let Some(made) = challenge::make(app, tx, &proven.user).await? {
                 return Ok(made.map(Begun::Challenge));
             }
-            Ok(complete(app, tx, &proven.user, input.cookie, None).await?.map(Begun::Session))
+            let how = (Method::Password, None);
+            Ok(complete(app, tx, &proven.user, input.cookie, how).await?.map(Begun::Session))
         })
         .await?;
     match begun {
@@ -139,21 +150,20 @@ async fn complete(
     tx: &mut Tx<'_>,
     user: &UserRow,
     in_cookie: bool,
-    second_factor: Option<&'static str>,
+    (method, second_factor): (Method, Option<&'static str>),
 ) -> Result<Audited<Box<SessionOpened>>> {
     let (tenant, now) = (tx.tenant().to_owned(), tx.now);
     users::note_login(tx.conn(), &tenant, &user.id, now).await?;
     let rights = crate::users::rights(&*tx.directory().await?, user)?;
-    let method = Method::Password;
     let holder = Holder { id: &user.id, method, second_factor, in_cookie, origin: None, rights: &rights };
     let opened = sessions::open(app, tx, &holder).await?;
     Ok(opened.map(Box::new).touches_user(&tenant, &user.id))
 }
 
-/// Opens the session of a login whose password was right, by a code of a second factor.
+/// Opens the session of a login whose password was right, by a code of a second factor or by a passkey.
 ///
 /// # Errors
-/// 401 `invalid_challenge` or `invalid_code`; else as [`codes::prove`].
+/// 401 `invalid_challenge`, `invalid_code` or `invalid_passkey`; else as [`codes::prove`].
 pub(crate) async fn give_factor(app: &App, call: Call, input: &LoginFactorIn) -> Result<SessionOpened> {
     passwords::must_be_on(app)?;
     let gone = || Error::Unauthenticated("invalid_challenge");
@@ -162,19 +172,36 @@ pub(crate) async fn give_factor(app: &App, call: Call, input: &LoginFactorIn) ->
         return Err(wait.map_or_else(gone, Error::RateLimited));
     };
     let actor = proof::user_actor(&user, Arc::default(), call);
-    let proven = codes::prove(app, &actor, &input.code).await?;
+    let purpose = Purpose::Factor(&challenge.id);
+    let proven = prove(app, &actor, (input.code.as_ref(), input.passkey.as_ref()), (purpose, false)).await?;
     let opened = app.write(&actor, async |tx| {
         let (tenant, now) = (tx.tenant().to_owned(), tx.now);
         let user = users::find(tx.conn(), &tenant, &user.id).await?.ok_or_else(gone)?;
-        let barred = proof::barred(app, &user, &*tx.directory().await?).is_some();
+        let barred = proof::barred(app, &user, &*tx.directory().await?, Method::Password).is_some();
         if barred || !factors::use_challenge(tx.conn(), &tenant, &challenge.id, now).await? {
             return Err(gone());
         }
         let events = proven.settle(tx).await?;
-        let opened = complete(app, tx, &user, input.cookie, Some(proven.kind)).await?;
+        let opened = complete(app, tx, &user, input.cookie, (Method::Password, Some(proven.kind))).await?;
         Ok(events.into_iter().fold(opened, Audited::also))
     });
     opened.await.map(|opened| *opened)
+}
+
+/// Checks the one of the two that was given.
+async fn prove(
+    app: &App,
+    actor: &Actor,
+    given: (Option<&Password>, Option<&AuthenticationCredential>),
+    (purpose, alone): (Purpose<'_>, bool),
+) -> Result<codes::Proven> {
+    match given {
+        (Some(code), None) => codes::prove(app, actor, code).await,
+        (None, Some(credential)) => {
+            codes::prove_passkey(app, actor, Answer { credential, purpose, alone }).await
+        }
+        _ => Err(Error::malformed("/code", "required", "give either a code or a passkey")),
+    }
 }
 
 /// What a key can never do (SQ3).
@@ -198,8 +225,8 @@ async fn find_tenant(conn: &mut Conn, named: Option<&str>) -> Result<Option<Stri
 /// Proves password, secret or second factor again, and changes the token of the session (SES-1, SES-6).
 pub(crate) async fn step_up(app: &App, actor: &Actor, input: &StepUpIn) -> Result<SessionOpened> {
     let session = own_session(actor)?;
-    if session.method == Method::Password && has_factor(app, actor).await? {
-        return step_up_by_code(app, actor, input).await;
+    if session.method.is_interactive() && has_factor(app, actor).await? {
+        return step_up_by_factor(app, actor, input).await;
     }
     let missing = || Error::invalid("/password", "required", "there is no second factor: give the password");
     let password = input.password.as_ref().ok_or_else(missing)?;
@@ -221,10 +248,14 @@ async fn has_factor(app: &App, actor: &Actor) -> Result<bool> {
 }
 
 /// Who has a second factor proves it by that: whoever knows the password alone gets no further.
-async fn step_up_by_code(app: &App, actor: &Actor, input: &StepUpIn) -> Result<SessionOpened> {
+async fn step_up_by_factor(app: &App, actor: &Actor, input: &StepUpIn) -> Result<SessionOpened> {
     let session = own_session(actor)?;
-    let code = input.code.as_ref().ok_or(Error::Unauthenticated("second_factor_required"))?;
-    let proven = codes::prove(app, actor, code).await?;
+    if input.code.is_none() && input.passkey.is_none() {
+        return Err(Error::Unauthenticated("second_factor_required"));
+    }
+    // A session that no password began has nothing else to stand on.
+    let how = (Purpose::StepUp(&session.id), session.method == Method::Passkey);
+    let proven = prove(app, actor, (input.code.as_ref(), input.passkey.as_ref()), how).await?;
     app.write(actor, async |tx| {
         let events = proven.settle(tx).await?;
         let renewed = sessions::renew(app, tx, session, Some(proven.kind)).await?;

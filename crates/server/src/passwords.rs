@@ -5,7 +5,6 @@ pub(crate) mod links;
 pub(crate) mod proof;
 pub(crate) mod rules;
 
-use keyward_core::session::Method;
 use serde::Deserialize;
 use utoipa::ToSchema;
 use zeroize::Zeroizing;
@@ -78,7 +77,7 @@ async fn keep(app: &App, tx: &mut Tx<'_>, user: &str, hash: &Hash) -> Result<()>
 /// Changes the caller's password. Every other session of the user ends, this one gets another token.
 pub(crate) async fn change(app: &App, actor: &Actor, input: &ChangeIn) -> Result<SessionOpened> {
     let session = own_session(actor)?;
-    if session.method != Method::Password {
+    if !session.method.is_interactive() {
         return Err(not_interactive());
     }
     must_be_on(app)?;

@@ -26,9 +26,9 @@ use crate::verify::{Ask, Presented};
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub(crate) struct SessionOut {
     pub(crate) id: String,
-    /// `password` or `key`.
+    /// `password`, `passkey` or `key`.
     pub(crate) method: String,
-    /// What was given beside the password: `totp`, `recovery_code`.
+    /// What was given beside: `totp`, `recovery_code`, `passkey`.
     pub(crate) second_factor: Option<String>,
     /// The tenant asks for a second factor, and this session has none: it may add one, and nothing else.
     pub(crate) enrolment_only: bool,
@@ -134,7 +134,7 @@ pub(crate) async fn renew(
     sessions::renew(tx.conn(), &row).await?;
     let directory = tx.directory().await?;
     // A session that lacks its second factor has no rights, and may have got them now.
-    let rights = match tx.actor.user_id().filter(|_| session.method == Method::Password) {
+    let rights = match tx.actor.user_id().filter(|_| session.method.is_interactive()) {
         Some(user) => {
             let user = users::find(tx.conn(), &tenant, user).await?.ok_or(Error::NotFound)?;
             crate::users::rights(&directory, &user)?

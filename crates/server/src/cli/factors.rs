@@ -11,7 +11,9 @@ use super::{Exit, Global, Outcome, Session, login, prompt};
 /// Columns of factors.
 pub(crate) const COLUMNS: &[&str] = &["id", "kind", "name", "created_at", "last_used_at"];
 
-/// One's own second factors, which a login asks for beside the password
+/// One's own second factors, which a login asks for beside the password: authenticators and passkeys
+///
+/// A passkey is added in a browser, and listed and removed here too.
 #[derive(Args, Debug)]
 pub(crate) struct FactorsArgs {
     #[command(subcommand)]
@@ -23,10 +25,12 @@ enum FactorsCommand {
     /// List one's own second factors
     #[command(visible_alias = "ls")]
     List,
-    /// Add an authenticator, and get recovery codes with the first one
+    /// Add an authenticator, and get recovery codes with the first one; a passkey needs a browser
     Add(AddArgs),
     /// Confirm an authenticator that was added where nobody could be asked
     Confirm(ConfirmArgs),
+    /// Give one another name
+    Rename(RenameArgs),
     /// Remove one; every other session ends
     #[command(visible_alias = "rm")]
     Remove(RemoveArgs),
@@ -55,6 +59,14 @@ struct ConfirmArgs {
 }
 
 #[derive(Args, Debug)]
+struct RenameArgs {
+    /// factor_…
+    factor: String,
+    /// The new name
+    name: String,
+}
+
+#[derive(Args, Debug)]
 struct RemoveArgs {
     /// factor_…
     factor: String,
@@ -80,6 +92,7 @@ pub(crate) async fn run(args: FactorsArgs, global: &Global) -> Outcome {
             let sink = Sink::choose(&args.secret, session)?;
             confirm(session, &args.factor, args.code, sink).await
         }
+        FactorsCommand::Rename(args) => rename(session, &args).await,
         FactorsCommand::Remove(args) => remove(session, &args.factor).await,
         FactorsCommand::RecoveryCodes(args) => recovery_codes(session, &args.secret).await,
     }
@@ -147,6 +160,15 @@ fn deliver_codes(session: &Session, made: Value, sink: Sink) -> anyhow::Result<V
     let shown = sink.deliver_text(session, made, &["recovery_codes"], &text)?;
     session.output.note("recovery codes: each logs in once when the authenticator is lost");
     Ok(shown)
+}
+
+async fn rename(session: &Session, args: &RenameArgs) -> Outcome {
+    login::must_be_for_real(&session.global)?;
+    let path = format!("/v1/auth/factors/{}", segment(&args.factor));
+    let body = json!({ "name": args.name });
+    let edited = session.client.send(Request::patch(path, body)).await?;
+    session.output.summary(&["id", "kind", "name"], &edited)?;
+    Ok(Exit::Ok)
 }
 
 async fn remove(session: &Session, id: &str) -> Outcome {

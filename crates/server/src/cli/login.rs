@@ -78,10 +78,21 @@ pub(crate) fn must_be_for_real(global: &Global) -> anyhow::Result<()> {
 async fn give_factor(session: &Session, challenge: &Value, code: Option<String>) -> anyhow::Result<Value> {
     let code = match code {
         Some(code) => code,
-        None => prompt::ask_for(session, "Code, or a recovery code: ", "--code CODE")?,
+        None => ask_for_code(session, challenge)?,
     };
     let body = json!({ "challenge": challenge["challenge"], "code": code });
     session.client.send(Request::post("/v1/auth/login/factor", body).public()).await
+}
+
+/// Asks for what can be typed: a passkey needs a browser.
+fn ask_for_code(session: &Session, challenge: &Value) -> anyhow::Result<String> {
+    let has =
+        |kind: &str| challenge["factors"].as_array().is_some_and(|all| all.iter().any(|one| one == kind));
+    if has("totp") {
+        return prompt::ask_for(session, "Code, or a recovery code: ", "--code CODE");
+    }
+    session.output.note("the passkey of this user needs a browser; here a recovery code does");
+    prompt::ask_for(session, "Recovery code: ", "--code CODE")
 }
 
 /// Keeps the token of an answer for later commands, and takes it out of what is shown.

@@ -1,8 +1,10 @@
-//! Is this code good? Asked at login and at a step-up. A code works once, whatever its spelling and
+//! Is this code, or this passkey, good? Asked at login and at a step-up. A code works once, whatever its spelling and
 //! however many send it at once (VER-7), and nobody guesses for long (VER-4): guesses of codes lock
 //! that kind of factor, not passwords, not keys, not running sessions.
 
 use super::code::{self, Code};
+use super::passkeys::PASSKEY;
+use super::passkeys::proof::{self as passkeys, Answer};
 use super::{KINDS, TOTP, open_seed};
 use crate::app::{Actor, App, Tx};
 use crate::attempts::{self, Name};
@@ -15,21 +17,24 @@ use crate::seal;
 use crate::store::{Conn, factors};
 use zeroize::Zeroizing;
 
-/// A code that was good when it was looked at.
+/// A code or passkey that was good when it was looked at.
 pub(crate) struct Proven {
-    /// `totp` or `recovery_code`.
+    /// `totp`, `recovery_code` or `passkey`.
     pub(crate) kind: &'static str,
     user: String,
-    name: Name,
+    /// Where its failures are counted.
+    name: Option<Name>,
     used: Used,
 }
 
-/// What the code uses up.
+/// What is used up.
 enum Used {
     /// The time step of a factor.
     Step { factor: String, step: i64 },
     /// A recovery code: its number, and its hash as it was stored.
     Code { number: i64, sealed: String },
+    /// The challenge of a passkey.
+    Passkey(Box<passkeys::Proven>),
 }
 
 /// Compares a code with the factors of the user who acts.
@@ -54,9 +59,20 @@ pub(crate) async fn prove(app: &App, actor: &Actor, typed: &Password) -> Result<
         None => Err("wrong_code"),
     };
     match used {
-        Ok(used) => Ok(Proven { kind, user: user.into(), name, used }),
+        Ok(used) => Ok(Proven { kind, user: user.into(), name: Some(name), used }),
         Err(reason) => Err(refused(app, actor, &name, reason).await?),
     }
+}
+
+/// Checks the answer of a passkey of the user who acts.
+///
+/// # Errors
+/// As [`passkeys::prove`].
+pub(crate) async fn prove_passkey(app: &App, actor: &Actor, answer: Answer<'_>) -> Result<Proven> {
+    let row = passkeys::find(app, answer.credential).await?;
+    let proven = passkeys::prove(app, actor, row, answer).await?;
+    let used = Used::Passkey(Box::new(proven));
+    Ok(Proven { kind: PASSKEY, user: actor.principal.id.clone(), name: None, used })
 }
 
 /// The step of a factor that the digits belong to, or why they are refused.
@@ -64,7 +80,7 @@ async fn find_step(app: &App, tenant: &str, user: &str, digits: &str) -> Result<
     let mut conn = app.read().await?;
     let now = app.clock.unix_ms();
     let mut refused = "wrong_code";
-    for row in factors::confirmed(&mut conn, tenant, user).await? {
+    for row in factors::confirmed(&mut conn, tenant, user).await?.into_iter().filter(|row| row.kind == TOTP) {
         let seed = open_seed(app, &mut conn, &row).await?;
         match code::step_of(&seed, digits, now)? {
             Some(step) if step > row.last_step => return Ok(Ok(Used::Step { factor: row.id, step })),
@@ -121,12 +137,16 @@ async fn refused(app: &App, actor: &Actor, name: &Name, reason: &'static str) ->
 }
 
 impl Proven {
-    /// Within the transaction of what follows: uses the code up, and forgets failures. Of two that
+    /// Within the transaction of what follows: uses it up, and forgets failures. Of two that
     /// come at once one gets through.
     pub(crate) async fn settle(&self, tx: &mut Tx<'_>) -> Result<Vec<Event>> {
         let (tenant, now) = (tx.tenant().to_owned(), tx.now);
         let used = match &self.used {
             Used::Step { factor, step } => factors::use_step(tx.conn(), &tenant, factor, *step, now).await?,
+            Used::Passkey(proven) => {
+                proven.settle(tx).await?;
+                true
+            }
             Used::Code { number, sealed } => {
                 factors::use_code(tx.conn(), (&tenant, &self.user), *number, sealed, now).await?
             }
@@ -134,8 +154,10 @@ impl Proven {
         if !used {
             return Err(Error::Unauthenticated("invalid_code"));
         }
-        attempts::clear(tx.conn(), &self.name).await?;
-        if self.kind == TOTP {
+        if let Some(name) = &self.name {
+            attempts::clear(tx.conn(), name).await?;
+        }
+        if !matches!(self.used, Used::Code { .. }) {
             return Ok(Vec::new());
         }
         let left = factors::codes_left(tx.conn(), &tenant, &self.user).await?;

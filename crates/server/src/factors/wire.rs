@@ -1,6 +1,8 @@
 //! What callers send about second factors, and what they get.
 
+use passki::RegistrationCredential;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::clock::rfc3339;
@@ -16,20 +18,39 @@ pub(crate) struct TotpIn {
     pub(crate) name: Option<String>,
 }
 
-/// The first code of a new factor.
+/// A passkey to be added.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct PasskeyIn {
+    /// To tell it from others; `passkey` unless given.
+    pub(crate) name: Option<String>,
+}
+
+/// What can be changed of a factor.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct FactorPatch {
+    /// To tell it from others.
+    pub(crate) name: Option<String>,
+}
+
+/// What confirms a new factor: a code, or for a passkey what the browser made.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ConfirmIn {
     /// What the authenticator shows now.
-    #[schema(value_type = String)]
-    pub(crate) code: Password,
+    #[schema(value_type = Option<String>)]
+    pub(crate) code: Option<Password>,
+    /// `toJSON()` of what `navigator.credentials.create` gave.
+    #[schema(value_type = Option<Object>)]
+    pub(crate) passkey: Option<RegistrationCredential>,
 }
 
 /// A second factor.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub(crate) struct FactorOut {
     pub(crate) id: String,
-    /// `totp`.
+    /// `totp` or `passkey`.
     pub(crate) kind: String,
     pub(crate) name: String,
     pub(crate) created_at: String,
@@ -67,6 +88,27 @@ pub(crate) struct EnrolmentOut {
     /// `shown_once`, or `delivered` in a replay.
     pub(crate) secret_state: &'static str,
     /// It must be confirmed before.
+    pub(crate) expires_at: String,
+}
+
+/// A passkey that counts once the browser has made it.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct PasskeyEnrolmentOut {
+    pub(crate) id: String,
+    /// For `PublicKeyCredential.parseCreationOptionsFromJSON`.
+    #[schema(value_type = Object)]
+    pub(crate) options: Value,
+    /// It must be confirmed before.
+    pub(crate) expires_at: String,
+}
+
+/// What a browser is asked for.
+#[derive(Clone, Serialize, ToSchema)]
+pub(crate) struct OptionsOut {
+    /// For `PublicKeyCredential.parseRequestOptionsFromJSON`.
+    #[schema(value_type = Object)]
+    pub(crate) options: Value,
+    /// The answer must come before.
     pub(crate) expires_at: String,
 }
 

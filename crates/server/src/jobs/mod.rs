@@ -14,8 +14,8 @@ use keyward_core::jwt::LEEWAY_SECONDS;
 use crate::app::App;
 use crate::error::Result;
 use crate::store::{
-    attempts, changes, factors, idempotency, jobs, keys, notifications, passwords, revoked_tokens, sessions,
-    token_budgets,
+    attempts, changes, factors, idempotency, jobs, keys, notifications, passkeys, passwords, revoked_tokens,
+    sessions, token_budgets,
 };
 use crate::trusted::firsts;
 use crate::{checkpoints, refusals, signing_keys};
@@ -154,6 +154,7 @@ async fn purge(app: &App) -> Result<()> {
     sessions::prune(tx.conn(), now - ENDED_MS, now - LONGEST_SESSION_MS).await?;
     passwords::prune_links(tx.conn(), now).await?;
     factors::prune(tx.conn(), now, now - crate::factors::CONFIRM_MS).await?;
+    passkeys::prune(tx.conn(), now).await?;
     attempts::prune(tx.conn(), MOST_NAMES).await?;
     jobs::prune(tx.conn(), now - FAILED_MS).await?;
     notifications::prune(tx.conn(), now - TOLD_MS).await?;

@@ -1,5 +1,5 @@
 //! What a login answers with while the second factor is missing: a token that lives for minutes, is
-//! good for giving a code, and works once.
+//! good for giving a code or a passkey, and works once.
 
 use std::fmt;
 
@@ -9,8 +9,10 @@ use serde::Serialize;
 use crate::app::{App, Tx};
 use crate::audit::{Audited, Event};
 use crate::clock::rfc3339;
-use crate::error::Result;
-use crate::factors::RECOVERY_CODE;
+use crate::error::{Error, Result};
+use crate::factors::passkeys::challenge::Purpose;
+use crate::factors::passkeys::{self, PASSKEY};
+use crate::factors::{OptionsOut, RECOVERY_CODE};
 use crate::marks;
 use crate::sessions;
 use crate::store::factors::{self, ChallengeRow};
@@ -24,9 +26,12 @@ const CHALLENGE_MS: i64 = 5 * 60_000;
 pub(crate) struct Challenge {
     /// To be sent with the code to `/v1/auth/login/factor`.
     challenge: String,
-    /// Kinds of factors that do: `totp`, `recovery_code`.
+    /// Kinds of factors that do: `totp`, `passkey`, `recovery_code`.
     factors: Vec<String>,
     challenge_expires_at: String,
+    /// For a user who has a passkey: what the browser is asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    passkey: Option<OptionsOut>,
 }
 
 impl fmt::Debug for Challenge {
@@ -42,12 +47,17 @@ pub(super) async fn make(app: &App, tx: &mut Tx<'_>, user: &UserRow) -> Result<O
     if rows.is_empty() {
         return Ok(None);
     }
-    let mut kinds: Vec<String> = rows.into_iter().map(|row| row.kind).collect();
-    kinds.dedup();
+    let (token, id) = marks::generate(&app.root_key, token::CHALLENGE_PREFIX);
+    let passkey = ask_passkey(app, tx, user, id.digits()).await?;
+    let mut kinds: Vec<String> = Vec::new();
+    for row in rows {
+        if !kinds.contains(&row.kind) && (row.kind != PASSKEY || passkey.is_some()) {
+            kinds.push(row.kind);
+        }
+    }
     if factors::codes_left(tx.conn(), &tenant, &user.id).await? > 0 {
         kinds.push(RECOVERY_CODE.into());
     }
-    let (token, id) = marks::generate(&app.root_key, token::CHALLENGE_PREFIX);
     let (pepper_id, hash) = sessions::hash(app, &token);
     let row = ChallengeRow {
         tenant_id: tenant,
@@ -62,9 +72,20 @@ pub(super) async fn make(app: &App, tx: &mut Tx<'_>, user: &UserRow) -> Result<O
         challenge: token.expose().into(),
         factors: kinds,
         challenge_expires_at: rfc3339(row.expires_at),
+        passkey,
     };
     let event = Event::new("auth.challenge", "user", &user.id, &user.username);
     Ok(Some(Audited::new(made, event)))
+}
+
+/// What a passkey is asked for, if the user has one. A server that cannot have passkeys any more leaves
+/// the other factors as they are.
+async fn ask_passkey(app: &App, tx: &mut Tx<'_>, user: &UserRow, id: &str) -> Result<Option<OptionsOut>> {
+    let whose = (user.tenant_id.as_str(), user.id.as_str());
+    match passkeys::own_options(app, tx.conn(), whose, Purpose::Factor(id), false).await {
+        Err(Error::Conflict { .. }) => Ok(None),
+        asked => asked,
+    }
 }
 
 /// The challenge of a token that still works, and whose it is.

@@ -98,7 +98,9 @@ impl Kind {
 
 /// What an event is news of, and to whom; `None` for what nobody is told.
 pub(crate) fn of(event: &Recorded) -> Option<(Kind, Audience)> {
-    if event.outcome != Outcome::Success {
+    // A refusal is news only where it is what the event is about.
+    let of_refusals = ["factor.clone_warning", "auth.failures_spike", "verify.failures_spike"];
+    if event.outcome != Outcome::Success && !of_refusals.contains(&event.action.as_str()) {
         return None;
     }
     let target = || event.target.id.clone();
@@ -123,6 +125,7 @@ pub(crate) fn of(event: &Recorded) -> Option<(Kind, Audience)> {
         | "user.use_recovery_code"
         | "user.replace_recovery_codes"
         | "factor.add"
+        | "factor.clone_warning"
         | "factor.remove" => (Kind::Account, Audience::User(account_of(event))),
         _ => return None,
     })

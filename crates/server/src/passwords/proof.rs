@@ -55,7 +55,7 @@ pub(crate) async fn prove(app: &App, call: &Call, claim: &Claim<'_>) -> Result<P
     let reason = match &hash {
         None => Some("no_password"),
         Some(_) if !fits => Some("wrong_password"),
-        Some(_) => found.barred(app),
+        Some(_) => barred(app, &found.user, &found.tenant, Method::Password),
     };
     if let Some(reason) = reason {
         return Err(refused(app, call, &name, Some((&found, reason))).await?);
@@ -94,7 +94,7 @@ impl Proven {
         let user = users::find(tx.conn(), &tenant, &self.user.id).await?.ok_or_else(gone)?;
         let sealed = passwords::find(tx.conn(), &tenant, &user.id).await?.ok_or_else(gone)?;
         let directory = tx.directory().await?;
-        let barred = barred(app, &user, &directory).is_some();
+        let barred = barred(app, &user, &directory, Method::Password).is_some();
         if barred || sealed != self.sealed || user.username_key != self.user.username_key {
             return Err(gone());
         }
@@ -121,25 +121,26 @@ struct Found {
 }
 
 impl Found {
-    fn barred(&self, app: &App) -> Option<&'static str> {
-        barred(app, &self.user, &self.tenant)
-    }
-
     fn rights(&self) -> Result<RightSet> {
         crate::users::rights(&self.tenant, &self.user)
     }
 }
 
-/// Why a user may not log in with a password, whatever it is.
-pub(crate) fn barred(app: &App, user: &UserRow, tenant: &TenantRecord) -> Option<&'static str> {
+/// Why a user may not log in so, whatever is given.
+pub(crate) fn barred(
+    app: &App,
+    user: &UserRow,
+    tenant: &TenantRecord,
+    method: Method,
+) -> Option<&'static str> {
     if tenant.tenant.suspended {
         return Some("tenant_suspended");
     }
     if user.suspended_at.is_some() {
         return Some("owner_suspended");
     }
-    let allowed = user.origin == "local" && app.verifier.allows_login(tenant, Method::Password);
-    (!allowed).then_some("password_login_off")
+    let allowed = user.origin == "local" && app.verifier.allows_login(tenant, method);
+    (!allowed).then_some(if method == Method::Password { "password_login_off" } else { "not_local" })
 }
 
 /// Looks the user up. Whether there is one or not, the same is asked of the database.

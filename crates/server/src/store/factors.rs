@@ -9,16 +9,20 @@ pub(crate) struct FactorRow {
     pub(crate) tenant_id: String,
     pub(crate) id: String,
     pub(crate) user_id: String,
-    /// `totp`.
+    /// `totp`, `passkey`.
     pub(crate) kind: String,
     pub(crate) name: String,
-    /// The seed.
+    /// The seed; of a passkey its public key.
     pub(crate) sealed: String,
     /// The newest time step whose code was used.
     pub(crate) last_step: i64,
     pub(crate) created_at: i64,
     pub(crate) confirmed_at: Option<i64>,
     pub(crate) last_used_at: Option<i64>,
+    /// What a passkey calls itself, in base64url.
+    pub(crate) credential_id: Option<String>,
+    /// The newest counter of a passkey.
+    pub(crate) counter: i64,
 }
 
 /// Adds a factor that is not confirmed yet.
@@ -63,6 +67,13 @@ pub(crate) async fn use_step(conn: &mut Conn, tenant: &str, id: &str, step: i64,
          WHERE tenant_id = $1 AND id = $2 AND confirmed_at IS NOT NULL AND last_step < $3"
     ).bind(tenant).bind(id).bind(step).bind(now).execute(c).await.map(|done| done.rows_affected()))?;
     Ok(count == 1)
+}
+
+/// Gives a factor another name.
+pub(crate) async fn rename(conn: &mut Conn, tenant: &str, id: &str, name: &str) -> Result<()> {
+    on!(conn, c => sqlx::query("UPDATE factors SET name = $3 WHERE tenant_id = $1 AND id = $2")
+        .bind(tenant).bind(id).bind(name).execute(c).await.map(drop))?;
+    Ok(())
 }
 
 /// Forgets one factor; false when it is gone already.

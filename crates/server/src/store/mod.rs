@@ -15,6 +15,7 @@ pub(crate) mod jobs;
 pub(crate) mod keys;
 pub(crate) mod notifications;
 pub(crate) mod page;
+pub(crate) mod passkeys;
 pub(crate) mod passwords;
 pub(crate) mod revoked_tokens;
 pub(crate) mod roles;
@@ -298,7 +299,8 @@ impl Drop for Transaction {
 /// The name of the uniqueness rule that a statement broke, the same for both engines.
 pub(crate) fn broken_rule(error: &sqlx::Error) -> Option<&'static str> {
     /// PostgreSQL tells the index, SQLite the columns.
-    const RULES: [(&str, &str); 8] = [
+    const RULES: [(&str, &str); 9] = [
+        ("factors_credential", "factors.credential_id"),
         ("users_username", "users.username_key"),
         ("users_skeleton", "users.username_skeleton"),
         ("roles_name", "roles.name_key"),

@@ -89,12 +89,13 @@ pub(crate) async fn update(conn: &mut Conn, row: &TenantRow) -> Result<()> {
 
 /// Removes a tenant and everything keyed by it (AZ-14).
 pub(crate) async fn delete(conn: &mut Conn, id: &str) -> Result<()> {
-    const STATEMENTS: [&str; 32] = [
+    const STATEMENTS: &[&str] = &[
         "DELETE FROM sessions WHERE tenant_id = $1",
         "DELETE FROM password_links WHERE tenant_id = $1",
         "DELETE FROM passwords WHERE tenant_id = $1",
         "DELETE FROM login_attempts WHERE tenant_id = $1",
         "DELETE FROM login_challenges WHERE tenant_id = $1",
+        "DELETE FROM used_passkey_challenges WHERE tenant_id = $1",
         "DELETE FROM recovery_codes WHERE tenant_id = $1",
         "DELETE FROM factors WHERE tenant_id = $1",
         "DELETE FROM jobs WHERE tenant_id = $1",
@@ -126,7 +127,7 @@ pub(crate) async fn delete(conn: &mut Conn, id: &str) -> Result<()> {
         "DELETE FROM tenants WHERE id = $1",
     ];
     for statement in STATEMENTS {
-        on!(conn, c => sqlx::query(statement).bind(id).execute(c).await.map(drop))?;
+        on!(conn, c => sqlx::query(*statement).bind(id).execute(c).await.map(drop))?;
     }
     Ok(())
 }

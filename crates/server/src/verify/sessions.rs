@@ -225,7 +225,7 @@ impl Verifier {
 
     /// Whether instance and tenant allow this way to log in (VA2).
     pub(crate) fn allows_login(&self, tenant: &TenantRecord, method: Method) -> bool {
-        method == Method::Key || (self.passwords && tenant.tenant.policy.login.passwords)
+        method != Method::Password || (self.passwords && tenant.tenant.policy.login.passwords)
     }
 
     /// A use of a session that came from a key is a use of the key too.

@@ -33,6 +33,8 @@ fn az_1_every_operation_declares_what_it_needs() {
             | "validate_token"
             | "log_in"
             | "log_in_with_factor"
+            | "begin_passkey_login"
+            | "log_in_with_passkey"
             | "redeem_password_link"
             | "oauth_token"
             | "oauth_introspect"

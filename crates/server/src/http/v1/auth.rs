@@ -9,11 +9,13 @@ use serde::Deserialize;
 
 use crate::app::{App, Call};
 use crate::error::Result;
+use crate::factors::OptionsOut;
 use crate::http::answer::{Answer, Answered};
 use crate::http::cookie;
 use crate::http::guard::Caller;
 use crate::http::json::{Json, Query};
 use crate::http::openapi::{Operation, shape};
+use crate::logins::passkey::{self, PasskeyLoginIn};
 use crate::logins::{self, LoginFactorIn, LoginIn, StepUpIn};
 use crate::passwords::links::{self, RedeemIn};
 use crate::passwords::{self, ChangeIn};
@@ -34,9 +36,34 @@ pub(crate) const LOG_IN: Operation = Operation::act(
 pub(crate) const GIVE_FACTOR: Operation = Operation::act(
     "log_in_with_factor",
     TAG,
-    "Go on with a login that answered second_factor_required: challenge and code open the session",
+    "Go on with a login that answered second_factor_required: challenge and a code or passkey open the session",
     (shape::<LoginFactorIn>(), r#"{"challenge": "kwf_the-challenge", "code": "123456"}"#),
     shape::<SessionOpened>(),
+);
+pub(crate) const LOGIN_OPTIONS: Operation = Operation::act(
+    "begin_passkey_login",
+    TAG,
+    "Ask for a challenge to log in with a passkey alone: the same for everybody",
+    (shape::<Nothing>(), "{}"),
+    shape::<OptionsOut>(),
+);
+pub(crate) const LOG_IN_WITH_PASSKEY: Operation = Operation::act(
+    "log_in_with_passkey",
+    TAG,
+    "Open a session with a passkey alone",
+    (
+        shape::<PasskeyLoginIn>(),
+        r#"{"passkey": {"id": "AA", "rawId": "AA", "type": "public-key", "clientExtensionResults": {},
+            "response": {"clientDataJSON": "AA", "authenticatorData": "AA", "signature": "AA", "userHandle": "AA"}}}"#,
+    ),
+    shape::<SessionOpened>(),
+);
+pub(crate) const STEP_UP_OPTIONS: Operation = Operation::act(
+    "begin_passkey_step_up",
+    TAG,
+    "Ask for a challenge to prove one of one's own passkeys again",
+    (shape::<Nothing>(), "{}"),
+    shape::<OptionsOut>(),
 );
 pub(crate) const LOG_OUT: Operation = Operation {
     body: Some((shape::<Nothing>(), "{}")),
@@ -111,6 +138,29 @@ pub(crate) async fn give_factor(
     must_be_same_origin(&app, &headers, input.cookie)?;
     let opened = logins::give_factor(&app, call.clone(), &input).await?;
     replace(&app, &headers, &call, opened).await
+}
+
+pub(crate) async fn login_options(State(app): State<Arc<App>>, Json(_): Json<Nothing>) -> Answered {
+    Answer::ok(&passkey::options(&app)?)
+}
+
+pub(crate) async fn log_in_with_passkey(
+    State(app): State<Arc<App>>,
+    Extension(call): Extension<Call>,
+    headers: HeaderMap,
+    Json(input): Json<PasskeyLoginIn>,
+) -> Answered {
+    must_be_same_origin(&app, &headers, input.cookie)?;
+    let opened = passkey::log_in(&app, call.clone(), &input).await?;
+    replace(&app, &headers, &call, opened).await
+}
+
+pub(crate) async fn step_up_options(
+    State(app): State<Arc<App>>,
+    Caller(actor): Caller,
+    Json(_): Json<Nothing>,
+) -> Answered {
+    Answer::ok(&passkey::step_up_options(&app, &actor).await?)
 }
 
 /// A page of another site logs nobody in.

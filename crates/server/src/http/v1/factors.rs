@@ -6,7 +6,10 @@ use axum::extract::{Path, State};
 
 use super::auth::take_cookie;
 use crate::app::App;
-use crate::factors::{self, CodesOut, ConfirmIn, ConfirmedOut, EnrolmentOut, FactorsOut, TotpIn};
+use crate::factors::{
+    self, CodesOut, ConfirmIn, ConfirmedOut, EnrolmentOut, FactorOut, FactorPatch, FactorsOut,
+    PasskeyEnrolmentOut, PasskeyIn, TotpIn,
+};
 use crate::http::answer::{Answer, Answered};
 use crate::http::guard::Caller;
 use crate::http::json::Json;
@@ -24,10 +27,17 @@ pub(crate) const START_TOTP: Operation = Operation::act(
     (shape::<TotpIn>(), r#"{"name": "phone"}"#),
     shape::<EnrolmentOut>(),
 );
+pub(crate) const START_PASSKEY: Operation = Operation::act(
+    "start_passkey",
+    TAG,
+    "Begin to add a passkey; it counts once what a browser made confirms it, within 5 minutes",
+    (shape::<PasskeyIn>(), r#"{"name": "laptop"}"#),
+    shape::<PasskeyEnrolmentOut>(),
+);
 pub(crate) const CONFIRM: Operation = Operation::act(
     "confirm_factor",
     TAG,
-    "Confirm an authenticator by its first code; other sessions end, this one gets another token",
+    "Confirm an authenticator by its first code, a passkey by what a browser made; other sessions end, this one gets another token",
     (shape::<ConfirmIn>(), r#"{"code": "123456"}"#),
     shape::<ConfirmedOut>(),
 );
@@ -37,6 +47,13 @@ pub(crate) const REPLACE_CODES: Operation = Operation::act(
     "Make new recovery codes; the old ones are worth nothing from now on",
     (shape::<Nothing>(), "{}"),
     shape::<CodesOut>(),
+);
+pub(crate) const EDIT: Operation = Operation::act(
+    "edit_factor",
+    TAG,
+    "Give one of one's own second factors another name",
+    (shape::<FactorPatch>(), r#"{"name": "old laptop"}"#),
+    shape::<FactorOut>(),
 );
 pub(crate) const REMOVE: Operation =
     Operation::plain("remove_factor", TAG, "Remove one of one's own second factors; other sessions end");
@@ -60,6 +77,14 @@ pub(crate) async fn start_totp(
     Answer::ok(&factors::start_totp(&app, &actor, &input).await?)
 }
 
+pub(crate) async fn start_passkey(
+    State(app): State<Arc<App>>,
+    Caller(actor): Caller,
+    Json(input): Json<PasskeyIn>,
+) -> Answered {
+    Answer::ok(&factors::passkeys::start(&app, &actor, &input).await?)
+}
+
 pub(crate) async fn confirm(
     State(app): State<Arc<App>>,
     Caller(actor): Caller,
@@ -77,6 +102,15 @@ pub(crate) async fn replace_codes(
     Json(_): Json<Nothing>,
 ) -> Answered {
     Answer::ok(&factors::replace_codes(&app, &actor).await?)
+}
+
+pub(crate) async fn edit(
+    State(app): State<Arc<App>>,
+    Caller(actor): Caller,
+    Path(id): Path<String>,
+    Json(patch): Json<FactorPatch>,
+) -> Answered {
+    Answer::ok(&factors::edit(&app, &actor, &id, &patch).await?)
 }
 
 pub(crate) async fn remove(

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::factors::passkeys::{Device, add, enter};
 use crate::factors::{enrol, give};
 use crate::logins::{PASSWORD, log_in, session, set_password};
 use crate::oauth::Holder;
@@ -419,7 +420,13 @@ fn with_factor(scene: &Scene) {
     let opened = give(&scene.server.url, &challenge, &enrolled.codes[0]).ok();
     let own = scene.server.caller(&text(&opened["token"]));
     own.post("/v1/auth/factors/recovery-codes", json!({})).expect(200);
-    own.delete(&format!("/v1/auth/factors/{}", enrolled.id)).expect(204);
+    let at = format!("/v1/auth/factors/{}", enrolled.id);
+    own.patch(&at, json!({ "name": "old phone" })).expect(200);
+    own.delete(&at).expect(204);
+    let mut added = add(&own, Device::new(&scene.server.url));
+    enter(&scene.server.url, &mut added.device).ok();
+    added.device.counter = 0;
+    enter(&scene.server.url, &mut added.device).refused(401, "invalid_passkey");
     scene.root.delete(&format!("/v1/users/{}/factors", text(&opened["user_id"]))).expect(204);
 }
 

@@ -4,6 +4,7 @@ mod commands;
 mod guesses;
 mod login;
 mod own;
+pub(crate) mod passkeys;
 mod required;
 mod reset;
 

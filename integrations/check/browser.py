@@ -1,0 +1,87 @@
+"""Chromium by WebDriver, with authenticators in software (WebAuthn §11)."""
+
+import json
+import urllib.error
+import urllib.request
+
+from .process import Program, StartError, free_port
+
+FLAGS = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
+
+
+class PageError(Exception):
+    """What a page threw."""
+
+
+class Browser:
+    """One window, whose scripts are functions of the page."""
+
+    def __init__(self, folder):
+        self.port = free_port()
+        self.driver = Program(["chromedriver", f"--port={self.port}"], self.port, folder / "chromedriver.log")
+        self.session = None
+
+    def start(self):
+        """Starts driver and browser."""
+        self.driver.start()
+        wanted = {"browserName": "chrome", "goog:chromeOptions": {"args": FLAGS}}
+        made = self.call("POST", "/session", {"capabilities": {"alwaysMatch": wanted}})
+        self.session = f"/session/{made['sessionId']}"
+
+    def stop(self):
+        """Ends both."""
+        if self.session:
+            self.call("DELETE", self.session)
+        self.driver.stop()
+
+    def call(self, method, path, body=None):
+        """One command of WebDriver."""
+        data = json.dumps(body or {}).encode() if method == "POST" else None
+        request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", data, method=method)
+        request.add_header("Content-Type", "application/json")
+        try:
+            with urllib.request.urlopen(request, timeout=60) as answer:
+                return json.load(answer)["value"]
+        except urllib.error.HTTPError as error:
+            raise StartError(f"{method} {path}: {error.read().decode()[:500]}") from error
+
+    def open(self, url):
+        """Goes to a page."""
+        self.call("POST", f"{self.session}/url", {"url": url})
+
+    def run(self, name, *arguments):
+        """Calls `keyward.name` of the page and waits for what it promises."""
+        script = """
+            const [name, args, done] = arguments;
+            keyward[name](...args).then(value => done({value}), error => done({error: String(error)}));
+        """
+        body = {"script": script, "args": [name, list(arguments)]}
+        told = self.call("POST", f"{self.session}/execute/async", body)
+        if "error" in told:
+            raise PageError(told["error"])
+        return told["value"]
+
+    def plug_in(self, **more):
+        """A new authenticator, which says yes to everything; its id."""
+        device = {"protocol": "ctap2", "transport": "internal", "hasResidentKey": True,
+                  "hasUserVerification": True, "isUserVerified": True, **more}
+        return self.call("POST", f"{self.session}/webauthn/authenticator", device)
+
+    def unplug(self, device):
+        """Takes it away."""
+        self.call("DELETE", f"{self.session}/webauthn/authenticator/{device}")
+
+    def verify_nobody(self, device):
+        """From now on it does not know who holds it."""
+        path = f"{self.session}/webauthn/authenticator/{device}/uv"
+        self.call("POST", path, {"isUserVerified": False})
+
+    def copy(self, device, count):
+        """The same passkeys in another device, which has counted so far."""
+        kept = self.call("GET", f"{self.session}/webauthn/authenticator/{device}/credentials")
+        self.unplug(device)
+        other = self.plug_in()
+        for passkey in kept:
+            path = f"{self.session}/webauthn/authenticator/{other}/credential"
+            self.call("POST", path, {**passkey, "signCount": count})
+        return other
