@@ -19,7 +19,7 @@ use crate::hashers::Hash;
 use crate::logins::not_interactive;
 use crate::seal::{self, Place};
 use crate::sessions::{self, SessionOpened, own_session};
-use crate::store::passwords;
+use crate::store::{Conn, passwords};
 use crate::users::UserOut;
 
 /// A word that a guesser tries first.
@@ -70,9 +70,20 @@ fn place_of<'a>(tenant: &'a str, user: &'a str) -> Place<'a> {
 /// Seals and keeps a hash.
 async fn keep(app: &App, tx: &mut Tx<'_>, user: &str, hash: &Hash) -> Result<()> {
     let (tenant, now) = (tx.tenant().to_owned(), tx.now);
+    store(app, tx.conn(), (&tenant, user), hash, now).await
+}
+
+/// The same without an audited change around it: for whoever has one of another kind.
+pub(crate) async fn store(
+    app: &App,
+    conn: &mut Conn,
+    (tenant, user): (&str, &str),
+    hash: &Hash,
+    now: i64,
+) -> Result<()> {
     let text = Zeroizing::new(hash.to_string());
-    let sealed = seal::seal(&app.root_key, tx.conn(), place_of(&tenant, user), text.as_bytes(), now).await?;
-    passwords::put(tx.conn(), &tenant, user, &sealed, now).await
+    let sealed = seal::seal(&app.root_key, conn, place_of(tenant, user), text.as_bytes(), now).await?;
+    passwords::put(conn, tenant, user, &sealed, now).await
 }
 
 /// Changes the caller's password. Every other session of the user ends, this one gets another token.
