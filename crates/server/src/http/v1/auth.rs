@@ -17,6 +17,7 @@ use crate::http::openapi::{Operation, shape};
 use crate::logins::{self, LoginFactorIn, LoginIn, StepUpIn};
 use crate::passwords::links::{self, RedeemIn};
 use crate::passwords::{self, ChangeIn};
+use crate::sessions::lists;
 use crate::sessions::{self, SessionOpened, SessionOut};
 use crate::store::page::Page;
 use crate::verify::Presented;
@@ -157,7 +158,7 @@ pub(crate) async fn log_out(
 }
 
 pub(crate) async fn show(State(app): State<Arc<App>>, Caller(actor): Caller) -> Answered {
-    Answer::ok(&sessions::show(&app, &actor).await?)
+    Answer::ok(&lists::show(&app, &actor).await?)
 }
 
 pub(crate) async fn list(
@@ -166,7 +167,7 @@ pub(crate) async fn list(
     Query(query): Query<ListQuery>,
 ) -> Answered {
     let page = query.page(&actor.principal.id)?;
-    Answer::ok(&sessions::list_own(&app, &actor, &page).await?)
+    Answer::ok(&lists::list_own(&app, &actor, &page).await?)
 }
 
 pub(crate) async fn end(
