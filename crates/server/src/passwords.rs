@@ -19,6 +19,7 @@ use crate::hashers::Hash;
 use crate::logins::not_interactive;
 use crate::seal::{self, Place};
 use crate::sessions::{self, SessionOpened, own_session};
+use crate::store::users::UserRow;
 use crate::store::{Conn, passwords};
 use crate::users::UserOut;
 
@@ -99,6 +100,7 @@ pub(crate) async fn change(app: &App, actor: &Actor, input: &ChangeIn) -> Result
     app.write(actor, async |tx| {
         proven.settle(app, tx).await?;
         let user = proven.user.id.as_str();
+        forget_failures(app, tx.conn(), &proven.user).await?;
         let ended = replace(app, tx, user, &hash, Some(&session.id)).await?;
         let event = Event::new("user.change_password", "user", user, &proven.user.username)
             .after(&serde_json::json!({ "sessions_ended": ended.len() }));
@@ -131,14 +133,20 @@ async fn replace(
     sessions::end_all(tx, user, but).await
 }
 
+/// Forgets the failed passwords of a user, at logins and within sessions; false when there were none.
+async fn forget_failures(app: &App, conn: &mut Conn, user: &UserRow) -> Result<bool> {
+    let name = Name::of(app, &user.tenant_id, &user.username);
+    let at_logins = attempts::clear(conn, &name).await?;
+    Ok(attempts::clear(conn, &name.within_sessions(app, &user.id)).await? | at_logins)
+}
+
 /// Forgets the failed logins of a user (VER-4).
 pub(crate) async fn unlock(app: &App, actor: &Actor, id: &str) -> Result<UserOut> {
     app.write(actor, async |tx| {
         tx.must_hold("users:write")?;
         let (user, directory) = crate::users::find_to_change(tx, id).await?;
-        let name = Name::of(app, &user.tenant_id, &user.username);
         let event = Event::new("user.unlock", "user", id, &user.username);
-        let cleared = attempts::clear(tx.conn(), &name).await?
+        let cleared = forget_failures(app, tx.conn(), &user).await?
             | proof_of_factors::forget_failures(app, tx.conn(), &user.tenant_id, &user.id).await?;
         let events = if cleared { vec![event] } else { Vec::new() };
         Ok(Audited::many(crate::users::render(&directory, user)?, events))
