@@ -34,7 +34,7 @@ pub(crate) struct BenchLoginArgs {
     /// Logins that come at once; 0 = leave the storm out
     #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(..=250))]
     pub(crate) logins: u32,
-    /// Failed logins of users, and as many of unknown names, in each run; 0 = leave these out
+    /// Failed logins of users, of unknown names and at unknown tenants, so many each in a run; 0 = none
     #[arg(long, value_name = "N", default_value_t = 10_000)]
     pub(crate) samples: u32,
     /// Runs
@@ -111,11 +111,16 @@ fn unknown(number: u32) -> String {
     format!("nobody{number:06}")
 }
 
-/// A login from an address of its own, as behind a proxy: failures are counted by source too.
+/// A login at the primary tenant.
 fn request(username: &str, password: &str, number: u32) -> Vec<u8> {
+    request_at("primary", username, password, number)
+}
+
+/// A login from an address of its own, as behind a proxy: failures are counted by source too.
+fn request_at(tenant: &str, username: &str, password: &str, number: u32) -> Vec<u8> {
     // 198.18.0.0/15 is there for measurements (RFC 2544).
     let address = Ipv4Addr::from(u32::from(Ipv4Addr::new(198, 18, 0, 0)) + number % (1 << 17));
-    let body = json!({ "username": username, "password": password }).to_string();
+    let body = json!({ "tenant": tenant, "username": username, "password": password }).to_string();
     format!(
         "POST /v1/auth/login HTTP/1.1\r\nhost: bench\r\nx-forwarded-for: {address}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
         body.len()

@@ -73,8 +73,8 @@ fn sto_4_ver_1_a_storm_of_two_hundred_logins_loses_none_and_the_bench_measures_i
     let number = |name: &str| told[name].as_f64().unwrap_or_else(|| panic!("no {name} in {told}"));
     assert!(number("verified_during_storms") > 100.0, "{told}");
     assert!(number("rss_bytes_peak") - number("rss_bytes_before") < 200.0 * 1024.0 * 1024.0, "{told}");
-    for name in ["user_median_us", "unknown_median_us"] {
-        assert!(told[name][0].as_f64().is_some_and(|time| time > 1000.0), "{told}");
-    }
-    assert_eq!((&told["samples"], told["welch_t"].as_array().map(Vec::len)), (&json!(10), Some(1)));
+    assert_eq!(told["samples"], 10);
+    let medians = told["median_us"][0].as_array().expect("a run");
+    assert!(medians.len() == 3 && medians.iter().all(|time| time.as_f64() > Some(1000.0)), "{told}");
+    assert_eq!(told["welch_t"][0].as_array().map(Vec::len), Some(2), "{told}");
 }

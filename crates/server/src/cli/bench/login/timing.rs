@@ -1,11 +1,12 @@
-//! Failed logins of users against those of unknown names, in random order: do their times differ?
+//! Failed logins of users against those of unknown names and at unknown tenants, in random order: do
+//! their times differ?
 
 use keyward_core::token::AccessKey;
 use serde_json::{Value, json};
 
 use super::super::load::Line;
 use super::super::stage::Stage;
-use super::{BenchLoginArgs, known, request, round, unknown};
+use super::{BenchLoginArgs, known, request_at, round, unknown};
 use crate::clock::Clock;
 use crate::random;
 
@@ -15,12 +16,22 @@ const LEAK: f64 = 4.5;
 const MOST_PERCENT: f64 = 1.0;
 /// The slowest are what else the machine does.
 const KEPT: f64 = 0.9;
+/// Who tries: a user, somebody unknown, somebody at an unknown tenant.
+const ARMS: usize = 3;
+
+/// The times of one run, of each arm.
+type Times = [Vec<f64>; ARMS];
 
 /// One run: times in microseconds.
 #[derive(Clone, Debug)]
 pub(super) struct Round {
-    known_us: f64,
-    unknown_us: f64,
+    medians_us: [f64; ARMS],
+    others: [Difference; ARMS - 1],
+}
+
+/// How one arm differs from that of users.
+#[derive(Clone, Copy, Debug)]
+struct Difference {
     /// Of the medians, by that of users.
     percent: f64,
     t: f64,
@@ -37,17 +48,17 @@ pub(super) async fn measure(stage: &Stage, args: &BenchLoginArgs) -> anyhow::Res
     Ok(rounds)
 }
 
-/// The times of both, users first. Which of a pair comes first is left to chance.
-async fn sample(line: &mut Line, samples: u32) -> anyhow::Result<[Vec<f64>; 2]> {
+/// Which of the three comes first, and in which direction it goes on, is left to chance.
+async fn sample(line: &mut Line, samples: u32) -> anyhow::Result<Times> {
     let clock = Clock::start();
-    let mut times = [Vec::new(), Vec::new()];
+    let mut times = Times::default();
     for number in 0..samples {
-        let mut first = [0];
-        random::fill(&mut first);
-        for turn in 0..2 {
-            let arm = usize::from(first[0] & 1) ^ turn;
-            let name = if arm == 0 { known(number) } else { unknown(number) };
-            let request = request(&name, &wrong_password(), number * 2 + turn as u32);
+        let mut chance = [0; 2];
+        random::fill(&mut chance);
+        for turn in 0..ARMS {
+            let turn = if chance[1] & 1 == 0 { turn } else { ARMS - turn };
+            let arm = (usize::from(chance[0]) + turn) % ARMS;
+            let request = attempt(arm, number);
             let sent = clock.monotonic_ns();
             let refused = line.ask(&request, b"\"code\":\"invalid_login\"").await?;
             let took = clock.monotonic_ns() - sent;
@@ -58,32 +69,39 @@ async fn sample(line: &mut Line, samples: u32) -> anyhow::Result<[Vec<f64>; 2]> 
     Ok(times)
 }
 
-fn wrong_password() -> String {
-    AccessKey::generate(&mut random::fill).to_string()
+fn attempt(arm: usize, number: u32) -> Vec<u8> {
+    let password = AccessKey::generate(&mut random::fill).to_string();
+    let source = number * ARMS as u32 + arm as u32;
+    match arm {
+        0 => request_at("primary", &known(number), &password, source),
+        1 => request_at("primary", &unknown(number), &password, source),
+        _ => request_at("nowhere", &known(number), &password, source),
+    }
 }
 
 impl Round {
-    fn of(mut times: [Vec<f64>; 2]) -> Self {
+    fn of(mut times: Times) -> Self {
         for arm in &mut times {
             arm.sort_by(f64::total_cmp);
         }
-        let [known_us, unknown_us] = [0, 1].map(|arm: usize| times[arm][times[arm].len() / 2]);
+        let medians_us = std::array::from_fn(|arm| times[arm][times[arm].len() / 2]);
         let mut all = times.concat();
         all.sort_by(f64::total_cmp);
         let slowest = all[((all.len() as f64 * KEPT) as usize).min(all.len() - 1)];
         let kept = times.map(|arm| arm.into_iter().filter(|time| *time <= slowest).collect::<Vec<_>>());
-        let percent = (known_us - unknown_us).abs() / known_us * 100.0;
-        Self { known_us, unknown_us, percent, t: welch(&kept[0], &kept[1]) }
+        let others = std::array::from_fn(|other| Difference {
+            percent: (medians_us[0] - medians_us[other + 1]).abs() / medians_us[0] * 100.0,
+            t: welch(&kept[0], &kept[other + 1]),
+        });
+        Self { medians_us, others }
     }
 
     /// What is not as it must be.
     pub(super) fn beyond(&self) -> Option<String> {
-        let told = self.percent >= MOST_PERCENT || self.t.abs() >= LEAK;
-        told.then(|| {
-            format!(
-                "failed logins tell who is there: {:.0} us for users, {:.0} us for others, t = {:.2}",
-                self.known_us, self.unknown_us, self.t
-            )
+        let tells = |other: &Difference| other.percent >= MOST_PERCENT || other.t.abs() >= LEAK;
+        self.others.iter().any(tells).then(|| {
+            let Self { medians_us, others } = self;
+            format!("failed logins tell who is there: medians of {medians_us:.0?} us, {others:.2?}")
         })
     }
 }
@@ -100,15 +118,17 @@ fn welch(a: &[f64], b: &[f64]) -> f64 {
     (mean_a - mean_b) / (error_a + error_b).sqrt()
 }
 
-/// Adds the figures.
+/// Adds the figures: for each run those of the arms.
 pub(super) fn write(args: &BenchLoginArgs, rounds: &[Round], report: &mut Value) {
-    let all =
-        |value: fn(&Round) -> f64| json!(rounds.iter().map(|one| round(value(one))).collect::<Vec<_>>());
+    let all = |values: &dyn Fn(&Round) -> Vec<f64>| {
+        let of = |one: &Round| values(one).into_iter().map(round).collect::<Vec<_>>();
+        json!(rounds.iter().map(of).collect::<Vec<_>>())
+    };
     report["samples"] = args.samples.into();
-    report["user_median_us"] = all(|one| one.known_us);
-    report["unknown_median_us"] = all(|one| one.unknown_us);
-    report["difference_percent"] = all(|one| one.percent);
-    report["welch_t"] = all(|one| one.t);
+    report["arms"] = json!(["user", "unknown name", "unknown tenant"]);
+    report["median_us"] = all(&|one| one.medians_us.to_vec());
+    report["difference_percent"] = all(&|one| one.others.map(|other| other.percent).to_vec());
+    report["welch_t"] = all(&|one| one.others.map(|other| other.t).to_vec());
 }
 
 #[cfg(test)]
@@ -121,12 +141,14 @@ mod tests {
 
     #[test]
     fn ver_1_a_difference_of_one_percent_would_be_seen_and_chance_is_not() {
-        let same = Round::of([waves(1000.0), waves(1000.0)]);
-        assert_eq!((same.percent, same.t, same.beyond()), (0.0, 0.0, None));
-        let slower = Round::of([waves(1000.0), waves(1011.0)]);
-        assert!(slower.percent > 1.0 && slower.t < -LEAK && slower.beyond().is_some(), "{slower:?}");
-        // Three in a thousand, far below what the medians may differ by.
-        let little = Round::of([waves(1003.0), waves(1000.0)]);
-        assert!(little.percent < 1.0 && little.beyond().is_some(), "{little:?}");
+        let round = |name: f64, tenant: f64| Round::of([waves(1000.0), waves(name), waves(tenant)]);
+        let same = round(1000.0, 1000.0);
+        assert!(same.others.iter().all(|other| (other.percent, other.t) == (0.0, 0.0)), "{same:?}");
+        assert_eq!(same.beyond(), None);
+        // Three in a thousand, far below what the medians may differ by, are seen as well.
+        for (other, round, most) in [(0, round(1011.0, 1000.0), 100.0), (1, round(1000.0, 1003.0), 1.0)] {
+            let found = round.others[other];
+            assert!(found.t < -LEAK && found.percent < most && round.beyond().is_some(), "{round:?}");
+        }
     }
 }
