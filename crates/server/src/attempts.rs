@@ -3,11 +3,12 @@
 
 use std::net::IpAddr;
 
-use keyward_core::attempts::Verdict;
+use keyward_core::attempts::{LOCKED_AT, Verdict};
 use tokio::sync::{Mutex, MutexGuard};
 use unicode_normalization::UnicodeNormalization as _;
 
-use crate::app::App;
+use crate::app::{Actor, App, Principal};
+use crate::audit::{Audited, Event};
 use crate::error::{Error, Result};
 use crate::failures;
 use crate::names::Username;
@@ -35,6 +36,8 @@ pub(crate) struct Name {
     /// A keyed hash: what was typed may be anything, a password too.
     id: String,
     turn: usize,
+    /// What is guessed at, as the log tells it.
+    factor: &'static str,
 }
 
 impl Name {
@@ -43,21 +46,26 @@ impl Name {
         let trimmed = typed.trim();
         let key = Username::parse_any(trimmed)
             .map_or_else(|_| trimmed.nfkc().flat_map(char::to_lowercase).collect(), |name| name.key);
-        let hash = app.root_key.mac(format!("login attempts v1\0{tenant}\0{key}").as_bytes());
-        Self { turn: usize::from(hash[0]) % TURNS, id: to_hex(&hash), tenant: tenant.into(), key }
+        let counted = format!("login attempts v1\0{tenant}\0{key}");
+        Self::counted(app, &counted, tenant, key, "password")
     }
-}
 
-impl Name {
+    /// The password of a user whose sessions ask for it, counted apart: who guesses at logins locks
+    /// nobody out who is logged in, and who took a session does not lock logins (VER-4).
+    pub(crate) fn within_sessions(self, app: &App, user: &str) -> Self {
+        let counted = format!("step-up attempts v1\0{}\0{user}", self.tenant);
+        Self::counted(app, &counted, &self.tenant, self.key, "password_in_session")
+    }
+
     /// Codes of a user, which are counted apart from passwords: one lock does not lock the other.
-    pub(crate) fn of_factor(app: &App, tenant: &str, user: &str, kind: &str) -> Self {
-        let hash = app.root_key.mac(format!("factor attempts v1\0{tenant}\0{user}\0{kind}").as_bytes());
-        Self {
-            turn: usize::from(hash[0]) % TURNS,
-            id: to_hex(&hash),
-            tenant: tenant.into(),
-            key: user.into(),
-        }
+    pub(crate) fn of_factor(app: &App, tenant: &str, user: &str, kind: &'static str) -> Self {
+        let counted = format!("factor attempts v1\0{tenant}\0{user}\0{kind}");
+        Self::counted(app, &counted, tenant, user.into(), kind)
+    }
+
+    fn counted(app: &App, what: &str, tenant: &str, key: String, factor: &'static str) -> Self {
+        let hash = app.root_key.mac(what.as_bytes());
+        Self { turn: usize::from(hash[0]) % TURNS, id: to_hex(&hash), tenant: tenant.into(), key, factor }
     }
 }
 
@@ -86,15 +94,32 @@ pub(crate) async fn check(app: &App, name: &Name, source: Option<IpAddr>) -> Res
     Err(refused)
 }
 
-/// Counts a failure, before anybody is told of it.
-pub(crate) async fn failed(app: &App, name: &Name, known: bool) -> Result<()> {
+/// Counts a failure, before anybody is told of it. `about` is the user, if there is one.
+pub(crate) async fn failed(app: &App, name: &Name, about: Option<&Actor>) -> Result<()> {
     let now = app.clock.unix_ms();
     let mut tx = app.db.begin().await?;
     // Of two nodes that count at once, both count.
     tx.lock_tenant(&name.id).await?;
     let before = attempts::find(tx.conn(), &name.id).await?;
-    attempts::put(tx.conn(), &name.tenant, &name.id, known, before.failed(now)).await?;
-    tx.commit().await
+    let after = before.failed(now);
+    attempts::put(tx.conn(), &name.tenant, &name.id, about.is_some(), after).await?;
+    tx.commit().await?;
+    match about.filter(|_| after.in_a_row == LOCKED_AT) {
+        Some(user) => tell_of_lock(app, name, user).await,
+        None => Ok(()),
+    }
+}
+
+/// One entry for each lock, which takes a hundred failures: nobody fills the log by it.
+async fn tell_of_lock(app: &App, name: &Name, user: &Actor) -> Result<()> {
+    let actor = Actor { call: user.call.clone(), ..Actor::local(&user.tenant_id, "login") };
+    let Principal { id, label, .. } = &user.principal;
+    app.write(&actor, async |_| {
+        let event = Event::new("auth.locked", "user", id, label)
+            .after(&serde_json::json!({ "factor": name.factor, "failures": LOCKED_AT }));
+        Ok(Audited::new((), event))
+    })
+    .await
 }
 
 /// Forgets the failures of a name; false when there were none.

@@ -33,6 +33,7 @@ const SHARE: usize = 4;
 
 /// The threads, and the places in front of them.
 pub(crate) struct Hashers {
+    threads: usize,
     places: Arc<Semaphore>,
     most_per_source: usize,
     sources: Arc<Sources>,
@@ -95,7 +96,18 @@ impl Hashers {
         }
         let places = threads + waiting;
         let most_per_source = (places / SHARE).max(threads);
-        Self { places: Arc::new(Semaphore::new(places)), most_per_source, sources: Arc::default(), queue }
+        Self {
+            threads,
+            places: Arc::new(Semaphore::new(places)),
+            most_per_source,
+            sources: Arc::default(),
+            queue,
+        }
+    }
+
+    /// What all blocks of memory take together, bytes.
+    pub(crate) fn memory_bytes(&self) -> u64 {
+        self.threads as u64 * u64::from(COST.memory_kib) * 1024
     }
 
     /// Takes a place.

@@ -21,7 +21,7 @@ use crate::factors::passkeys::proof::Answer;
 use crate::factors::proof as codes;
 use crate::failures;
 use crate::http::caller;
-use crate::passwords::proof::{self, Claim};
+use crate::passwords::proof::{self, Claim, Home};
 use crate::passwords::{self, Password};
 use crate::sessions::{self, Holder, SessionOpened, own_session};
 use crate::store::users::UserRow;
@@ -118,8 +118,9 @@ async fn by_key(app: &App, call: Call, input: &LoginIn) -> Result<SessionOpened>
 
 async fn by_password(app: &App, call: Call, input: &LoginIn) -> Result<SessionOpened> {
     passwords::must_be_on(app)?;
-    let tenant = find_tenant(&mut app.read().await?, input.tenant.as_deref()).await?;
-    let claim = Claim { tenant: tenant.as_deref(), username: &input.username, password: &input.password };
+    let home = find_home(&mut app.read().await?, input.tenant.as_deref()).await?;
+    let (username, password) = (input.username.as_str(), &input.password);
+    let claim = Claim { home: &home, within: None, username, password };
     let proven = proof::prove(app, &call, &claim).await?;
     let actor = proven.actor(call);
     let begun = app
@@ -210,16 +211,20 @@ pub(crate) fn not_interactive() -> Error {
     Error::forbidden(code, crate::http::problems::detail(code))
 }
 
-/// The id of the tenant that a login names.
-async fn find_tenant(conn: &mut Conn, named: Option<&str>) -> Result<Option<String>> {
-    let row = match named {
-        None => tenants::find_primary(conn).await?,
-        Some(named) => match tenants::find_by_slug(conn, named).await? {
-            Some(row) => Some(row),
-            None => tenants::find(conn, named).await?,
-        },
+/// The tenant that a login names. A name that no tenant has costs as many reads as any other, here
+/// and later on: the primary tenant is looked through in its place (VER-1).
+async fn find_home(conn: &mut Conn, named: Option<&str>) -> Result<Home> {
+    let primary = tenants::find_primary(conn).await?;
+    let found = match named {
+        None => primary.clone(),
+        Some(named) => {
+            let by_slug = tenants::find_by_slug(conn, named).await?;
+            let by_id = tenants::find(conn, named).await?;
+            by_slug.or(by_id)
+        }
     };
-    Ok(row.map(|row| row.id))
+    let is_unknown = found.is_none();
+    Ok(Home { tenant: found.or(primary).map(|row| row.id).unwrap_or_default(), is_unknown })
 }
 
 /// Proves password, secret or second factor again, and changes the token of the session (SES-1, SES-6).

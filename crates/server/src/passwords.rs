@@ -18,7 +18,8 @@ use crate::hashers::Hash;
 use crate::logins::not_interactive;
 use crate::seal::{self, Place};
 use crate::sessions::{self, SessionOpened, own_session};
-use crate::store::passwords;
+use crate::store::users::UserRow;
+use crate::store::{Conn, passwords};
 use crate::users::UserOut;
 
 /// A word that a guesser tries first.
@@ -69,9 +70,20 @@ fn place_of<'a>(tenant: &'a str, user: &'a str) -> Place<'a> {
 /// Seals and keeps a hash.
 async fn keep(app: &App, tx: &mut Tx<'_>, user: &str, hash: &Hash) -> Result<()> {
     let (tenant, now) = (tx.tenant().to_owned(), tx.now);
+    store(app, tx.conn(), (&tenant, user), hash, now).await
+}
+
+/// The same without an audited change around it: for whoever has one of another kind.
+pub(crate) async fn store(
+    app: &App,
+    conn: &mut Conn,
+    (tenant, user): (&str, &str),
+    hash: &Hash,
+    now: i64,
+) -> Result<()> {
     let text = Zeroizing::new(hash.to_string());
-    let sealed = seal::seal(&app.root_key, tx.conn(), place_of(&tenant, user), text.as_bytes(), now).await?;
-    passwords::put(tx.conn(), &tenant, user, &sealed, now).await
+    let sealed = seal::seal(&app.root_key, conn, place_of(tenant, user), text.as_bytes(), now).await?;
+    passwords::put(conn, tenant, user, &sealed, now).await
 }
 
 /// Changes the caller's password. Every other session of the user ends, this one gets another token.
@@ -87,6 +99,7 @@ pub(crate) async fn change(app: &App, actor: &Actor, input: &ChangeIn) -> Result
     app.write(actor, async |tx| {
         proven.settle(app, tx).await?;
         let user = proven.user.id.as_str();
+        forget_failures(app, tx.conn(), &proven.user).await?;
         let ended = replace(app, tx, user, &hash, Some(&session.id)).await?;
         let event = Event::new("user.change_password", "user", user, &proven.user.username)
             .after(&serde_json::json!({ "sessions_ended": ended.len() }));
@@ -119,14 +132,20 @@ async fn replace(
     sessions::end_all(tx, user, but).await
 }
 
+/// Forgets the failed passwords of a user, at logins and within sessions; false when there were none.
+async fn forget_failures(app: &App, conn: &mut Conn, user: &UserRow) -> Result<bool> {
+    let name = Name::of(app, &user.tenant_id, &user.username);
+    let at_logins = attempts::clear(conn, &name).await?;
+    Ok(attempts::clear(conn, &name.within_sessions(app, &user.id)).await? | at_logins)
+}
+
 /// Forgets the failed logins of a user (VER-4).
 pub(crate) async fn unlock(app: &App, actor: &Actor, id: &str) -> Result<UserOut> {
     app.write(actor, async |tx| {
         tx.must_hold("users:write")?;
         let (user, directory) = crate::users::find_to_change(tx, id).await?;
-        let name = Name::of(app, &user.tenant_id, &user.username);
         let event = Event::new("user.unlock", "user", id, &user.username);
-        let cleared = attempts::clear(tx.conn(), &name).await?
+        let cleared = forget_failures(app, tx.conn(), &user).await?
             | proof_of_factors::forget_failures(app, tx.conn(), &user.tenant_id, &user.id).await?;
         let events = if cleared { vec![event] } else { Vec::new() };
         Ok(Audited::many(crate::users::render(&directory, user)?, events))

@@ -7,7 +7,7 @@ use crate::audit::{Audited, Event};
 use crate::clock::rfc3339;
 use crate::error::{Error, Result};
 use crate::seal;
-use crate::store::{Conn, instance, keys, sessions};
+use crate::store::{Conn, instance, keys, passwords, sessions};
 
 /// Peppers in use at the same time, at most: each costs a hash per verification of an old key.
 const MOST: usize = 3;
@@ -20,7 +20,7 @@ pub(crate) struct PepperOut {
     pub(crate) state: &'static str,
     pub(crate) created_at: String,
     pub(crate) retired_at: Option<String>,
-    /// Live secrets of keys and sessions hashed under it.
+    /// Live secrets of keys, sessions and links hashed under it.
     pub(crate) secrets: i64,
 }
 
@@ -89,9 +89,10 @@ pub(crate) async fn retire(app: &App, actor: &Actor, id: i64, force: bool) -> Re
     .await
 }
 
-/// Secrets of keys, and sessions that may still live, under a pepper.
+/// Secrets of keys, sessions that may still live, and open links that set a password, under a pepper.
 async fn in_use(conn: &mut Conn, pepper: i64, now: i64) -> Result<i64> {
     let keys = keys::count_under_pepper(conn, pepper, now).await?;
     let longest = i64::from(keyward_core::policy::MAX_SESSION_MINUTES) * 60_000;
-    Ok(keys + sessions::count_under_pepper(conn, pepper, now - longest).await?)
+    let sessions = sessions::count_under_pepper(conn, pepper, now - longest).await?;
+    Ok(keys + sessions + passwords::count_under_pepper(conn, pepper, now).await?)
 }

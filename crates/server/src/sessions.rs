@@ -1,5 +1,7 @@
 //! Sessions: opening, listing and ending them (SES-1, SES-4, SES-5).
 
+pub(crate) mod lists;
+
 use keyward_core::decide::Request;
 use keyward_core::policy::LoginPolicy;
 use keyward_core::right::RightSet;
@@ -15,10 +17,9 @@ use crate::clock::rfc3339;
 use crate::error::{Error, Result};
 use crate::marks;
 use crate::random;
-use crate::store::page::{Listed, Page};
-use crate::store::sessions::{self, Alive, SessionRow};
+use crate::store::sessions::{self, SessionRow, Whose};
 use crate::store::{factors, users};
-use crate::verify::facts::{self, TenantRecord, administers};
+use crate::verify::facts::{TenantRecord, administers};
 use crate::verify::usage::Sighting;
 use crate::verify::{Ask, Presented};
 
@@ -193,73 +194,14 @@ fn render(rules: &LoginPolicy, is_admin: bool, row: &SessionRow, current: Option
     }
 }
 
-/// The session that asks.
-pub(crate) async fn show(app: &App, actor: &Actor) -> Result<SessionOut> {
-    let session = own_session(actor)?;
-    let mut conn = app.read().await?;
-    let row = sessions::find(&mut conn, &actor.tenant_id, &session.id).await?.ok_or(Error::NotFound)?;
-    let directory = directory(&mut conn, actor).await?;
-    let is_admin = administers(&rights_at_home(&mut conn, actor).await?);
-    Ok(render(&directory.tenant.policy.login, is_admin, &row, Some(&session.id)))
-}
-
 /// The session of a caller at home: one that an operator took along is of no use in another tenant.
 pub(crate) fn own_session(actor: &Actor) -> Result<&SessionRef> {
     actor.session.as_ref().filter(|_| !actor.visiting).ok_or(Error::NotFound)
 }
 
-async fn directory(conn: &mut crate::store::Conn, actor: &Actor) -> Result<TenantRecord> {
-    let id = actor.tenant_id.parse().map_err(Error::internal)?;
-    facts::load_tenant(conn, id, 0).await?.ok_or(Error::NotFound)
-}
-
-/// The caller's own sessions: those of the user, or of the workspace key.
-pub(crate) async fn list_own(app: &App, actor: &Actor, page: &Page) -> Result<Listed<SessionOut>> {
-    let holder = own_holder(actor)?;
-    let mut conn = app.read().await?;
-    let rights = rights_at_home(&mut conn, actor).await?;
-    list(app, actor, holder, &rights, page).await
-}
-
 /// The id under which the caller's sessions stand.
 fn own_holder(actor: &Actor) -> Result<&str> {
     if actor.visiting { Err(Error::NotFound) } else { Ok(&actor.principal.id) }
-}
-
-/// What the holder of the caller's sessions may do, through whatever it calls.
-async fn rights_at_home(conn: &mut crate::store::Conn, actor: &Actor) -> Result<RightSet> {
-    match actor.user_id() {
-        Some(user) => rights_of(conn, actor, user).await,
-        None => Ok((*actor.rights).clone()),
-    }
-}
-
-async fn rights_of(conn: &mut crate::store::Conn, actor: &Actor, user: &str) -> Result<RightSet> {
-    let row = users::find(conn, &actor.tenant_id, user).await?.ok_or(Error::NotFound)?;
-    crate::users::rights(&directory(conn, actor).await?, &row)
-}
-
-/// The sessions of a user.
-pub(crate) async fn list_of(app: &App, actor: &Actor, user: &str, page: &Page) -> Result<Listed<SessionOut>> {
-    let rights = rights_of(&mut app.read().await?, actor, user).await?;
-    list(app, actor, user, &rights, page).await
-}
-
-async fn list(
-    app: &App,
-    actor: &Actor,
-    holder: &str,
-    rights: &RightSet,
-    page: &Page,
-) -> Result<Listed<SessionOut>> {
-    let mut conn = app.read().await?;
-    let rules = directory(&mut conn, actor).await?.tenant.policy.login;
-    let (is_admin, now) = (administers(rights), app.clock.unix_ms());
-    let alive =
-        Alive { started_after: now - rules.max_ms(is_admin), seen_after: now - rules.idle_ms(is_admin) };
-    let listed = sessions::list(&mut conn, &actor.tenant_id, holder, alive, page).await?;
-    let current = actor.session.as_ref().map(|session| session.id.as_str());
-    Ok(listed.map(|row| render(&rules, is_admin, &row, current)))
 }
 
 /// Ends the session that asks.
@@ -297,6 +239,19 @@ pub(crate) async fn end_of(app: &App, actor: &Actor, user: &str) -> Result<()> {
         let event = Event::new("user.end_sessions", "user", user, &row.username)
             .after(&serde_json::json!({ "sessions": ended.len() }));
         Ok(Audited::new((), event).touches_sessions(tx.tenant(), &ended))
+    })
+    .await
+}
+
+/// Ends every session that began with a key (SES-5).
+pub(crate) async fn end_of_key(app: &App, actor: &Actor, id: &str) -> Result<()> {
+    app.write(actor, async |tx| {
+        let (key, _) = crate::keys::find_to_change(tx, id, "revoke").await?;
+        let now = tx.now;
+        let ended = sessions::end_of_key(tx.conn(), &key.tenant_id, Whose::of(&key), now).await?;
+        let event = Event::new("key.end_sessions", "key", &key.id, &key.label)
+            .after(&serde_json::json!({ "sessions": ended.len() }));
+        Ok(Audited::new((), event).touches_sessions(&key.tenant_id, &ended))
     })
     .await
 }

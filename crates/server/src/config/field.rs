@@ -158,6 +158,41 @@ pub(super) fn networks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec
     Ok(networks.into_iter().map(|network| network.0).collect())
 }
 
+/// A list element of its own type, so that an error carries the element's index.
+struct Origin(String);
+
+impl<'de> Deserialize<'de> for Origin {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let expected = "an origin as browsers write it, such as https://app.example.org: no *, no null, no \
+                        capital letters, nothing behind host and port, no default port";
+        text(deserializer, expected, parse_origin)
+    }
+}
+
+fn parse_origin(text: &str) -> Result<Origin, String> {
+    let uri: Uri = text.parse().map_err(|_| invalid(text))?;
+    let (scheme, authority) = (uri.scheme_str().unwrap_or_default(), uri.authority());
+    let host = authority.map_or("", http::uri::Authority::host);
+    let port = authority.and_then(http::uri::Authority::port_u16);
+    let default = match scheme {
+        "https" => 443,
+        "http" => 80,
+        _ => return Err(invalid(text)),
+    };
+    let written =
+        port.map_or_else(|| format!("{scheme}://{host}"), |port| format!("{scheme}://{host}:{port}"));
+    let exact = written == text && text == text.to_ascii_lowercase() && port != Some(default);
+    if host.is_empty() || host.contains('*') || !exact {
+        return Err(invalid(text));
+    }
+    Ok(Origin(written))
+}
+
+pub(super) fn origins<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let origins = Vec::<Origin>::deserialize(deserializer)?;
+    Ok(origins.into_iter().map(|origin| origin.0).collect())
+}
+
 pub(super) fn api_key_header<'de, D>(deserializer: D) -> Result<HeaderName, D::Error>
 where
     D: Deserializer<'de>,

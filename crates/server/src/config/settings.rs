@@ -84,6 +84,17 @@ pub(crate) struct ServerSettings {
     /// Header that may carry a key.
     #[serde(deserialize_with = "field::api_key_header")]
     pub(crate) api_key_header: HeaderName,
+    /// Pages of other origins.
+    pub(crate) cors: CorsSettings,
+}
+
+/// The section `server.cors`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CorsSettings {
+    /// Origins whose pages may read answers, as browsers write them.
+    #[serde(deserialize_with = "field::origins")]
+    pub(crate) allowed_origins: Vec<String>,
 }
 
 impl ServerSettings {

@@ -129,7 +129,7 @@ async fn open_code(
 
 /// Counts a failure; the log of the tenant tells its administrators why.
 async fn refused(app: &App, actor: &Actor, name: &Name, reason: &'static str) -> Result<Error> {
-    attempts::failed(app, name, true).await?;
+    attempts::failed(app, name, Some(actor)).await?;
     app.metrics.refused_callers.inc();
     app.refusals.note(actor, "auth.factor", reason);
     let wait = failures::note(app, None, "login", actor.call.address);

@@ -19,6 +19,7 @@ use percent_encoding::percent_decode_str;
 use tower::ServiceExt as _;
 
 use super::connection::ConnectionState;
+use super::cors::Cors;
 use super::problem::{self, Pending};
 use super::{authz, caller, exposure, oauth, router, trusted, verify};
 use crate::app::App;
@@ -38,6 +39,7 @@ pub(crate) struct Dispatch {
     pub(crate) app: Arc<App>,
     router: axum::Router,
     trusted: Networks,
+    cors: Option<Cors>,
     request_ids: RequestIds,
 }
 
@@ -69,7 +71,8 @@ impl Dispatch {
     pub(crate) fn new(app: Arc<App>) -> Self {
         let trusted = app.settings.server.trusted_proxies.iter().copied().collect();
         let router = router::router(app.clone());
-        Self { app, router, trusted, request_ids: RequestIds::new() }
+        let cors = Cors::of(&app.settings.server);
+        Self { app, router, trusted, cors, request_ids: RequestIds::new() }
     }
 
     /// Answers one request. Never fails: what goes wrong becomes a problem document.
@@ -84,8 +87,14 @@ impl Dispatch {
         // Whoever sends what can be read in two ways gets no second try on the connection.
         let last = request.version() < Version::HTTP_2 && (connection.is_last_request() || checked.is_err());
         let origin = Origin { peer: connection.peer, trusted: &self.trusted, request_id: &request_id };
+        let readers = self.cors.as_ref().and_then(|cors| Some((cors, cors.readers(&request)?)));
         let routed = async {
             checked?;
+            if let Some((cors, readers)) = &readers
+                && let Some(reply) = cors.preflight(&request, readers)
+            {
+                return Ok(reply);
+            }
             self.route(&origin, request).await
         };
         let answered = AssertUnwindSafe(routed).catch_unwind().await;
@@ -98,6 +107,9 @@ impl Dispatch {
             }
         };
         reply.headers_mut().insert(REQUEST_ID, request_id);
+        if let Some((_, readers)) = readers {
+            readers.mark(reply.headers_mut());
+        }
         if last {
             reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }

@@ -1,4 +1,5 @@
-//! Credentials in query strings (KEY-12): refused; a key is marked as exposed, a session ended.
+//! Credentials in query strings (KEY-12): refused; a key is marked as exposed, a session ended, a link
+//! that sets a password voided.
 
 use std::sync::Arc;
 
@@ -11,6 +12,7 @@ use percent_encoding::percent_decode_str;
 use crate::app::{Actor, App, Call};
 use crate::audit::{Audited, Event};
 use crate::error::{Error, Result};
+use crate::passwords::links;
 use crate::sessions;
 use crate::store::keys;
 use crate::verify::record::KeyRecord;
@@ -38,6 +40,7 @@ fn secrets(app: &App, query: &str) -> Vec<Secret> {
             is_trusted(word)
                 || token::parse(word, &app.verifier.prefixes).is_some()
                 || token::parse_other(word, token::SESSION_PREFIX).is_some()
+                || is_link(word)
         })
         .map(|word| Secret::new(word.to_owned()))
         .collect()
@@ -45,6 +48,10 @@ fn secrets(app: &App, query: &str) -> Vec<Secret> {
 
 fn is_trusted(word: &str) -> bool {
     token::parse_trusted(word).is_some()
+}
+
+fn is_link(word: &str) -> bool {
+    token::parse_other(word, token::LINK_PREFIX).is_some()
 }
 
 /// Marks the keys whose secrets stand in the query, if they are real; runs behind the answer.
@@ -62,6 +69,9 @@ pub(crate) fn mark(app: &Arc<App>, query: &str, call: &Call) {
 async fn mark_one(app: &App, secret: &Secret, call: Call) -> Result<()> {
     if is_trusted(secret.expose()) {
         return note_trusted(app, secret, call).await;
+    }
+    if is_link(secret.expose()) {
+        return links::void_exposed(app, secret.expose(), call).await;
     }
     if token::parse_other(secret.expose(), token::SESSION_PREFIX).is_some() {
         for presented in [Presented::Secret(secret.expose()), Presented::Cookie(secret.expose())] {

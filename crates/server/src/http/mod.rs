@@ -6,6 +6,7 @@ pub(crate) mod body;
 pub(crate) mod caller;
 pub(crate) mod connection;
 pub(crate) mod cookie;
+mod cors;
 pub(crate) mod dispatch;
 #[cfg(test)]
 mod documentation;

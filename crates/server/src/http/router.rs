@@ -161,6 +161,8 @@ fn key_routes() -> Vec<Route> {
         route(PATCH, "/v1/keys/{id}", edit_keys, keys::EDIT, keys::edit),
         route(DELETE, "/v1/keys/{id}", revoke_keys, keys::DELETE, keys::delete),
         route(GET, "/v1/keys/{id}/usage", read_keys, keys::USAGE, keys::usage),
+        route(GET, "/v1/keys/{id}/sessions", read_keys, keys::SESSIONS, keys::sessions),
+        route(DELETE, "/v1/keys/{id}/sessions", revoke_keys, keys::END_SESSIONS, keys::end_sessions),
         route(POST, "/v1/keys/{id}/explain", read_keys, keys::EXPLAIN, keys::explain),
         route(POST, "/v1/keys/{id}/revoke", revoke_keys, keys::REVOKE, keys::revoke),
         route(POST, "/v1/keys/{id}/activate", edit_keys, keys::ACTIVATE, keys::activate),

@@ -99,7 +99,7 @@ impl Kind {
 /// What an event is news of, and to whom; `None` for what nobody is told.
 pub(crate) fn of(event: &Recorded) -> Option<(Kind, Audience)> {
     // A refusal is news only where it is what the event is about.
-    let of_refusals = ["factor.clone_warning", "auth.failures_spike", "verify.failures_spike"];
+    let of_refusals = ["auth.locked", "factor.clone_warning", "auth.failures_spike", "verify.failures_spike"];
     if event.outcome != Outcome::Success && !of_refusals.contains(&event.action.as_str()) {
         return None;
     }
@@ -119,7 +119,8 @@ pub(crate) fn of(event: &Recorded) -> Option<(Kind, Audience)> {
         "trusted.new_network" | "trusted.new_privileged" | "trusted.mint_spike" => {
             (Kind::TrustedUse, Audience::Administrators)
         }
-        "user.set_password"
+        "auth.locked"
+        | "user.set_password"
         | "user.change_password"
         | "user.reset_factors"
         | "user.use_recovery_code"

@@ -9,9 +9,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::proof::user_actor;
-use super::{Password, checked, must_be_on, replace};
+use super::{Password, checked, forget_failures, must_be_on, replace};
 use crate::app::{Actor, App, Call, Tx};
-use crate::attempts::{self, Name};
 use crate::audit::{Audited, Event};
 use crate::clock::rfc3339;
 use crate::error::{Error, Result};
@@ -130,7 +129,6 @@ pub(crate) async fn redeem(app: &App, call: Call, input: &RedeemIn) -> Result<()
     let actor = user_actor(&user, Arc::default(), call.clone());
     let new = checked(app, &actor, "/password", &input.password).await?;
     let hash = app.hashers.hash(&app.hashers.place(call.address)?, &new).await?;
-    let name = Name::of(app, &user.tenant_id, &user.username);
     app.write(&actor, async |tx| {
         let now = tx.now;
         if !still_stands(tx, &link).await?
@@ -138,7 +136,7 @@ pub(crate) async fn redeem(app: &App, call: Call, input: &RedeemIn) -> Result<()
         {
             return Err(refused());
         }
-        attempts::clear(tx.conn(), &name).await?;
+        forget_failures(app, tx.conn(), &user).await?;
         let ended = replace(app, tx, &user.id, &hash, None).await?;
         let event = Event::new("user.set_password", "user", &user.id, &user.username)
             .after(&serde_json::json!({ "kind": link.kind, "sessions_ended": ended.len() }));
@@ -166,6 +164,13 @@ async fn still_stands(tx: &mut Tx<'_>, link: &LinkRow) -> Result<bool> {
 
 /// The link of a token that still works, and whose it is.
 async fn find_link(app: &App, token: &str) -> Result<Option<(LinkRow, UserRow)>> {
+    let Some(link) = find_row(app, token).await? else { return Ok(None) };
+    let user = users::find(&mut app.read().await?, &link.tenant_id, &link.user_id).await?;
+    Ok(user.filter(may_have_one).map(|user| (link, user)))
+}
+
+/// The link of a token whose time is not over.
+async fn find_row(app: &App, token: &str) -> Result<Option<LinkRow>> {
     let token = token.trim();
     let Some(id) = token::parse_other(token, token::LINK_PREFIX) else { return Ok(None) };
     if !marks::is_ours(&app.root_key, token::LINK_PREFIX, id, token) {
@@ -174,11 +179,25 @@ async fn find_link(app: &App, token: &str) -> Result<Option<(LinkRow, UserRow)>>
     let mut conn = app.read().await?;
     let Some(link) = passwords::find_link(&mut conn, id.digits()).await? else { return Ok(None) };
     let fits = sessions::matches(app, token, link.pepper_id, &link.hash);
-    if !fits || link.expires_at <= app.clock.unix_ms() {
-        return Ok(None);
-    }
-    let user = users::find(&mut conn, &link.tenant_id, &link.user_id).await?;
-    Ok(user.filter(may_have_one).map(|user| (link, user)))
+    Ok(Some(link).filter(|link| fits && link.expires_at > app.clock.unix_ms()))
+}
+
+/// Voids a link whose token was seen in a URL, where proxies and histories keep it (KEY-12).
+pub(crate) async fn void_exposed(app: &App, token: &str, call: Call) -> Result<()> {
+    let Some(link) = find_row(app, token).await? else { return Ok(()) };
+    let tenant = link.tenant_id.as_str();
+    let actor = Actor { call, ..Actor::local(tenant, "exposure") };
+    app.write(&actor, async |tx| {
+        let now = tx.now;
+        if !passwords::use_link(tx.conn(), tenant, &link.id, now).await? {
+            return Ok(Audited::many((), Vec::new()));
+        }
+        let user = users::find(tx.conn(), tenant, &link.user_id).await?;
+        let label = user.map(|user| user.username).unwrap_or_default();
+        let event = Event::new("user.void_password_link", "user", &link.user_id, &label);
+        Ok(Audited::new((), event.reason(Some("seen in a URL"))))
+    })
+    .await
 }
 
 fn may_have_one(user: &UserRow) -> bool {

@@ -19,10 +19,26 @@ use crate::verify::facts::{self, TenantRecord};
 
 /// What somebody claims to know.
 pub(crate) struct Claim<'a> {
-    /// Id of the tenant; none where there is no such tenant.
-    pub(crate) tenant: Option<&'a str>,
+    pub(crate) home: &'a Home,
+    /// The user whose session asks.
+    pub(crate) within: Option<&'a str>,
     pub(crate) username: &'a str,
     pub(crate) password: &'a Password,
+}
+
+/// Where somebody claims to be at home.
+pub(crate) struct Home {
+    /// Id of the tenant; that of another where there is none of this name, so that looking costs the same.
+    pub(crate) tenant: String,
+    /// There is none of this name.
+    pub(crate) is_unknown: bool,
+}
+
+impl Home {
+    /// The tenant that attempts are counted under.
+    fn counted(&self) -> &str {
+        if self.is_unknown { "" } else { &self.tenant }
+    }
 }
 
 /// A user who gave the right password.
@@ -45,10 +61,14 @@ pub(crate) async fn prove(app: &App, call: &Call, claim: &Claim<'_>) -> Result<P
     let password = rules::normal("/password", claim.password.expose())?;
     failures::must_not_flood(app, call.address)?;
     let place = app.hashers.place(call.address)?;
-    let name = Name::of(app, claim.tenant.unwrap_or_default(), claim.username);
+    let name = Name::of(app, claim.home.counted(), claim.username);
+    let name = match claim.within {
+        Some(user) => name.within_sessions(app, user),
+        None => name,
+    };
     let _turn = attempts::turn(app, &name).await;
     attempts::check(app, &name, call.address).await?;
-    let found = find(app, claim.tenant, &name).await?;
+    let found = find(app, claim.home, &name).await?;
     let hash = found.as_ref().and_then(|found| found.hash.clone());
     let fits = app.hashers.verify(&place, &password, hash.clone().unwrap_or_else(Hash::of_nothing)).await?;
     let Some(found) = found else { return Err(refused(app, call, &name, None).await?) };
@@ -70,7 +90,9 @@ pub(crate) async fn prove(app: &App, call: &Call, claim: &Claim<'_>) -> Result<P
 
 /// Compares a password with that of the user whose session asks.
 pub(crate) async fn prove_again(app: &App, actor: &Actor, password: &Password) -> Result<Proven> {
-    let claim = Claim { tenant: Some(&actor.tenant_id), username: &actor.principal.label, password };
+    let home = Home { tenant: actor.tenant_id.clone(), is_unknown: false };
+    let (within, username) = (Some(actor.principal.id.as_str()), actor.principal.label.as_str());
+    let claim = Claim { home: &home, within, username, password };
     let proven = prove(app, &actor.call, &claim).await?;
     // The name may have gone to somebody else meanwhile.
     if proven.user.id == actor.principal.id {
@@ -143,11 +165,13 @@ pub(crate) fn barred(
     (!allowed).then_some(if method == Method::Password { "password_login_off" } else { "not_local" })
 }
 
-/// Looks the user up. Whether there is one or not, the same is asked of the database.
-async fn find(app: &App, tenant: Option<&str>, name: &Name) -> Result<Option<Found>> {
+/// Looks the user up. Whether there is one or not, or no such tenant, the same is asked of the database.
+async fn find(app: &App, home: &Home, name: &Name) -> Result<Option<Found>> {
     let mut conn = app.read().await?;
-    let id = tenant.unwrap_or_default();
-    let user = users::find_by_name(&mut conn, id, &name.key).await?;
+    let id = home.tenant.as_str();
+    // Nobody has the empty name.
+    let key = if home.is_unknown { "" } else { &name.key };
+    let user = users::find_by_name(&mut conn, id, key).await?;
     let user_id = user.as_ref().map_or("", |user| user.id.as_str());
     let password = passwords::find(&mut conn, id, user_id).await?;
     let directory = match id.parse() {
@@ -176,10 +200,10 @@ async fn open(app: &App, conn: &mut Conn, tenant: &str, user: &str, sealed: &str
 
 /// Counts a failure, and tells nobody what was wrong; the log of the tenant tells its administrators.
 async fn refused(app: &App, call: &Call, name: &Name, known: Option<(&Found, &str)>) -> Result<Error> {
-    attempts::failed(app, name, known.is_some()).await?;
+    let about = known.map(|(found, _)| user_actor(&found.user, Arc::default(), call.clone()));
+    attempts::failed(app, name, about.as_ref()).await?;
     app.metrics.refused_callers.inc();
-    if let Some((found, reason)) = known {
-        let actor = user_actor(&found.user, Arc::default(), call.clone());
+    if let Some((actor, (_, reason))) = about.zip(known) {
         app.refusals.note(&actor, "auth.login", reason);
     }
     let wait = failures::note(app, None, "login", call.address);

@@ -86,6 +86,14 @@ pub(crate) async fn use_link(conn: &mut Conn, tenant: &str, id: &str, now: i64) 
     Ok(count == 1)
 }
 
+/// Links that may still be used and whose token is hashed under this pepper.
+pub(crate) async fn count_under_pepper(conn: &mut Conn, pepper: i64, now: i64) -> Result<i64> {
+    let (count,): (i64,) = on!(conn, c => sqlx::query_as(
+        "SELECT COUNT(*) FROM password_links WHERE pepper_id = $1 AND expires_at > $2"
+    ).bind(pepper).bind(now).fetch_one(c).await)?;
+    Ok(count)
+}
+
 /// Forgets links that ended before this time.
 pub(crate) async fn prune_links(conn: &mut Conn, before: i64) -> Result<()> {
     on!(conn, c => sqlx::query("DELETE FROM password_links WHERE expires_at < $1")

@@ -1,5 +1,6 @@
 //! Sessions.
 
+use super::keys::KeyRow;
 use super::page::{Listed, Page, Position};
 use super::{Conn, on};
 use crate::error::Result;
@@ -58,22 +59,41 @@ pub(crate) async fn find(conn: &mut Conn, tenant: &str, id: &str) -> Result<Opti
     ).bind(tenant).bind(id).fetch_optional(c).await)?)
 }
 
-/// Sessions of a holder that began and were seen after these times, in the order of their making.
+/// Whose sessions: those of a user or workspace key, perhaps only those that began with one key.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Whose<'a> {
+    pub(crate) holder: &'a str,
+    /// The 16 characters of an access key.
+    pub(crate) access_key: Option<&'a str>,
+}
+
+impl<'a> Whose<'a> {
+    /// Those that began with a key.
+    pub(crate) fn of(key: &'a KeyRow) -> Self {
+        Self { holder: key.owner_id.as_deref().unwrap_or(&key.id), access_key: Some(&key.access_key) }
+    }
+}
+
+/// Sessions that began and were seen after these times, in the order of their making. The first of
+/// the two bounds is about those that began with a password, the other about those of keys.
 pub(crate) async fn list(
     conn: &mut Conn,
     tenant: &str,
-    holder: &str,
-    alive: Alive,
+    whose: Whose<'_>,
+    [by_password, by_key]: [Alive; 2],
     page: &Page,
 ) -> Result<Listed<SessionRow>> {
     let after = page.after.as_ref().map(|p| p.id.as_str());
     let rows: Vec<SessionRow> = on!(conn, c => sqlx::query_as(
         "SELECT * FROM sessions
-         WHERE tenant_id = $1 AND holder_id = $2 AND ended_at IS NULL AND started_at > $3
-           AND last_seen_at > $4 AND ($5 IS NULL OR id > $5)
-         ORDER BY id LIMIT $6"
+         WHERE tenant_id = $1 AND holder_id = $2 AND ended_at IS NULL
+           AND started_at > (CASE WHEN access_key IS NULL THEN $3 ELSE $4 END)
+           AND last_seen_at > (CASE WHEN access_key IS NULL THEN $5 ELSE $6 END)
+           AND ($7 IS NULL OR id > $7) AND ($8 IS NULL OR access_key = $8)
+         ORDER BY id LIMIT $9"
     )
-    .bind(tenant).bind(holder).bind(alive.started_after).bind(alive.seen_after).bind(after)
+    .bind(tenant).bind(whose.holder).bind(by_password.started_after).bind(by_key.started_after)
+    .bind(by_password.seen_after).bind(by_key.seen_after).bind(after).bind(whose.access_key)
     .bind(page.limit + 1).fetch_all(c).await)?;
     Ok(page.finish(rows, |row| Position { number: None, text: None, id: row.id.clone() }))
 }
@@ -83,6 +103,13 @@ pub(crate) async fn list(
 pub(crate) struct Alive {
     pub(crate) started_after: i64,
     pub(crate) seen_after: i64,
+}
+
+impl Alive {
+    /// Whether a session is within the bounds.
+    pub(crate) fn holds(&self, row: &SessionRow) -> bool {
+        row.started_at > self.started_after && row.last_seen_at > self.seen_after
+    }
 }
 
 /// Ends one session; its handle if it was not ended before.
@@ -107,6 +134,21 @@ pub(crate) async fn end_all(
          WHERE tenant_id = $1 AND holder_id = $2 AND ended_at IS NULL AND ($3 IS NULL OR id <> $3)
          RETURNING handle"
     ).bind(tenant).bind(holder).bind(but).bind(now).fetch_all(c).await)?;
+    Ok(rows.into_iter().map(|row| row.0).collect())
+}
+
+/// Ends every session that began with a key; returns their handles.
+pub(crate) async fn end_of_key(
+    conn: &mut Conn,
+    tenant: &str,
+    whose: Whose<'_>,
+    now: i64,
+) -> Result<Vec<String>> {
+    let rows: Vec<(String,)> = on!(conn, c => sqlx::query_as(
+        "UPDATE sessions SET ended_at = $4
+         WHERE tenant_id = $1 AND holder_id = $2 AND access_key = $3 AND ended_at IS NULL
+         RETURNING handle"
+    ).bind(tenant).bind(whose.holder).bind(whose.access_key).bind(now).fetch_all(c).await)?;
     Ok(rows.into_iter().map(|row| row.0).collect())
 }
 

@@ -151,20 +151,20 @@ async fn drive(
 }
 
 /// One connection that asks and reads in turn.
-struct Line {
+pub(super) struct Line {
     stream: TcpStream,
     buffer: Vec<u8>,
 }
 
 impl Line {
-    async fn open(address: SocketAddr) -> anyhow::Result<Self> {
+    pub(super) async fn open(address: SocketAddr) -> anyhow::Result<Self> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
         Ok(Self { stream, buffer: vec![0; 64 * 1024] })
     }
 
     /// Whether the answer holds `expect`.
-    async fn ask(&mut self, request: &[u8], expect: &[u8]) -> anyhow::Result<bool> {
+    pub(super) async fn ask(&mut self, request: &[u8], expect: &[u8]) -> anyhow::Result<bool> {
         self.stream.write_all(request).await?;
         let length = self.read_answer().await?;
         Ok(memchr::memmem::find(&self.buffer[..length], expect).is_some())
@@ -223,8 +223,17 @@ fn stat_cpu_us(text: &str) -> anyhow::Result<f64> {
 
 /// Resident memory of a process, bytes.
 pub(super) fn rss(pid: u32) -> anyhow::Result<u64> {
+    memory(pid, "VmRSS:")
+}
+
+/// The most that it ever was.
+pub(super) fn peak_rss(pid: u32) -> anyhow::Result<u64> {
+    memory(pid, "VmHWM:")
+}
+
+fn memory(pid: u32, name: &str) -> anyhow::Result<u64> {
     let text = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
     let kilobytes: u64 = line.trim().trim_end_matches(" kB").parse().unwrap_or(0);
     Ok(kilobytes * 1024)
 }

@@ -3,6 +3,7 @@
 
 mod create;
 mod load;
+mod login;
 mod mint;
 mod revocation;
 mod stage;
@@ -16,7 +17,7 @@ use clap::{Args, Subcommand};
 use super::output::Output;
 use super::{Exit, Global, Outcome, span};
 
-/// Measure this machine: verifications, forward-auth, key creation, tokens, time until a revocation bites
+/// Measure this machine: verifications, forward-auth, key creation, tokens, logins, time until a revocation bites
 #[derive(Args, Debug)]
 pub(crate) struct BenchArgs {
     #[command(subcommand)]
@@ -36,6 +37,8 @@ pub(crate) enum BenchCommand {
     Create(BenchLoadArgs),
     /// POST /v1/trusted/tokens against bare signatures
     Mint(BenchLoadArgs),
+    /// Logins by password: a storm of them, and whether their times tell who is there
+    Login(login::BenchLoginArgs),
     /// How long a revoked key is still accepted, here and on a second node
     Revocation(BenchLoadArgs),
     /// From the start of a server to its first right answer
@@ -92,6 +95,7 @@ pub(crate) async fn run(args: BenchArgs, global: &Global) -> Outcome {
         BenchCommand::Batch(load) => throughput::run(throughput::Kind::Batch, &load).await?,
         BenchCommand::Create(load) => create::run(&load).await?,
         BenchCommand::Mint(load) => mint::run(&load).await?,
+        BenchCommand::Login(args) => login::run(&args).await?,
         BenchCommand::Revocation(load) => revocation::run(&load).await?,
         BenchCommand::Start(load) => start::run(&load).await?,
         BenchCommand::Constant(args) => {

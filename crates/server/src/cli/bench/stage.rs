@@ -2,7 +2,7 @@
 //! constant answer of the same HTTP library.
 
 use std::net::{SocketAddr, TcpListener};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
@@ -57,14 +57,16 @@ impl Stage {
     /// Makes the folder and the keys, each with a rate limit, so that limits are on.
     pub(super) async fn build(count: u32) -> anyhow::Result<Self> {
         let folder = std::env::temp_dir().join(format!("keyward-bench-{}", random::hex::<6>()));
-        let sources = Sources { data_dir: Some(folder.clone()), ..Sources::default() };
-        let app = serve::open(local::load(&sources)?.settings, LogLevels::silent())
-            .await
-            .map_err(local::failure)?;
+        let app = open(&folder).await?;
         let root = setup::bootstrap(&app, "bench", None, "bench").await.map_err(local::failure)?;
         let secrets = insert_keys(&app, &root, count).await?;
         app.db.close().await;
         Ok(Self { folder, root, secrets: Arc::new(secrets) })
+    }
+
+    /// Opens the folder in this process, as long as no server does.
+    pub(super) async fn open(&self) -> anyhow::Result<Arc<App>> {
+        open(&self.folder).await
     }
 
     /// Starts a server process on the folder, with one serving thread.
@@ -74,13 +76,24 @@ impl Stage {
         Ok((listen, process))
     }
 
+    /// The same with as many threads as there are by default.
+    pub(super) async fn serve_as_configured(&self) -> anyhow::Result<(SocketAddr, Process)> {
+        let (listen, process) = self.launch_with("0")?;
+        wait_for(listen).await?;
+        Ok((listen, process))
+    }
+
     /// Starts it without waiting.
     pub(super) fn launch(&self) -> anyhow::Result<(SocketAddr, Process)> {
+        self.launch_with("1")
+    }
+
+    fn launch_with(&self, threads: &str) -> anyhow::Result<(SocketAddr, Process)> {
         let listen = free_address()?;
         let mut command = Command::new(std::env::current_exe()?);
         command.args(["serve", "--listen", &listen.to_string(), "--data-dir"]).arg(&self.folder);
         command
-            .env("KEYWARD_SERVER__THREADS", "1")
+            .env("KEYWARD_SERVER__THREADS", threads)
             .env("KEYWARD_METRICS__LISTEN", "")
             .env("KEYWARD_LOG__FILTER", "warn");
         Ok((listen, spawn(command)?))
@@ -91,6 +104,11 @@ impl Drop for Stage {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.folder);
     }
+}
+
+async fn open(folder: &Path) -> anyhow::Result<Arc<App>> {
+    let sources = Sources { data_dir: Some(folder.into()), ..Sources::default() };
+    serve::open(local::load(&sources)?.settings, LogLevels::silent()).await.map_err(local::failure)
 }
 
 /// Starts the constant answer in a process of its own.

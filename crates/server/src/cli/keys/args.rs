@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use crate::cli::expiry::{ExpiryArgs, parse_moment};
-use crate::cli::noun::{VersionArgs, put, put_list};
+use crate::cli::noun::{ListArgs, VersionArgs, put, put_list};
 use crate::cli::secret::SecretArgs;
 use crate::cli::{Session, groups, roles, span};
 
@@ -15,6 +15,14 @@ use crate::cli::{Session, groups, roles, span};
 pub(super) struct KeyArgs {
     /// key_… or kwa_…
     pub(super) key: String,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct SessionsArgs {
+    /// key_… or kwa_…
+    pub(super) key: String,
+    #[command(flatten)]
+    pub(super) list: ListArgs,
 }
 
 #[derive(Args, Debug)]

@@ -9,13 +9,13 @@ use serde_json::{Map, Value, json};
 pub(crate) use args::RequestArgs;
 use args::{
     CreateArgs, EditArgs, ExplainArgs, ExtendArgs, KeyArgs, NewSecretArgs, ReasonArgs, RevokeArgs,
-    RotateArgs, RotateStep, UsageArgs,
+    RotateArgs, RotateStep, SessionsArgs, UsageArgs,
 };
 
 use super::client::Request;
 use super::noun::{self, ListArgs, Noun, put};
 use super::secret::{SecretArgs, Sink};
-use super::{Exit, Failure, Global, Outcome, Session, prompt, users};
+use super::{Exit, Failure, Global, Outcome, Session, prompt, sessions, users};
 
 /// Keys as the API lists them.
 pub(crate) const KEYS: Noun = Noun {
@@ -84,6 +84,10 @@ enum KeysCommand {
     Revoke(RevokeArgs),
     /// Show when, from where and how often a key was used
     Usage(UsageArgs),
+    /// List the sessions that began with a key
+    Sessions(SessionsArgs),
+    /// End every session that began with a key
+    EndSessions(KeyArgs),
     /// Tell step by step why a key would be accepted or refused
     Explain(ExplainArgs),
 }
@@ -105,6 +109,11 @@ pub(crate) async fn run(args: KeysArgs, global: &Global) -> Outcome {
         }
         KeysCommand::Revoke(args) => revoke(session, args).await,
         KeysCommand::Usage(args) => usage(session, &args).await,
+        KeysCommand::Sessions(args) => {
+            let request = args.list.request(&format!("{}/sessions", KEYS.at(&args.key)), &[])?;
+            noun::print_list(session, request, sessions::COLUMNS, &args.list).await
+        }
+        KeysCommand::EndSessions(args) => end_sessions(session, &args.key).await,
         KeysCommand::Explain(args) => explain(session, &args).await,
     }
 }
@@ -198,6 +207,19 @@ async fn revoke(session: &Session, args: RevokeArgs) -> Outcome {
     };
     prompt::confirm(session, &format!("Revoke {key} for good?"))?;
     KEYS.act(session, key, "revoke", reason(args.reason), "revoked").await
+}
+
+async fn end_sessions(session: &Session, key: &str) -> Outcome {
+    if session.global.dry_run {
+        session.client.send(Request::get(KEYS.at(key))).await?;
+        session.output.note(&format!("dry run: every session of {key} would end"));
+        return Ok(Exit::Ok);
+    }
+    prompt::confirm(session, &format!("End every session of {key}?"))?;
+    let path = format!("{}/sessions", KEYS.at(key));
+    session.client.send(Request::new(http::Method::DELETE, path)).await?;
+    session.output.note(&format!("every session of {key} ended"));
+    Ok(Exit::Ok)
 }
 
 async fn usage(session: &Session, args: &UsageArgs) -> Outcome {

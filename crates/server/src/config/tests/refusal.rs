@@ -75,7 +75,7 @@ fn ops_9_a_broken_or_missing_file_is_named() {
 }
 
 /// A value in a file and what the refusal must say after the key.
-const BAD_VALUES: [(&str, &str, &str); 47] = [
+const BAD_VALUES: [(&str, &str, &str); 58] = [
     ("data_dir", "''", "expected the path of a directory"),
     ("data_dir", "1", "invalid type: integer `1`, expected the path of a directory"),
     ("server", "1", "expected a section with the keys listen, threads, public_url"),
@@ -102,6 +102,17 @@ const BAD_VALUES: [(&str, &str, &str); 47] = [
     ("server.max_connections", "0", "expected a whole number from 1 to 1000000"),
     ("server.timeouts.idle", "75", "invalid value 75, expected a duration such as 250ms, 10s"),
     ("server.timeouts.idle", "2h", "invalid value \"2h\", expected a duration from 1s to 1h"),
+    ("server.cors.allowed_origins", "https://a.b", "expected a list such as"),
+    ("server.cors.allowed_origins[0]", "['*']", "expected an origin as browsers write it"),
+    ("server.cors.allowed_origins[1]", "['https://a.b', 'null']", "expected an origin"),
+    ("server.cors.allowed_origins[0]", "['https://*.a.b']", "expected an origin"),
+    ("server.cors.allowed_origins[0]", "['https://a.b/']", "expected an origin"),
+    ("server.cors.allowed_origins[0]", "['https://a.b/c']", "expected an origin"),
+    ("server.cors.allowed_origins[0]", "['https://A.b']", "expected an origin"),
+    ("server.cors.allowed_origins[0]", "['https://a.b:443']", "no default port"),
+    ("server.cors.allowed_origins[0]", "['https://u@a.b']", "expected an origin"),
+    ("server.cors.allowed_origins[0]", "['a.b']", "expected an origin"),
+    ("server.cors.allowed_origins[0]", "['ftp://a.b']", "expected an origin"),
     ("server.api_key_header", "X API", "expected the name of a header that has no other use"),
     ("server.api_key_header", "Authorization", "expected the name of a header"),
     ("database.max_connections", "0", "expected a whole number from 1 to 1000"),

@@ -19,6 +19,7 @@ use crate::logins::passkey::{self, PasskeyLoginIn};
 use crate::logins::{self, LoginFactorIn, LoginIn, StepUpIn};
 use crate::passwords::links::{self, RedeemIn};
 use crate::passwords::{self, ChangeIn};
+use crate::sessions::lists;
 use crate::sessions::{self, SessionOpened, SessionOut};
 use crate::store::page::Page;
 use crate::verify::Presented;
@@ -207,7 +208,7 @@ pub(crate) async fn log_out(
 }
 
 pub(crate) async fn show(State(app): State<Arc<App>>, Caller(actor): Caller) -> Answered {
-    Answer::ok(&sessions::show(&app, &actor).await?)
+    Answer::ok(&lists::show(&app, &actor).await?)
 }
 
 pub(crate) async fn list(
@@ -216,7 +217,7 @@ pub(crate) async fn list(
     Query(query): Query<ListQuery>,
 ) -> Answered {
     let page = query.page(&actor.principal.id)?;
-    Answer::ok(&sessions::list_own(&app, &actor, &page).await?)
+    Answer::ok(&lists::list_own(&app, &actor, &page).await?)
 }
 
 pub(crate) async fn end(

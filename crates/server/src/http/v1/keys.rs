@@ -8,6 +8,7 @@ use keyward_core::key::{KeyClass, Status};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::auth;
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::http::answer::{Answer, Answered};
@@ -19,6 +20,7 @@ use crate::keys::wire::{
 };
 use crate::keys::{self, bulk, create, edit as editing, explain as explaining, lifecycle, usage as used};
 use crate::names::like_pattern;
+use crate::sessions::{self, SessionOut, lists};
 use crate::store::keys::{KeyFilter, KeySort};
 use crate::store::page::Page;
 use crate::wire::{Nothing, ReasonIn, time};
@@ -77,6 +79,15 @@ pub(crate) const USAGE: Operation = Operation {
     query: &["hours"],
     ..Operation::show("show_key_usage", TAG, "Show how a key was used", shape::<UsageOut>())
 };
+pub(crate) const SESSIONS: Operation = Operation::list(
+    "list_sessions_of_key",
+    TAG,
+    "List the sessions that began with a key",
+    &[],
+    shape::<SessionOut>(),
+);
+pub(crate) const END_SESSIONS: Operation =
+    Operation::plain("end_sessions_of_key", TAG, "End every session that began with a key");
 pub(crate) const EXPLAIN: Operation = Operation::act(
     "explain_key",
     TAG,
@@ -320,6 +331,24 @@ pub(crate) async fn usage(
     Query(query): Query<UsageQuery>,
 ) -> Answered {
     Answer::ok(&used::show(&app, &actor, &id, query.hours).await?)
+}
+
+pub(crate) async fn sessions(
+    State(app): State<Arc<App>>,
+    Caller(actor): Caller,
+    Path(id): Path<String>,
+    Query(query): Query<auth::ListQuery>,
+) -> Answered {
+    Answer::ok(&lists::list_of_key(&app, &actor, &id, &query.page(&id)?).await?)
+}
+
+pub(crate) async fn end_sessions(
+    State(app): State<Arc<App>>,
+    Caller(actor): Caller,
+    Path(id): Path<String>,
+) -> Answered {
+    sessions::end_of_key(&app, &actor, &id).await?;
+    Answer::nothing()
 }
 
 pub(crate) async fn explain(

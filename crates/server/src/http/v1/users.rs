@@ -16,7 +16,7 @@ use crate::keys::wire::BulkOut;
 use crate::names::{Username, like_pattern};
 use crate::passwords;
 use crate::passwords::links::{self, LinkOut};
-use crate::sessions::{self, SessionOut};
+use crate::sessions::{self, SessionOut, lists};
 use crate::store::page::Page;
 use crate::store::users::UserFilter;
 use crate::users::{self, LoginIn, RevokeKeysIn, UserIn, UserOut, UserPatch};
@@ -219,7 +219,7 @@ pub(crate) async fn sessions(
     Path(id): Path<String>,
     Query(query): Query<SessionsQuery>,
 ) -> Answered {
-    Answer::ok(&sessions::list_of(&app, &actor, &id, &query.page(&id)?).await?)
+    Answer::ok(&lists::list_of(&app, &actor, &id, &query.page(&id)?).await?)
 }
 
 pub(crate) async fn end_sessions(

@@ -94,6 +94,7 @@ fn keys(scene: &Scene) {
     );
     assert_eq!(event["reason"], "holidays");
     scene.step("key.activate", Holds::Both, "POST", &at("activate"), json!({}));
+    scene.step("key.end_sessions", Holds::After, "DELETE", &at("sessions"), json!({}));
     scene.step("key.extend", Holds::Both, "POST", &at("extend"), json!({ "ttl_seconds": 864_000 }));
     scene.step("key.rotate", Holds::Both, "POST", &at("rotate"), json!({}));
     scene.step("key.rotate_abort", Holds::Both, "POST", &at("rotate/abort"), json!({}));
@@ -392,10 +393,16 @@ fn people(scene: &Scene) {
     let id = root.user("grace", &[]);
     let at = |action: &str| format!("/v1/users/{id}/{action}");
     set_password(root, &id, PASSWORD);
-    log_in(url, json!({ "username": "grace", "password": "seven wet hats on a rope" })).expect(401);
+    let guess = || log_in(url, json!({ "username": "grace", "password": "seven wet hats on a rope" }));
+    guess().expect(401);
+    assert_eq!(scene.server.place.sql("UPDATE login_attempts SET in_a_row = 99, last_at = 0"), 1);
+    guess().expect(401);
+    assert_eq!(scene.newest()["action"], "auth.locked");
     scene.step("user.unlock", Holds::Neither, "POST", &at("unlock"), json!({}));
-    scene.step("user.password_link", Holds::After, "POST", &at("password-reset"), json!({}));
+    let link = scene.step("user.password_link", Holds::After, "POST", &at("password-reset"), json!({}));
     assert!(!scene.newest().to_string().contains("kwl_"));
+    root.get(&format!("/v1/me?token={}", text(&link["token"]))).refused(400, "credential_in_url");
+    wait_until(|| scene.newest()["action"] == "user.void_password_link");
     let own = session(url, "grace");
     let own = own.post("/v1/auth/step-up", json!({ "password": PASSWORD })).ok();
     let own = scene.server.caller(&text(&own["token"]));

@@ -41,6 +41,40 @@ fn key_12_a_key_in_the_query_is_400_and_marked() {
 }
 
 #[test]
+fn key_12_aut_5_a_link_that_sets_a_password_is_void_once_it_was_seen_in_a_query() {
+    let server = Server::start();
+    let root = server.root();
+    for (name, suspended) in [("grace", false), ("heidi", true)] {
+        let user = root.user(name, &[]);
+        let link = || text(&root.post(&format!("/v1/users/{user}/password-reset"), json!({})).ok()["token"]);
+        let redeem = |token: &str| {
+            let body = json!({ "token": token, "password": crate::logins::PASSWORD });
+            crate::logins::post(&server.url, "/v1/auth/password-reset", body)
+        };
+        let token = link();
+        // Made up, or of somebody else: nothing happens to this one.
+        root.get("/v1/me?token=kwl_garbage").expect(200);
+        if suspended {
+            root.post(&format!("/v1/users/{user}/suspend"), json!({})).expect(200);
+        }
+        let path = format!("{}/v1/auth/password-reset?token={token}", server.url);
+        let refused = Answer::read(client().get(path).send().expect("an answer"));
+        assert!(!refused.text.contains(&token), "nothing is reflected");
+        refused.refused(400, "credential_in_url");
+        let events = format!("/v1/audit-events?action=user.void_password_link&target_id={user}");
+        let told = || root.get(&events).ok()["data"].as_array().expect("a list").clone();
+        wait_until(|| !told().is_empty());
+        assert_eq!((told().len(), &told()[0]["reason"]), (1, &json!("seen in a URL")));
+        assert!(!told()[0].to_string().contains("kwl_"));
+        if suspended {
+            root.post(&format!("/v1/users/{user}/resume"), json!({})).expect(200);
+        }
+        redeem(&token).refused(401, "invalid_link");
+        redeem(&link()).expect(204);
+    }
+}
+
+#[test]
 fn key_12_good_credentials_do_not_excuse_a_key_in_the_query() {
     let server = Server::start();
     let root = server.root();

@@ -1,6 +1,7 @@
 //! What HTTP itself must be like, whatever the route.
 
 mod connections;
+mod cors;
 mod faults;
 mod framing;
 mod limits;

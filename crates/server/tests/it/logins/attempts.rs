@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::{PASSWORD, log_in, session, set_password, somebody};
-use crate::api::told;
-use crate::support::{Server, text, wait_until};
+use crate::api::{tenant, told};
+use crate::support::{Caller, Server, text, wait_until};
 
 const WRONG: &str = "seven wet hats on a rope";
 
@@ -98,8 +98,10 @@ fn ver_4_a_hundred_failures_lock_the_password_and_nothing_else() {
     server.caller(&text(&key["secret"])).get("/v1/me").expect(200);
     let pair = json!({ "username": key["access_key"], "password": key["secret"] });
     log_in(&server.url, pair).expect(200);
-    // Neither does the lock let a running session prove a guess.
-    running.post("/v1/auth/step-up", json!({ "password": PASSWORD })).refused(401, "login_locked");
+    // Nor is who is logged in kept from proving it.
+    let renewed = running.post("/v1/auth/step-up", json!({ "password": PASSWORD })).ok();
+    let running = server.caller(&text(&renewed["token"]));
+    assert_eq!(attempt(&server.url, "alice", PASSWORD).1, "login_locked", "and that unlocks nothing");
     running.post(&format!("/v1/users/{user}/unlock"), json!({})).refused(403, "insufficient_rights");
     root.post(&format!("/v1/users/{user}/unlock"), json!({})).expect(200);
     assert_eq!(attempt(&server.url, "alice", PASSWORD).0, 200);
@@ -108,6 +110,104 @@ fn ver_4_a_hundred_failures_lock_the_password_and_nothing_else() {
     assert_eq!(attempt(&server.url, "alice", PASSWORD).1, "login_locked");
     set_password(&root, &user, PASSWORD);
     assert_eq!(attempt(&server.url, "alice", PASSWORD).0, 200, "a new password recovers");
+}
+
+/// A session that somebody took gives a hundred guesses of its own, and locks nobody out of logins.
+#[test]
+fn ver_4_ses_6_guesses_within_a_session_are_counted_apart() {
+    let server = Server::start();
+    let root = server.root();
+    let user = somebody(&server, "alice", &["me:read"]);
+    let (own, other) = (session(&server.url, "alice"), session(&server.url, "alice"));
+    let prove = |by: &Caller, password: &str| by.post("/v1/auth/step-up", json!({ "password": password }));
+    for number in 0..5 {
+        // Whichever session asks: they count together.
+        let by = if number % 2 == 0 { &own } else { &other };
+        prove(by, WRONG).refused(401, "invalid_login");
+    }
+    let told = prove(&own, PASSWORD).refused(429, "rate_limited");
+    assert_eq!(told.header("retry-after"), "1");
+    let change = json!({ "old_password": PASSWORD, "new_password": "eleven cold spoons in a drawer" });
+    own.post("/v1/auth/password", change.clone()).refused(429, "rate_limited");
+    assert_eq!(attempt(&server.url, "alice", PASSWORD).0, 200, "logins do not wait for it");
+    prove(&own, PASSWORD).refused(429, "rate_limited");
+    assert_eq!(server.place.sql("UPDATE login_attempts SET in_a_row = 99, last_at = 0"), 1);
+    prove(&own, WRONG).refused(401, "invalid_login");
+    server.place.sql("UPDATE login_attempts SET last_at = 0");
+    prove(&own, PASSWORD).refused(401, "login_locked");
+    own.post("/v1/auth/password", change).refused(401, "login_locked");
+    own.get("/v1/me").expect(200);
+    assert_eq!(attempt(&server.url, "alice", PASSWORD).0, 200);
+    root.post(&format!("/v1/users/{user}/unlock"), json!({})).expect(200);
+    prove(&own, PASSWORD).expect(200);
+    for _ in 0..5 {
+        prove(&other, WRONG).refused(401, "invalid_login");
+    }
+    set_password(&root, &user, PASSWORD);
+    prove(&session(&server.url, "alice"), PASSWORD).expect(200);
+}
+
+/// One entry for a lock, which takes a hundred failures; none for names that nobody has.
+#[test]
+fn ver_4_aud_1_a_lock_stands_in_the_log_once() {
+    let server = Server::start();
+    let root = server.root();
+    let user = somebody(&server, "alice", &["me:read"]);
+    let own = session(&server.url, "alice");
+    let locks =
+        || root.get("/v1/audit-events?action=auth.locked").ok()["data"].as_array().expect("a list").clone();
+    for name in ["alice", "nobody"] {
+        assert_eq!(attempt(&server.url, name, WRONG).0, 401);
+    }
+    own.post("/v1/auth/step-up", json!({ "password": WRONG })).refused(401, "invalid_login");
+    assert_eq!(server.place.sql("UPDATE login_attempts SET in_a_row = 98, last_at = 0"), 3);
+    assert_eq!(attempt(&server.url, "alice", WRONG).1, "invalid_login");
+    assert!(locks().is_empty(), "the ninety-ninth");
+    server.place.sql("UPDATE login_attempts SET in_a_row = 99, last_at = 0");
+    for name in ["alice", "nobody"] {
+        assert_eq!(attempt(&server.url, name, WRONG).1, "invalid_login");
+        assert_eq!(attempt(&server.url, name, WRONG).1, "login_locked");
+    }
+    let told = locks();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!((&told[0]["target"]["id"], &told[0]["actor"]["kind"]), (&json!(user), &json!("system")));
+    assert_eq!(told[0]["after"], json!({ "factor": "password", "failures": 100 }));
+    assert_eq!(told[0]["address"], "127.0.0.1");
+    own.post("/v1/auth/step-up", json!({ "password": WRONG })).refused(401, "invalid_login");
+    assert_eq!(locks().len(), 2);
+    assert_eq!(locks()[0]["after"]["factor"], "password_in_session");
+}
+
+/// Where there is no such tenant, the primary one is looked through: nobody in it is found by that.
+#[test]
+fn ver_1_a_tenant_that_is_not_there_reads_like_a_user_who_is_not() {
+    let server = Server::with_config("login: {hashers: 1, queue: 1}");
+    somebody(&server, "alice", &["me:read"]);
+    let (acme, _) = tenant(&server, "acme");
+    let guess = |tenant: &str, name: &str, password: &str| {
+        let mut told =
+            told(&log_in(&server.url, json!({ "tenant": tenant, "username": name, "password": password })));
+        told.1["retry_after"] = Value::Null;
+        told
+    };
+    for number in 0..7 {
+        let expected = guess("acme", "alice", WRONG);
+        assert_eq!(expected.0, if number < 5 { 401 } else { 429 });
+        assert_eq!(guess("nowhere", "alice", PASSWORD), expected, "attempt {number}");
+    }
+    assert_eq!(guess(&acme, "alice", WRONG).0, 429, "by id it is the same tenant");
+    // Nothing of it is counted against the user of that name.
+    assert_eq!(attempt(&server.url, "alice", PASSWORD).0, 200);
+    // Both take a place in front of the threads that hash.
+    let statuses: Vec<u16> = std::thread::scope(|scope| {
+        let attempt = |number: usize| {
+            let body = json!({ "tenant": "nowhere", "username": format!("n{number}"), "password": WRONG });
+            log_in(&server.url, body).status
+        };
+        let running: Vec<_> = (0..12).map(|number| scope.spawn(move || attempt(number))).collect();
+        running.into_iter().map(|thread| thread.join().expect("no panic")).collect()
+    });
+    assert!(statuses.contains(&503) && statuses.contains(&401), "{statuses:?}");
 }
 
 #[test]

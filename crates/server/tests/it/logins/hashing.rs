@@ -61,3 +61,20 @@ fn sto_4_beyond_the_queue_logins_are_503_and_tell_when_to_come_back() {
     );
     assert!(statuses.iter().all(|(status, _)| [200, 503].contains(status)), "{statuses:?}");
 }
+
+/// What `./test --full` judges runs here in short: no login is lost, and the figures are there.
+#[test]
+fn sto_4_ver_1_a_storm_of_two_hundred_logins_loses_none_and_the_bench_measures_it() {
+    let args = ["bench", "login", "--samples", "10", "--runs", "1", "-o", "json"];
+    let output = crate::cli::keyward(&args).output().expect("the binary runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let told: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!((&told["logins_at_once"], &told["logins_lost"]), (&json!(200), &json!(0)), "{told}");
+    let number = |name: &str| told[name].as_f64().unwrap_or_else(|| panic!("no {name} in {told}"));
+    assert!(number("verified_during_storms") > 100.0, "{told}");
+    assert!(number("rss_bytes_peak") - number("rss_bytes_before") < 200.0 * 1024.0 * 1024.0, "{told}");
+    assert_eq!(told["samples"], 10);
+    let medians = told["median_us"][0].as_array().expect("a run");
+    assert!(medians.len() == 3 && medians.iter().all(|time| time.as_f64() > Some(1000.0)), "{told}");
+    assert_eq!(told["welch_t"][0].as_array().map(Vec::len), Some(2), "{told}");
+}

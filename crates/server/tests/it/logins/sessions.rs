@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::{PASSWORD, ask_for_no_factor, id_of, log_in, session, somebody};
+use super::{PASSWORD, ask_for_no_factor, id_of, log_in, session, set_password, somebody};
 use crate::api::{all, person, tenant};
 use crate::support::{Answer, Caller, Server, client, text, wait_until};
 
@@ -154,6 +154,65 @@ fn ses_4_r2_a_logout_ends_the_session_on_every_node() {
         to.get("/v1/me").refused(401, "revoked");
     }
     server.root().post("/v1/auth/logout", json!({})).refused(403, "not_a_session");
+}
+
+/// Whatever ends a session here, it is refused there within the bound of revocations, and stays so.
+#[test]
+fn ses_4_r2_every_end_of_a_session_reaches_the_other_node_within_a_second() {
+    let server = Server::start();
+    let root = server.root();
+    let node = server.second_node();
+    let user = somebody(&server, "grace", &["me:read", "me/sessions:*"]);
+    let at = |action: &str| format!("/v1/users/{user}/{action}");
+    type End<'a> = (&'a str, &'a dyn Fn(&Caller));
+    let ends: [End<'_>; 8] = [
+        ("a logout", &|own| drop(own.post("/v1/auth/logout", json!({})).expect(204))),
+        ("one's own end", &|own| {
+            let other = session(&server.url, "grace");
+            drop(other.delete(&format!("/v1/auth/sessions/{}", id_of(own))).expect(204));
+        }),
+        ("an end of all", &|_| drop(root.delete(&at("sessions")).expect(204))),
+        ("another password", &|_| {
+            let other = session(&server.url, "grace");
+            let change =
+                json!({ "old_password": PASSWORD, "new_password": "eleven cold spoons in a drawer" });
+            other.post("/v1/auth/password", change).expect(200);
+        }),
+        ("a reset", &|_| set_password(&root, &user, PASSWORD)),
+        ("a step-up, which replaces the token", &|own| {
+            drop(own.post("/v1/auth/step-up", json!({ "password": PASSWORD })).expect(200));
+        }),
+        ("a suspension", &|_| drop(root.post(&at("suspend"), json!({})).expect(200))),
+        ("a deletion", &|_| drop(root.delete(&format!("/v1/users/{user}")).expect(204))),
+    ];
+    for (what, end) in ends {
+        let own = match what {
+            // The password that was changed last.
+            "a reset" => {
+                let password = "eleven cold spoons in a drawer";
+                let opened = log_in(&server.url, json!({ "username": "grace", "password": password })).ok();
+                server.caller(&text(&opened["token"]))
+            }
+            "a deletion" => {
+                root.post(&at("resume"), json!({})).expect(200);
+                session(&server.url, "grace")
+            }
+            _ => session(&server.url, "grace"),
+        };
+        let there = node.caller(&own.secret);
+        there.get("/v1/me").expect(200);
+        end(&own);
+        let answered = Instant::now();
+        assert_eq!(own.get("/v1/me").status, 401, "{what}");
+        loop {
+            let asked = answered.elapsed();
+            if there.get("/v1/me").status == 401 {
+                break;
+            }
+            assert!(asked <= Duration::from_secs(1), "{what}: accepted {asked:?} after the answer");
+        }
+        assert_eq!(there.get("/v1/me").status, 401, "{what}: it came back");
+    }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{PASSWORD, ask_for_no_factor, log_in, session, somebody};
-use crate::api::tenant;
+use crate::api::{all, person, tenant};
 use crate::support::{Answer, Caller, Server, text, wait_until};
 
 fn pair(key: &Value) -> Value {
@@ -204,4 +204,102 @@ fn ses_6_a_session_of_a_key_steps_up_with_the_secret_of_that_key_alone() {
     let opened = own.post("/v1/auth/step-up", json!({ "password": key["secret"] })).ok();
     own.get("/v1/me").refused(401, "invalid_key");
     server.caller(&text(&opened["token"])).get("/v1/me").expect(200);
+}
+
+/// Sessions of this owner, by the access keys that they began with.
+fn listed(caller: &Caller, path: &str) -> Vec<Value> {
+    let mut keys: Vec<Value> = all(caller, path).iter().map(|item| item["access_key"].clone()).collect();
+    keys.sort_by_key(ToString::to_string);
+    keys
+}
+
+/// The limits of administrators bind what may administer, not everything that an administrator owns.
+#[test]
+fn ses_3_a_session_is_bound_and_listed_by_what_it_may_do_itself() {
+    let server = Server::start();
+    let root = server.root();
+    ask_for_no_factor(&root);
+    let boss = somebody(&server, "boss", &["**:*"]);
+    let of = |scopes: Value| {
+        root.key(json!({ "class": "member", "owner_id": boss, "label": "own", "scopes": scopes }))
+    };
+    let (narrow, wide) = (of(json!(["me:read", "me/sessions:read"])), of(Value::Null));
+    let own = open(&server, &narrow);
+    let (all_of_it, by_password) = (open(&server, &wide), session(&server.url, "boss"));
+    let path = format!("/v1/users/{boss}/sessions");
+    assert_eq!(all(&root, &path).len(), 3);
+    // Twenty minutes without use: too long for an administrator, and for nobody else.
+    let aged = "UPDATE sessions SET started_at = started_at - 1200000, last_seen_at = last_seen_at - 1200000";
+    assert_eq!(server.place.sql(aged), 3);
+    let server = server.kill_and_restart();
+    let (root, own) = (server.root(), server.caller(&own.secret));
+    assert_eq!(root.code(&own.secret), "ok");
+    assert_eq!([root.code(&all_of_it.secret), root.code(&by_password.secret)], ["idle", "idle"]);
+    assert_eq!(listed(&root, &path), [narrow["access_key"].clone()]);
+    assert_eq!(listed(&own, "/v1/auth/sessions"), [narrow["access_key"].clone()]);
+    let shown = own.get("/v1/auth/session").ok();
+    let minutes = |name: &str| {
+        let (from, to) = (text(&shown["started_at"]), text(&shown[name]));
+        let time = |text: &str| text.parse::<jiff::Timestamp>().expect("a time").as_second();
+        (time(&to) - time(&from)) / 60
+    };
+    assert_eq!(minutes("expires_at"), 24 * 60, "{shown}");
+    assert!(minutes("idle_at") >= 60, "{shown}");
+    assert_eq!(all(&own, "/v1/auth/sessions")[0]["expires_at"], shown["expires_at"]);
+}
+
+#[test]
+fn ses_5_an_administrator_sees_and_ends_the_sessions_of_a_workspace_key() {
+    let server = Server::start();
+    let root = server.root();
+    let node = server.second_node();
+    let [key, other] = ["nightly", "hourly"].map(|label| {
+        root.key(json!({ "class": "workspace", "label": label, "scopes": ["me:read", "models/**:read"] }))
+    });
+    let sessions = [open(&server, &key), open(&server, &key)];
+    let bystander = open(&server, &other);
+    let at = format!("/v1/keys/{}/sessions", text(&key["id"]));
+    assert_eq!(listed(&root, &at), [key["access_key"].clone(), key["access_key"].clone()]);
+    assert_eq!(listed(&root, &at.replace(&text(&key["id"]), &text(&key["access_key"]))).len(), 2);
+    assert!(!all(&root, &at)[0].to_string().contains("kws_"));
+    // Who may not, and who may do less than the key.
+    let (_, _, nobody) = person(&server, &root, "nobody", &["me:read"]);
+    nobody.get(&at).refused(403, "insufficient_rights");
+    nobody.delete(&at).refused(403, "insufficient_rights");
+    let (_, _, low) = person(&server, &root, "low", &["keys:read", "keys:revoke"]);
+    assert_eq!(all(&low, &at).len(), 2);
+    low.delete(&at).refused(403, "above_caller");
+    let (_, stranger) = tenant(&server, "acme");
+    stranger.get(&at).refused(404, "not_found");
+    stranger.delete(&at).refused(404, "not_found");
+    sessions[0].get("/v1/me").expect(200);
+    root.delete(&at).expect(204);
+    for own in &sessions {
+        own.get("/v1/me").refused(401, "revoked");
+        let there = node.caller(&own.secret);
+        wait_until(|| there.get("/v1/me").status == 401);
+    }
+    assert!(listed(&root, &at).is_empty());
+    server.caller(&text(&key["secret"])).get("/v1/me").expect(200);
+    bystander.get("/v1/me").expect(200);
+}
+
+#[test]
+fn ses_5_an_owner_ends_the_sessions_of_one_key_and_no_others() {
+    let server = Server::start();
+    let root = server.root();
+    let user = somebody(&server, "grace", &["me:read", "me/keys:*", "me/sessions:*"]);
+    let [one, two] =
+        ["one", "two"].map(|label| root.key(json!({ "class": "member", "owner_id": user, "label": label })));
+    let (lost, kept, own) = (open(&server, &one), open(&server, &two), session(&server.url, "grace"));
+    let at = |key: &Value| format!("/v1/keys/{}/sessions", text(&key["id"]));
+    assert_eq!(listed(&own, &at(&one)), [one["access_key"].clone()]);
+    somebody(&server, "eve", &["me:read", "me/keys:*"]);
+    session(&server.url, "eve").delete(&at(&one)).refused(404, "not_found");
+    lost.get("/v1/me").expect(200);
+    own.delete(&at(&one)).expect(204);
+    lost.get("/v1/me").refused(401, "revoked");
+    for caller in [kept, own] {
+        caller.get("/v1/me").expect(200);
+    }
 }

@@ -253,3 +253,34 @@ fn sto_3_x7_a_node_that_missed_the_rotation_refuses_no_good_key() {
         assert_eq!(caller.code(secret), "ok");
     }
 }
+
+#[test]
+fn sto_3_aut_5_an_open_link_keeps_its_pepper_until_it_is_used_or_over() {
+    let server = Server::with_config(CONFIG);
+    let root = server.root();
+    let user = root.user("grace", &[]);
+    let link = || text(&root.post(&format!("/v1/users/{user}/password-reset"), json!({})).ok()["token"]);
+    let mut token = link();
+    pepper(&server.place, &["rotate"], 0);
+    // The operator's key moves to the new one by being used; the link cannot.
+    wait_until(|| {
+        root.get("/v1/me").expect(200);
+        status(&server.place)[1] == (1, "old".into(), 1)
+    });
+    let said = pepper(&server.place, &["retire", "1"], 6);
+    assert!(said.contains("1 live secrets"), "{said}");
+    let body = json!({ "token": token, "password": crate::logins::PASSWORD });
+    crate::logins::post(&server.url, "/v1/auth/password-reset", body).expect(204);
+    pepper(&server.place, &["retire", "1"], 0);
+    // One whose time is over keeps none.
+    token = link();
+    assert_eq!(server.place.sql("UPDATE password_links SET expires_at = 1"), 1);
+    pepper(&server.place, &["rotate"], 0);
+    wait_until(|| {
+        root.get("/v1/me").expect(200);
+        status(&server.place)[1] == (2, "old".into(), 0)
+    });
+    pepper(&server.place, &["retire", "2"], 0);
+    let body = json!({ "token": token, "password": crate::logins::PASSWORD });
+    crate::logins::post(&server.url, "/v1/auth/password-reset", body).refused(401, "invalid_link");
+}

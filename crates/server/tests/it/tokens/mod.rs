@@ -2,6 +2,7 @@
 
 mod ceiling;
 pub(crate) mod documentation;
+mod many;
 mod mint;
 mod nodes;
 mod revocation;

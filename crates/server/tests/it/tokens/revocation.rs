@@ -1,12 +1,9 @@
 //! Tokens that end before their time (IMP-6, R3).
 
-use std::time::{Duration, Instant};
-
 use serde_json::json;
 
-use super::{Portal, enable, mint, token};
+use super::{Portal, enable, token};
 use crate::api::{person, worker};
-use crate::support::text;
 
 #[test]
 fn ts_8_imp_6_one_token_is_ended_by_the_secret_that_asked_for_it() {
@@ -81,39 +78,4 @@ fn az_6_az_2_nobody_ends_tokens_of_their_betters_or_of_others() {
         portal.root.post("/v1/tokens/revoke", body).refused(400, "malformed_request");
     }
     assert_eq!(portal.ask(&got, &[])["code"], "ok");
-}
-
-/// Many tokens end with one row: nothing is written for each of them.
-#[test]
-fn imp_6_r_3_ten_thousand_tokens_end_with_their_secret_or_their_user() {
-    let portal = Portal::new();
-    let path = format!("/v1/trusted/{}", portal.id);
-    let limits = json!({ "ceiling": { "per_minute": 1_000_000, "per_user_per_minute": 1_000_000 } });
-    portal.root.patch(&path, limits).expect(200);
-    let client = reqwest::blocking::Client::new();
-    let ask = |url: &str, body: serde_json::Value, secret: &str| -> serde_json::Value {
-        let answer = client.post(format!("{}{url}", portal.server.url)).bearer_auth(secret).json(&body);
-        answer.send().expect("an answer").json().expect("JSON")
-    };
-    let tokens: Vec<String> = (0..10_000)
-        .map(|_| {
-            text(&ask("/v1/trusted/tokens", json!({ "username": "ada" }), &portal.backend.secret)["token"])
-        })
-        .collect();
-    let dead = |code: &str| {
-        for chunk in tokens.chunks(50) {
-            let requests: Vec<_> = chunk.iter().map(|token| json!({ "credential": token })).collect();
-            let told = ask("/v1/verify/batch", json!({ "requests": requests }), &portal.root.secret);
-            let results = told["results"].as_array().expect("results");
-            assert!(results.iter().all(|result| result["code"] == code), "not all are {code}");
-        }
-    };
-    dead("ok");
-    let started = Instant::now();
-    portal.root.delete(&format!("/v1/users/{}", portal.ada)).expect(204);
-    assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
-    dead("owner_deleted");
-    portal.root.post("/v1/trusted/disable", json!({ "confirm": true })).expect(200);
-    dead("revoked");
-    mint(&portal.backend, json!({ "username": "ada" })).refused(401, "trusted_disabled");
 }
