@@ -34,6 +34,29 @@ pub struct Policy {
     pub token_max_ttl_seconds: u32,
     /// Rules for logins and what follows them.
     pub login: LoginPolicy,
+    /// What becomes of credentials that were found where they should not be.
+    pub leaks: LeakPolicy,
+}
+
+/// The rules for leaked credentials (LEAK-3, LEAK-4).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LeakPolicy {
+    /// What a report does to a credential that works.
+    pub on_report: OnReport,
+}
+
+/// What a report of a leak does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnReport {
+    /// Ends the credential for good.
+    #[default]
+    Revoke,
+    /// Switches a key off until somebody has looked; what cannot be switched on again ends.
+    Deactivate,
+    /// Only tells.
+    Notify,
 }
 
 /// The rules for logins and sessions (VA2, SES-3).
@@ -158,6 +181,7 @@ impl Default for Policy {
             owner_limits: Vec::new(),
             token_max_ttl_seconds: 3600,
             login: LoginPolicy::default(),
+            leaks: LeakPolicy::default(),
         }
     }
 }

@@ -15,6 +15,7 @@ pub(super) fn check(settings: &Settings, insecure_listen: bool) -> Vec<Breach> {
     breaches.extend(shared_listen(settings));
     breaches.extend(two_root_keys(settings));
     breaches.extend(repeated_prefixes(settings));
+    breaches.extend(keyless_alerts(settings));
     breaches
 }
 
@@ -58,6 +59,12 @@ fn two_root_keys(settings: &Settings) -> Option<Breach> {
     let mut given = sources.into_iter().filter_map(|(name, is_given)| is_given.then_some(name));
     let (first, second) = (given.next()?, given.next()?);
     Some((second, format!("given besides {first}; give one")))
+}
+
+fn keyless_alerts(settings: &Settings) -> Option<Breach> {
+    let github = &settings.leaks.github;
+    let problem = || "expected a file, because leaks.github.enabled is true".to_owned();
+    (github.enabled && github.keys_file.is_none()).then(|| ("leaks.github.keys_file", problem()))
 }
 
 fn repeated_prefixes(settings: &Settings) -> Vec<Breach> {

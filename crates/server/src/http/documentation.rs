@@ -118,6 +118,8 @@ fn aud_1_the_page_of_the_audit_log_names_every_action() {
         include_str!("../factors.rs"),
         include_str!("../factors/proof.rs"),
         include_str!("../groups.rs"),
+        include_str!("../incidents.rs"),
+        include_str!("../leaks.rs"),
         include_str!("../keys/bulk.rs"),
         include_str!("../keys/create.rs"),
         include_str!("../keys/edit.rs"),
@@ -160,6 +162,7 @@ fn aud_1_the_page_of_the_audit_log_names_every_action() {
         "auth",
         "session",
         "verify",
+        "incident",
     ];
     let actions: BTreeSet<String> = sources
         .iter()

@@ -125,24 +125,37 @@ pub(crate) struct BulkRevokeIn {
 }
 
 /// At least one criterion, or `all`.
-#[derive(Debug, Default, Deserialize, ToSchema)]
+#[derive(Debug, Default, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct BulkFilter {
     /// Keys of this user.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) owner_id: Option<String>,
     /// Keys of this class.
+    #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub(crate) class: Option<KeyClass>,
     /// Keys with this status.
+    #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub(crate) status: Option<Status>,
     /// Keys with exactly this label.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) label: Option<String>,
+    /// Keys with this in their label, in whichever case.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) label_contains: Option<String>,
     /// Keys made before, RFC 3339.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) created_before: Option<String>,
+    /// Keys made after, RFC 3339.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) created_after: Option<String>,
     /// Keys not used since, RFC 3339.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) last_used_before: Option<String>,
     /// Every key of the tenant but the one that asks.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(crate) all: bool,
 }
 

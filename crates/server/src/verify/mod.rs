@@ -10,6 +10,7 @@ pub(crate) mod keyring;
 mod lease;
 pub(crate) mod limits;
 mod pool;
+pub(crate) mod recognise;
 pub(crate) mod record;
 mod register;
 mod sealed;

@@ -36,7 +36,9 @@ fn az_1_every_operation_declares_what_it_needs() {
             | "redeem_password_link"
             | "oauth_token"
             | "oauth_introspect"
-            | "oauth_revoke" => !operation.secured && !operation.session && operation.rights.is_empty(),
+            | "oauth_revoke"
+            | "report_leak"
+            | "report_leak_github" => !operation.secured && !operation.session && operation.rights.is_empty(),
             _ if operation.session => operation.rights.is_empty(),
             "who_am_i" => operation.secured && operation.rights.is_empty(),
             _ => operation.secured && !operation.rights.is_empty(),

@@ -39,6 +39,7 @@ struct Estate {
     event: String,
     signing_key: String,
     trusted: String,
+    incident: String,
     own_group: String,
     own_user: String,
     gone: [(&'static str, String); 3],
@@ -68,6 +69,9 @@ impl Estate {
         let features = json!({ "features": { "trusted_secrets": true } });
         server.root().patch(&format!("/v1/tenants/{tenant}"), features).expect(200);
         let trusted = text(&admin.post("/v1/trusted/enable", json!({})).ok()["id"]);
+        let nothing =
+            json!({ "filter": { "label": "none such" }, "action": "deactivate", "confirm": "deactivate 0" });
+        let incident = text(&admin.post("/v1/incidents", nothing).ok()["id"]);
         let (key, access_key) = (text(&key["id"]), text(&key["access_key"]));
         Self {
             admin,
@@ -83,6 +87,7 @@ impl Estate {
             event,
             signing_key,
             trusted,
+            incident,
             own_group,
             own_user,
             gone,
@@ -100,6 +105,7 @@ impl Estate {
             "audit-events" => &self.event,
             "signing-keys" => &self.signing_key,
             "trusted" => &self.trusted,
+            "incidents" => &self.incident,
             "auth" => &self.session,
             other => panic!("{other}: a new kind of object needs a row here"),
         }
