@@ -160,11 +160,12 @@ impl<K: Kind> FromStr for Id<K> {
 }
 
 /// Room for the longest prefix, the underscore and the digits.
-const MAX_TEXT: usize = 8 + DIGITS;
+const MAX_TEXT: usize = 9 + DIGITS;
 
 impl<K: Kind> Id<K> {
     /// Writes the text into a buffer on the stack and hands it on.
     pub fn with_text<T>(self, hand_on: impl FnOnce(&str) -> T) -> T {
+        const { assert!(K::PREFIX.len() + 1 + DIGITS <= MAX_TEXT, "the prefix is too long") };
         let mut buffer = [b'_'; MAX_TEXT];
         let prefix = K::PREFIX.as_bytes();
         buffer[..prefix.len()].copy_from_slice(prefix);

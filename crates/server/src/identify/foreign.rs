@@ -42,7 +42,9 @@ const FOREIGN: [(&str, &str, &str); 17] = [
 
 static PATTERNS: LazyLock<Vec<(Foreign, Regex)>> = LazyLock::new(|| {
     let compile = |(name, begins, pattern): (_, _, &str)| {
-        (Foreign { name, begins }, Regex::new(pattern).expect("a constant pattern is a regular expression"))
+        // Words of ASCII alone.
+        let pattern = format!("(?-u){pattern}");
+        (Foreign { name, begins }, Regex::new(&pattern).expect("a constant pattern is a regular expression"))
     };
     FOREIGN.map(compile).into()
 });

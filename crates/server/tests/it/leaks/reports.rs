@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::events;
-use crate::logins::{PASSWORD, log_in, set_password};
+use crate::logins::{PASSWORD, session, set_password};
 use crate::support::{Answer, Caller, Place, Server, client, free_port, text, wait_until};
 
 fn report(url: &str, body: &Value) -> Answer {
@@ -28,9 +28,9 @@ fn leak_4_whoever_holds_a_key_ends_it_and_everything_that_came_of_it() {
     let (mia, member) = root.member("mia", &[]);
     let own = server.caller(&text(&member["secret"]));
     let opened =
-        own.post("/v1/auth/login", json!({ "access_key": member["access_key"], "secret": member["secret"] }));
-    let session = server.caller(&text(&opened.ok()["token"]));
-    session.get("/v1/me").expect(200);
+        own.post("/v1/auth/login", json!({ "username": member["access_key"], "password": member["secret"] }));
+    let login = server.caller(&text(&opened.ok()["token"]));
+    login.get("/v1/me").expect(200);
     let keys = ["workspace", "ingest"].map(|class| root.key(json!({ "class": class, "label": class })));
     for key in [&member, &keys[0], &keys[1]] {
         let secret = text(&key["secret"]);
@@ -40,7 +40,7 @@ fn leak_4_whoever_holds_a_key_ends_it_and_everything_that_came_of_it() {
         let shown = root.get(&format!("/v1/keys/{}", text(&key["id"]))).ok();
         assert_eq!((&shown["revoked_reason"], &shown["revoked_by"]), (&json!("leaked"), &json!("reporter")));
     }
-    session.get("/v1/me").expect(401);
+    login.get("/v1/me").expect(401);
     let told = events(&root, "key.leak_reported");
     assert_eq!(told.len(), 3);
     let event = told.iter().find(|event| event["target"]["id"] == member["id"]).expect("the member's");
@@ -69,10 +69,7 @@ fn leak_4_trusted_secrets_and_sessions_end_too() {
     assert_eq!(events(&root, "trusted.leak_reported")[0]["target"]["id"], made["id"]);
     let id = root.user("grace", &[]);
     set_password(&root, &id, PASSWORD);
-    let login = |cookie: bool| {
-        log_in(&server.url, json!({ "username": "grace", "password": PASSWORD, "cookie": cookie }))
-    };
-    let session = server.caller(&text(&login(false).ok()["token"]));
+    let session = session(&server.url, "grace");
     session.get("/v1/auth/session").expect(200);
     token(&server, &session.secret).expect(202);
     session.get("/v1/auth/session").expect(401);
