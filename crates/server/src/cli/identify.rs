@@ -104,7 +104,7 @@ fn print(session: &Session, found: Vec<Value>, more: bool) -> Outcome {
     }
     match output.asked() {
         Some(Format::Json | Format::Yaml) => {
-            output.object(COLUMNS, &json!({ "found": found, "more": more }))?
+            output.object(COLUMNS, &json!({ "found": found, "more": more }))?;
         }
         _ => output.rows(COLUMNS).all(found)?,
     }

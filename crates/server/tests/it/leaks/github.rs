@@ -11,7 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::events;
+use super::{events, made_up};
 use crate::support::{Answer, Place, Server, client, text};
 
 /// Somebody who signs alerts.
@@ -84,8 +84,7 @@ fn leak_2_leak_3_a_signed_alert_ends_what_is_ours_and_tells_what_was() {
     let root = server.root();
     let (mia, key) = root.member("mia", &[]);
     let secret = text(&key["secret"]);
-    let mut unknown = secret.clone();
-    unknown.replace_range(4..20, "0000000000000000");
+    let unknown = made_up("kwm", "0000000000000000");
     let url = "https://github.com/octocat/hello/blob/1/a.txt";
     let body = json!([
         found(&secret, url),
@@ -179,7 +178,7 @@ fn leak_3_a_thousand_matches_are_handled_within_ten_seconds() {
     let keys: Vec<_> = (0..800)
         .map(|number| text(&root.key(json!({ "class": "ingest", "label": format!("k{number}") }))["secret"]))
         .collect();
-    let unknown = (0..200).map(|number| format!("kwi_{number:016}{}", &keys[0][20..]));
+    let unknown = (0..200).map(|number| made_up("kwi", &format!("{number:016}")));
     let tokens: Vec<_> = keys.iter().cloned().chain(unknown).collect();
     let matches: Vec<_> =
         tokens.iter().map(|token| found(token, "https://github.com/a/b/blob/1/c.txt")).collect();

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::events;
+use super::{events, made_up};
 use crate::logins::{PASSWORD, session, set_password};
 use crate::support::{Answer, Caller, Place, Server, client, free_port, text, wait_until};
 
@@ -89,11 +89,12 @@ fn leak_4_the_answer_is_the_same_for_whatever_is_reported() {
     let root = server.root();
     let (_, key) = root.member("mia", &[]);
     let secret = text(&key["secret"]);
-    let mut unknown = secret.clone();
-    unknown.replace_range(4..20, "0000000000000000");
+    let (unknown, wrong) = (made_up("kwm", "0000000000000000"), made_up("kwm", &secret[4..20]));
+    let wrong = token(&server, &wrong);
+    assert_eq!(root.code(&secret), "ok", "who has the id alone ends nothing");
     let right = token(&server, &secret);
     let dead = token(&server, &secret);
-    for other in [&dead, &token(&server, &unknown), &token(&server, "hunter2"), &token(&server, "")] {
+    for other in [&dead, &wrong, &token(&server, &unknown), &token(&server, "hunter2"), &token(&server, "")] {
         assert_eq!(told(other), told(&right));
     }
     assert_eq!(events(&root, "key.leak_reported").len(), 1);
