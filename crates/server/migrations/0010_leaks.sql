@@ -10,6 +10,9 @@ CREATE TABLE leak_reports (
     PRIMARY KEY (tenant_id, target_id, url_hash)
 );
 
+-- A key that nobody should ever use: a use is refused, and told.
+ALTER TABLE keys ADD COLUMN canary BOOLEAN NOT NULL DEFAULT FALSE;
+
 -- Many keys that were ended at once, for one reason (X10).
 CREATE TABLE incidents (
     tenant_id TEXT NOT NULL,

@@ -30,12 +30,29 @@ pub(crate) async fn identify(app: &App, actor: &Actor, input: &IdentifyIn) -> Re
         if let Some(row) = seen(&mut conn, actor, told.access_key.as_deref()).await? {
             let state = secret_state(app, actor, find, &row, now).await?;
             tell(&mut told, brief(&mut conn, &mut viewer, row).await?, state);
+        } else if is_own_token(app, actor, find).await? {
+            token(&mut told);
         } else if told.class.is_some() && told.access_key.is_some() {
             told.advice = "the checksum holds, and there is no such key that you may see".into();
         }
         found.push(told);
     }
     Ok(IdentifyOut { found, more })
+}
+
+/// Whether it is an access token that this server made for somebody of the actor's tenant.
+async fn is_own_token(app: &App, actor: &Actor, find: &Find<'_>) -> Result<bool> {
+    if !matches!(&find.what, What::Foreign(foreign) if foreign.is_jwt()) {
+        return Ok(false);
+    }
+    let checked = app.verifier.read_token(find.text).await?;
+    Ok(checked.is_some_and(|checked| checked.tenant.to_string() == actor.tenant_id))
+}
+
+fn token(told: &mut FoundOut) {
+    (told.kind, told.name) = ("access_token", "Keyward access token");
+    told.advice = "an access token of this server: short-lived, and ended by its id at once".into();
+    told.links = vec![Link { rel: "revoke", method: "POST", href: "/v1/tokens/revoke".into() }];
 }
 
 /// The key that the actor may see.

@@ -193,6 +193,7 @@ impl KeyIn {
             limits: None,
             credits: None,
             idle_seconds: None,
+            canary: false,
         }
     }
 }

@@ -139,6 +139,7 @@ fn aud_1_the_page_of_the_audit_log_names_every_action() {
         include_str!("../tokens.rs"),
         include_str!("../trusted.rs"),
         include_str!("../users.rs"),
+        include_str!("../verify/canaries.rs"),
         include_str!("../verify/usage/first_uses.rs"),
         include_str!("caller.rs"),
         include_str!("exposure.rs"),

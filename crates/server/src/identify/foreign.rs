@@ -15,6 +15,13 @@ pub(crate) struct Foreign {
     pub(crate) begins: &'static str,
 }
 
+impl Foreign {
+    /// Whether it may be an access token of ours all the same.
+    pub(crate) fn is_jwt(self) -> bool {
+        self.begins == "eyJ"
+    }
+}
+
 /// Name, beginning and pattern; where two fit at one place, the first does.
 const FOREIGN: [(&str, &str, &str); 17] = [
     (

@@ -27,7 +27,8 @@ pub(crate) struct IdentifyOut {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct FoundOut {
     /// `member_key`, `workspace_key`, `ingest_key`, `trusted_secret`, `session`, `password_link`, `login_challenge`,
-    /// `setup_token`, `access_key` (public, no secret), `other_key` (a prefix that is unknown here) or `foreign`.
+    /// `setup_token`, `access_key` (public, no secret), `access_token`, `other_key` (a prefix that is unknown here) or
+    /// `foreign`.
     pub(crate) kind: &'static str,
     /// What people call it.
     pub(crate) name: &'static str,
@@ -105,7 +106,10 @@ impl FoundOut {
             access_key: access_key.filter(|_| is_key).map(|key| key.to_string()),
             secret: None,
             key: None,
-            advice: advice(kind, checksum).into(),
+            advice: match &find.what {
+                What::Foreign(foreign) if foreign.is_jwt() => "its payload tells in iss whose it is".into(),
+                _ => advice(kind, checksum).into(),
+            },
             links: Vec::new(),
         }
     }

@@ -42,6 +42,7 @@ pub(crate) fn start(app: &Arc<App>) {
     });
     every(app, refusals::FLUSH, "refusals", |app| async move { app.flush_refusals().await });
     every(app, refusals::FLUSH, "notices", |app| async move { app.flush_notices().await });
+    every(app, refusals::FLUSH, "canaries", |app| async move { app.flush_canaries().await });
     every(app, refusals::FLUSH, "mints", |app| async move { app.flush_mints().await });
     every(app, MINUTE, "checkpoints", |app| async move { checkpoints::sign_heads(&app).await });
     every(app, MINUTE, "signing_keys", |app| async move { signing_keys::keep_up(&app).await });
@@ -130,5 +131,6 @@ pub(crate) async fn finish(app: &App) -> Result<()> {
     app.finish_refusals().await?;
     app.finish_notices().await?;
     app.finish_mints().await?;
+    app.finish_canaries().await?;
     checkpoints::sign_heads(app).await
 }

@@ -46,6 +46,9 @@ pub(crate) struct KeyIn {
     pub(crate) credits: Option<i64>,
     /// Ends after so many seconds without use.
     pub(crate) idle_seconds: Option<i64>,
+    /// A trap: whoever uses it is refused as with a wrong secret, and it is told.
+    #[serde(default)]
+    pub(crate) canary: bool,
 }
 
 /// What can be edited; absent fields stay (RFC 7396).
@@ -200,6 +203,8 @@ pub(crate) struct KeyOut {
     pub(crate) limits: Vec<RateLimit>,
     pub(crate) credits: Option<CreditsOut>,
     pub(crate) idle_seconds: Option<i64>,
+    /// A trap: every use of it is refused, and told as `key.canary_used`.
+    pub(crate) canary: bool,
     /// Every secret that was ever made, oldest first.
     pub(crate) secrets: Vec<SecretOut>,
     /// When the secret was seen in a URL: replace it.

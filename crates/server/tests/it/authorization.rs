@@ -170,7 +170,7 @@ fn az_8_no_field_of_an_answer_can_be_assigned_unless_documented() {
         "credits",
         "idle_seconds",
     ];
-    let new_key_fields = [&key_fields[..], &["class", "owner_id", "not_before"]].concat();
+    let new_key_fields = [&key_fields[..], &["class", "owner_id", "not_before", "canary"]].concat();
     let rights_too = [&name[..], &["rights"]].concat();
     let roles_too = [&name[..], &["role_ids"]].concat();
     for (kind, id, settable, base, at_making) in [

@@ -360,6 +360,8 @@ fn leaks(scene: &Scene) {
         let report = client().post(format!("{url}/report-leak")).json(&json!({ "token": token }));
         Answer::read(report.send().expect("an answer")).expect(202);
     }
+    let trap = root.key(json!({ "class": "ingest", "label": "trap", "canary": true }));
+    assert_eq!(root.code(&text(&trap["secret"])), "invalid_key");
     let key = root.key(json!({ "class": "ingest", "label": "off" }));
     let filter = json!({ "label": key["label"] });
     let body = json!({ "filter": filter, "action": "deactivate", "confirm": "deactivate 1" });

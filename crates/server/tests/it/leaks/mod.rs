@@ -1,5 +1,6 @@
 //! The day a key leaks: what a find is, who may end it, and many at once.
 
+mod canaries;
 mod github;
 mod identify;
 mod incidents;
