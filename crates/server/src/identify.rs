@@ -96,6 +96,7 @@ async fn brief(conn: &mut Conn, viewer: &mut Viewer, row: KeyRow) -> Result<Foun
         expires_at: row.expires_at.map(rfc3339),
         revoked_at: row.revoked_at.map(rfc3339),
         last_used_at: row.last_used_at.map(rfc3339),
+        canary: row.canary,
         id: row.id,
         label: row.label,
         owner_id: row.owner_id,

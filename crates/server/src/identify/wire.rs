@@ -68,6 +68,8 @@ pub(crate) struct FoundKey {
     pub(crate) expires_at: Option<String>,
     pub(crate) revoked_at: Option<String>,
     pub(crate) last_used_at: Option<String>,
+    /// It is a trap: somebody has it who should not.
+    pub(crate) canary: bool,
 }
 
 /// A request that can be sent.

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{events, made_up};
-use crate::api::told;
+use crate::api::{inside, person, tenant, told};
 use crate::support::{Answer, Caller, Server, client, text, wait_until};
 
 fn trap(root: &Caller, class: &str) -> Value {
@@ -71,7 +71,23 @@ fn leak_r_10_many_uses_of_a_canary_make_few_entries_and_lose_no_count() {
 }
 
 #[test]
-fn leak_az_11_a_canary_administers_nothing_and_stays_one() {
+fn leak_az_11_a_canary_administers_nothing() {
+    let server = Server::start();
+    let root = server.root();
+    let (id, admin) = tenant(&server, "acme");
+    person(&server, &admin, "mia", &["**:*"]);
+    trap(&admin, "workspace");
+    let own = text(&admin.get("/v1/me").ok()["key"]["id"]);
+    inside(&root, &id, "POST", &format!("/v1/keys/{own}/revoke"), &json!({})).expect(200);
+    let bar =
+        || inside(&root, &id, "PATCH", "/v1/policies", &json!({ "switches": { "member_keys": false } }));
+    bar().refused(409, "last_administrator");
+    inside(&root, &id, "POST", "/v1/keys", &json!({ "class": "workspace", "label": "plain" })).expect(201);
+    bar().expect(200);
+}
+
+#[test]
+fn leak_a_canary_stays_one_until_it_ends() {
     let server = Server::start();
     let root = server.root();
     let key = trap(&root, "workspace");

@@ -106,6 +106,25 @@ fn x_10_az_2_others_learn_nothing_beyond_the_form() {
 }
 
 #[test]
+fn x_10_an_access_token_of_this_server_is_told_from_one_of_others() {
+    let server = Server::start();
+    let root = server.root();
+    let (_, admin) = tenant(&server, "acme");
+    let secret = text(&root.post("/v1/trusted/enable", json!({})).ok()["secret"]);
+    root.user("bea", &[]);
+    let token = server.caller(&secret).post("/v1/trusted/tokens", json!({ "username": "bea" })).ok();
+    let token = text(&token["token"]);
+    let found = ask(&root, &format!("Authorization: Bearer {token}"));
+    assert_eq!(
+        (&found[0]["kind"], &found[0]["name"]),
+        (&json!("access_token"), &json!("Keyward access token"))
+    );
+    let found = ask(&admin, &token);
+    assert_eq!((&found[0]["kind"], &found[0]["name"]), (&json!("foreign"), &json!("JSON Web Token")));
+    assert_eq!(ask(&root, &secret)[0]["kind"], "trusted_secret");
+}
+
+#[test]
 fn x_10_the_command_asks_the_server_and_without_a_token_itself() {
     let server = Server::start();
     let root = server.root();
