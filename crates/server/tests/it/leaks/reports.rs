@@ -84,6 +84,56 @@ fn leak_4_trusted_secrets_and_sessions_end_too() {
 }
 
 #[test]
+fn leak_4_ses_7_the_session_of_a_browser_ends_too() {
+    let server = Server::start();
+    let root = server.root();
+    let id = root.user("grace", &[]);
+    set_password(&root, &id, PASSWORD);
+    let body = json!({ "username": "grace", "password": PASSWORD, "cookie": true });
+    let login =
+        client().post(format!("{}/v1/auth/login", server.url)).header("sec-fetch-site", "same-origin");
+    let opened = Answer::read(login.json(&body).send().expect("an answer")).expect(200);
+    let cookie = opened.header("set-cookie").split(';').next().expect("a cookie").to_owned();
+    let look = || {
+        let request = client().get(format!("{}/v1/auth/session", server.url)).header("cookie", &cookie);
+        Answer::read(request.send().expect("an answer")).status
+    };
+    assert_eq!(look(), 200);
+    let (_, secret) = cookie.split_once('=').expect("a value");
+    token(&server, secret).expect(202);
+    assert_eq!(look(), 401);
+}
+
+#[test]
+fn leak_3_what_has_no_switch_ends_unless_the_policy_only_tells() {
+    let server = Server::start();
+    let root = server.root();
+    let rule = |word: &str| root.patch("/v1/policies", json!({ "leaks": { "on_report": word } })).expect(200);
+    root.user("bea", &[]);
+    set_password(&root, &root.user("grace", &[]), PASSWORD);
+    let secret = text(&root.post("/v1/trusted/enable", json!({})).ok()["secret"]);
+    let session = session(&server.url, "grace");
+    let works = || {
+        let minted = server.caller(&secret).post("/v1/trusted/tokens", json!({ "username": "bea" }));
+        (minted.status, session.get("/v1/auth/session").status)
+    };
+    let report_both = || {
+        token(&server, &secret).expect(202);
+        token(&server, &session.secret).expect(202);
+    };
+    rule("notify");
+    report_both();
+    report_both();
+    assert_eq!(works(), (200, 200));
+    let told = || events(&root, "trusted.leak_reported").len() + events(&root, "session.leak_reported").len();
+    assert_eq!(told(), 2);
+    rule("deactivate");
+    report_both();
+    assert_eq!(works(), (401, 401));
+    assert_eq!(told(), 4);
+}
+
+#[test]
 fn leak_4_the_answer_is_the_same_for_whatever_is_reported() {
     let server = Server::start();
     let root = server.root();
