@@ -45,6 +45,9 @@ pub enum Token {}
 /// Marker of session ids.
 #[derive(Clone, Copy)]
 pub enum Session {}
+/// Marker of ids of incidents.
+#[derive(Clone, Copy)]
+pub enum Incident {}
 /// Marker of ids of second factors.
 #[derive(Clone, Copy)]
 pub enum Factor {}
@@ -75,6 +78,9 @@ impl Kind for Token {
 }
 impl Kind for Session {
     const PREFIX: &'static str = "session";
+}
+impl Kind for Incident {
+    const PREFIX: &'static str = "incident";
 }
 impl Kind for Factor {
     const PREFIX: &'static str = "factor";

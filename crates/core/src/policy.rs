@@ -36,6 +36,8 @@ pub struct Policy {
     pub login: LoginPolicy,
     /// What people are told about the ends of keys.
     pub notices: NoticePolicy,
+    /// What becomes of credentials that were found where they should not be.
+    pub leaks: LeakPolicy,
 }
 
 /// Days before the end of a key on which people can be told of it.
@@ -66,6 +68,27 @@ impl NoticePolicy {
             }
         }
     }
+}
+
+/// The rules for leaked credentials (LEAK-3, LEAK-4).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LeakPolicy {
+    /// What a report does to a credential that works.
+    pub on_report: OnReport,
+}
+
+/// What a report of a leak does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnReport {
+    /// Ends the credential for good.
+    #[default]
+    Revoke,
+    /// Switches a key off until somebody has looked; what cannot be switched on again ends.
+    Deactivate,
+    /// Only tells.
+    Notify,
 }
 
 /// The rules for logins and sessions (VA2, SES-3).
@@ -191,6 +214,7 @@ impl Default for Policy {
             token_max_ttl_seconds: 3600,
             login: LoginPolicy::default(),
             notices: NoticePolicy::default(),
+            leaks: LeakPolicy::default(),
         }
     }
 }

@@ -4,6 +4,8 @@
 //! base62. The checksum is the CRC-32 (IEEE) of everything before it, so that garbage is refused
 //! before any look-up and a scanner can check a find offline.
 
+pub mod kinds;
+
 use std::fmt;
 
 use crate::key::KeyClass;
@@ -16,7 +18,8 @@ pub const KEY_ID_LEN: usize = 16;
 pub const RANDOM_LEN: usize = 43;
 /// Characters of the checksum.
 pub const CHECKSUM_LEN: usize = 6;
-const BODY_LEN: usize = KEY_ID_LEN + RANDOM_LEN + CHECKSUM_LEN;
+/// Characters behind the underscore.
+pub const BODY_LEN: usize = KEY_ID_LEN + RANDOM_LEN + CHECKSUM_LEN;
 /// No credential of any kind is longer (KEY-7).
 pub const MAX_LEN: usize = 128;
 const ACCESS_KEY_PREFIX: &str = "kwa_";
@@ -26,6 +29,8 @@ pub const SESSION_PREFIX: &str = "kws";
 pub const LINK_PREFIX: &str = "kwl";
 /// What begins that which a login answers with while the second factor is missing.
 pub const CHALLENGE_PREFIX: &str = "kwf";
+/// What the setup token of a fresh instance starts with.
+pub const SETUP_PREFIX: &str = "kwb";
 
 /// The public half of a key: `kwa_` and 16 characters. Looked up, listed, revoked; it never
 /// authenticates (KEY-6).
@@ -105,7 +110,9 @@ impl Prefixes {
         &self.written[class as usize]
     }
 
-    fn class_of(&self, prefix: &str) -> Option<KeyClass> {
+    /// The class whose secrets begin so.
+    #[must_use]
+    pub fn class_of(&self, prefix: &str) -> Option<KeyClass> {
         KeyClass::ALL
             .into_iter()
             .find(|&class| self.of(class) == prefix)
@@ -155,8 +162,9 @@ pub fn parse_other(text: &str, prefix: &str) -> Option<AccessKey> {
     take_apart(text).filter(|(given, _)| *given == prefix).map(|(_, id)| id)
 }
 
-/// Prefix and public id of a secret that is whole.
-fn take_apart(text: &str) -> Option<(&str, AccessKey)> {
+/// Prefix and public id of whatever is written alike and whole, its prefix known or not.
+#[must_use]
+pub fn take_apart(text: &str) -> Option<(&str, AccessKey)> {
     if text.len() > MAX_LEN {
         return None;
     }

@@ -84,5 +84,5 @@ async fn has_working_key(tx: &mut Tx<'_>, viewer: &mut Viewer, admin_roles: &[St
 async fn administers(tx: &mut Tx<'_>, viewer: &mut Viewer, row: &KeyRow) -> Result<bool> {
     let standing = viewer.standing(tx.conn(), row).await?;
     let works = matches!(standing.status, Status::Active | Status::Expiring | Status::Rotating);
-    Ok(works && standing.effective.rights.covers_all(&RightSet::everything()))
+    Ok(works && !row.canary && standing.effective.rights.covers_all(&RightSet::everything()))
 }

@@ -47,6 +47,8 @@ pub(crate) struct App {
     pub(crate) metrics: Metrics,
     pub(crate) log_levels: LogLevels,
     pub(crate) failures: crate::verify::limits::FailureThrottle,
+    /// Those who report leaks.
+    pub(crate) reports: crate::verify::limits::ReportThrottle,
     pub(crate) hashers: Hashers,
     pub(crate) attempts: NamesInTurn,
     pub(crate) refusals: Refusals,

@@ -138,6 +138,13 @@ impl<T> Audited<T> {
         Audited { value: change(self.value), events: self.events, changes: self.changes }
     }
 
+    /// What came of another part of the same transaction too.
+    pub(crate) fn and(mut self, other: Audited<()>) -> Self {
+        self.events.extend(other.events);
+        self.changes.extend(other.changes);
+        self
+    }
+
     /// The same with one more event, before the others.
     pub(crate) fn also(mut self, event: Event) -> Self {
         self.events.insert(0, event);

@@ -14,8 +14,11 @@ mod failures;
 mod groups;
 mod hashers;
 mod http;
+mod identify;
+mod incidents;
 mod jobs;
 mod keys;
+mod leaks;
 mod live_rights;
 mod logging;
 mod logins;
@@ -95,6 +98,7 @@ enum Command {
     SigningKeys(cli::signing_keys::SigningKeysArgs),
     Verify(cli::verify::VerifyArgs),
     Identify(cli::identify::IdentifyArgs),
+    Incident(cli::incident::IncidentArgs),
     Audit(cli::audit::AuditArgs),
     Whoami(cli::whoami::WhoamiArgs),
     Sessions(cli::sessions::SessionsArgs),
@@ -136,7 +140,8 @@ async fn main() -> ExitCode {
         Command::Tokens(args) => cli::tokens::run(args, global).await,
         Command::SigningKeys(args) => cli::signing_keys::run(args, global).await,
         Command::Verify(args) => cli::verify::run(args, global).await,
-        Command::Identify(args) => cli::identify::run(&args, global),
+        Command::Identify(args) => cli::identify::run(args, global).await,
+        Command::Incident(args) => cli::incident::run(args, global).await,
         Command::Audit(args) => cli::audit::run(args, global).await,
         Command::Whoami(args) => cli::whoami::run(args, global).await,
         Command::Sessions(args) => cli::sessions::run(args, global).await,

@@ -31,7 +31,7 @@ use crate::seal::{self, RootKey};
 use crate::store::group::Writers;
 use crate::store::{Db, changes, instance};
 use crate::verify::cache::{Cache, CacheSettings};
-use crate::verify::limits::FailureThrottle;
+use crate::verify::limits::{FailureThrottle, ReportThrottle};
 use crate::verify::{Verifier, feed, keyring};
 use crate::{checkpoints, jobs, root_key, setup, signing_keys};
 
@@ -81,6 +81,7 @@ pub(crate) async fn open(settings: Settings, log_levels: LogLevels) -> Result<Ar
         metrics: Metrics::default(),
         log_levels,
         failures: FailureThrottle::new(),
+        reports: ReportThrottle::new(),
         hashers,
         attempts: NamesInTurn::default(),
         refusals: Refusals::default(),

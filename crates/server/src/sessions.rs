@@ -223,7 +223,8 @@ pub(crate) async fn end_own(app: &App, actor: &Actor, id: &str) -> Result<()> {
     .await
 }
 
-async fn end_row(tx: &mut Tx<'_>, id: &str, reason: Option<&str>) -> Result<Audited<()>> {
+/// Ends one session; `Error::NotFound` when it has ended before.
+pub(crate) async fn end_row(tx: &mut Tx<'_>, id: &str, reason: Option<&str>) -> Result<Audited<()>> {
     let (tenant, now) = (tx.tenant().to_owned(), tx.now);
     let handle = sessions::end(tx.conn(), &tenant, id, now).await?.ok_or(Error::NotFound)?;
     let event = Event::new("session.end", "session", id, &tx.actor.principal.label).reason(reason);

@@ -145,7 +145,7 @@ async fn operator_key(app: &App, tx: &mut Tx<'_>, label: &str) -> Result<Audited
 /// Makes the setup token of an instance without administrator; a new one replaces the old.
 pub(crate) async fn make_token(app: &App) -> Result<keyward_core::secret::Secret> {
     let access_key = AccessKey::generate(&mut random::fill);
-    let secret = token::generate("kwb", access_key, &mut random::fill);
+    let secret = token::generate(token::SETUP_PREFIX, access_key, &mut random::fill);
     let expires = app.clock.unix_ms() + TOKEN_LIFE_MS;
     let value = format!("{expires}:{}", hash(app, secret.expose()));
     let mut tx = app.db.begin().await?;
@@ -193,6 +193,7 @@ impl KeyIn {
             limits: None,
             credits: None,
             idle_seconds: None,
+            canary: false,
         }
     }
 }

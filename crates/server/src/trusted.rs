@@ -100,7 +100,16 @@ pub(crate) async fn disable(app: &App, actor: &Actor, input: &DisableIn) -> Resu
                       send confirm: true";
         return Err(Error::conflict("not_confirmed", detail));
     }
-    change(app, actor, input.id.as_deref(), "trusted.disable", async |tx, row| {
+    app.write(actor, async |tx| disable_within(app, tx, input.id.as_deref()).await).await
+}
+
+/// The same in a transaction that is open already.
+pub(crate) async fn disable_within(
+    app: &App,
+    tx: &mut Tx<'_>,
+    id: Option<&str>,
+) -> Result<Audited<TrustedOut>> {
+    change_within(app, tx, id, "trusted.disable", async |tx, row| {
         row.ended_at = Some(tx.now);
         row.ended_by = Some(tx.actor.principal.id.clone());
         Ok(())
@@ -269,18 +278,25 @@ async fn change(
     action: &'static str,
     apply: impl AsyncFnOnce(&mut Tx<'_>, &mut TrustedRow) -> Result<()>,
 ) -> Result<TrustedOut> {
-    app.write(actor, async |tx| {
-        let mut row = find_to_change(tx, id).await?;
-        let before = TrustedOut::of(row.clone(), tx.now)?;
-        apply(tx, &mut row).await?;
-        touch(&mut row, tx);
-        trusted::update(tx.conn(), &row).await?;
-        bury(app, tx, &row).await?;
-        let after = reread(tx, &row).await?;
-        let event = Event::new(action, "trusted", &after.id, &after.name).before(&before).after(&after);
-        Ok(Audited::new(after, event).touches_trusted(&row.tenant_id, &row.access_key))
-    })
-    .await
+    app.write(actor, async |tx| change_within(app, tx, id, action, apply).await).await
+}
+
+async fn change_within(
+    app: &App,
+    tx: &mut Tx<'_>,
+    id: Option<&str>,
+    action: &'static str,
+    apply: impl AsyncFnOnce(&mut Tx<'_>, &mut TrustedRow) -> Result<()>,
+) -> Result<Audited<TrustedOut>> {
+    let mut row = find_to_change(tx, id).await?;
+    let before = TrustedOut::of(row.clone(), tx.now)?;
+    apply(tx, &mut row).await?;
+    touch(&mut row, tx);
+    trusted::update(tx.conn(), &row).await?;
+    bury(app, tx, &row).await?;
+    let after = reread(tx, &row).await?;
+    let event = Event::new(action, "trusted", &after.id, &after.name).before(&before).after(&after);
+    Ok(Audited::new(after, event).touches_trusted(&row.tenant_id, &row.access_key))
 }
 
 fn touch(row: &mut TrustedRow, tx: &Tx<'_>) {

@@ -12,7 +12,7 @@ use crate::app::{Actor, App, Tx};
 use crate::audit::{Audited, Event};
 use crate::clock::rfc3339;
 use crate::error::{Error, Result};
-use crate::keys::bulk;
+use crate::keys::bulk::{self, Ending};
 use crate::keys::create::assignment_rights;
 use crate::keys::view::{brief, texts};
 use crate::keys::wire::BulkOut;
@@ -261,7 +261,7 @@ pub(crate) async fn delete(app: &App, actor: &Actor, id: &str) -> Result<()> {
         let before = render(&directory, row.clone())?;
         let reason = Some("the owner was deleted");
         let keys = bulk::owned_by(tx, id).await?;
-        let mut audited = bulk::revoke_rows(tx, keys, reason).await?;
+        let mut audited = bulk::end_rows(tx, keys, Ending::Revoke, reason).await?.map(drop);
         row.deleted_at = Some(tx.now);
         row.updated_at = tx.now;
         row.version += 1;
@@ -311,8 +311,8 @@ pub(crate) async fn revoke_keys(app: &App, actor: &Actor, id: &str, input: &Revo
             ));
         }
         answer.revoked = matched;
-        let audited = bulk::revoke_rows(tx, rows, input.reason.as_deref()).await?;
-        Ok(Audited { value: answer, events: audited.events, changes: audited.changes })
+        let ended = bulk::end_rows(tx, rows, Ending::Revoke, input.reason.as_deref()).await?;
+        Ok(ended.map(|_| answer))
     })
     .await
 }

@@ -1,85 +1,118 @@
-//! `keyward identify`: what a found token is, told offline.
+//! `keyward identify`: what a found text is. Credentials are found offline; whoever is signed in learns
+//! from the server about the keys behind them.
 
 use std::path::PathBuf;
 
 use clap::Args;
 use keyward_core::key::KeyClass;
-use keyward_core::token::{self, AccessKey, Prefixes};
-use serde_json::{Value, json};
+use keyward_core::token::Prefixes;
+use serde_json::{Map, Value, json};
 
-use super::output::Output;
-use super::{Exit, Global, Outcome, prompt};
+use super::client::Request;
+use super::output::Format;
+use super::{Exit, Global, Outcome, Session, curl, prompt};
+use crate::identify::finds::{self, Find, What};
+use crate::identify::wire::FoundOut;
 
-/// Tell offline what a found token is; it is never echoed
+const COLUMNS: &[&str] = &[
+    "line",
+    "kind",
+    "class",
+    "hint",
+    "access_key",
+    "checksum",
+    "secret",
+    "key.status",
+    "key.owner_username",
+    "key.last_used_at",
+];
+
+/// Tell what a found text is; no secret in it is ever echoed
 #[derive(Args, Debug)]
 pub(crate) struct IdentifyArgs {
-    /// `-`: the token comes from stdin (the default); never the token itself
+    /// `-`: the text comes from stdin (the default); never the token itself
     source: Option<String>,
-    /// Read the token from this file
+    /// Read the text from this file
     #[arg(long, value_name = "FILE", conflicts_with = "source")]
     file: Option<PathBuf>,
-    /// Prefix of this instance, if its configuration has others: acme=member (repeatable)
+    /// Ask no server, even when signed in
+    #[arg(long)]
+    offline: bool,
+    /// Offline: prefix of the instance, if its configuration has others: acme=member (repeatable)
     #[arg(long = "prefix", value_name = "PREFIX=CLASS", value_parser = parse_prefix)]
     prefixes: Vec<(String, KeyClass)>,
 }
 
 /// Runs `keyward identify`.
-pub(crate) fn run(args: &IdentifyArgs, global: &Global) -> Outcome {
-    let found = prompt::read_secret(args.source.as_deref(), args.file.as_deref())?;
-    let written = KeyClass::ALL.map(|class| Prefixes::default().of(class).to_owned());
-    let told = identify(found.expose(), &Prefixes::new(written, args.prefixes.clone()));
-    let output = Output::new(global);
-    output.object(&["kind", "class", "access_key", "checksum"], &told)?;
-    if told["kind"] == "unknown" {
-        output.note("this has not the form of a Keyward credential");
-        return Ok(Exit::NotValid);
-    }
-    if told["checksum"] == "wrong" {
-        output.note("this looks like a Keyward secret, but it is damaged or made up");
-        return Ok(Exit::NotValid);
-    }
-    if told["kind"] == "session" || told["kind"] == "password_link" {
-        output.note("end it: keyward users end-sessions NAME, keyward users password-reset NAME");
+pub(crate) async fn run(args: IdentifyArgs, global: &Global) -> Outcome {
+    let session = &Session::open(global)?;
+    if global.print_curl {
+        session.client.send(request(json!(curl::CREDENTIAL))).await?;
         return Ok(Exit::Ok);
     }
-    output
-        .note(&format!("look it up: keyward keys show {}", told["access_key"].as_str().unwrap_or_default()));
-    Ok(Exit::Ok)
+    let text = prompt::read_found(args.source.as_deref(), args.file.as_deref())?;
+    let written = KeyClass::ALL.map(|class| Prefixes::default().of(class).to_owned());
+    let alone = args.offline || !args.prefixes.is_empty() || !session.client.has_token();
+    let (finds, more) = finds::find(&text, &Prefixes::new(written, args.prefixes));
+    let mut found: Vec<Value> = finds.iter().map(offline).collect();
+    if !alone {
+        ask(session, &finds, &mut found).await?;
+    }
+    print(session, found, more)
 }
 
-fn identify(text: &str, prefixes: &Prefixes) -> Value {
-    if let Some(secret) = token::parse(text, prefixes) {
-        return json!({
-            "kind": "secret",
-            "class": secret.class.as_str(),
-            "access_key": secret.access_key.to_string(),
-            "checksum": "right",
-        });
+fn offline(find: &Find<'_>) -> Value {
+    serde_json::to_value(FoundOut::offline(find)).expect("a find is plain data")
+}
+
+/// Asks the server about what looks like one of its own. Nothing else of the text leaves this machine.
+async fn ask(session: &Session, finds: &[Find<'_>], found: &mut [Value]) -> anyhow::Result<()> {
+    let own = |find: &Find<'_>| !matches!(find.what, What::Foreign(_));
+    let places: Vec<usize> = (0..finds.len()).filter(|&at| own(&finds[at])).collect();
+    if places.is_empty() {
+        return Ok(());
     }
-    for (kind, prefix) in [
-        ("session", token::SESSION_PREFIX),
-        ("password_link", token::LINK_PREFIX),
-        ("login_challenge", token::CHALLENGE_PREFIX),
-    ] {
-        if token::parse_other(text, prefix).is_some() {
-            return json!({"kind": kind, "class": null, "access_key": null, "checksum": "right"});
+    let lines: Vec<&str> = places.iter().map(|&at| finds[at].text).collect();
+    let answer = session.client.send(request(json!(lines.join("\n")))).await?;
+    for told in answer["found"].as_array().into_iter().flatten() {
+        let line = told["line"].as_u64().and_then(|line| usize::try_from(line).ok()).unwrap_or(0);
+        if let Some(&at) = line.checked_sub(1).and_then(|line| places.get(line)) {
+            let mut told = told.clone();
+            told["line"] = json!(finds[at].line);
+            found[at] = told;
         }
     }
-    if let Some(access_key) = AccessKey::parse(text) {
-        let access_key = access_key.to_string();
-        return json!({"kind": "access_key", "class": null, "access_key": access_key, "checksum": null});
-    }
-    let kind = if has_form(text) { "secret" } else { "unknown" };
-    let checksum = if has_form(text) { json!("wrong") } else { Value::Null };
-    json!({"kind": kind, "class": null, "access_key": null, "checksum": checksum})
+    Ok(())
 }
 
-/// Prefix, length and alphabet of a secret, whatever its checksum.
-fn has_form(text: &str) -> bool {
-    let length = token::KEY_ID_LEN + token::RANDOM_LEN + token::CHECKSUM_LEN;
-    text.split_once('_').is_some_and(|(prefix, body)| {
-        !prefix.is_empty() && body.len() == length && body.bytes().all(|byte| byte.is_ascii_alphanumeric())
-    })
+fn request(text: Value) -> Request {
+    Request::post("/v1/identify", Map::from_iter([("text".to_owned(), text)]))
+}
+
+fn print(session: &Session, found: Vec<Value>, more: bool) -> Outcome {
+    let output = &session.output;
+    let sound = found.iter().any(is_sound);
+    for told in &found {
+        let (hint, advice) = (told["hint"].as_str(), told["advice"].as_str());
+        output.note(&format!("{}: {}", hint.unwrap_or_default(), advice.unwrap_or_default()));
+    }
+    if found.is_empty() {
+        output.note("nothing here has the form of a credential");
+    }
+    if more {
+        output.note("there is more than this; cut the text into parts");
+    }
+    match output.asked() {
+        Some(Format::Json | Format::Yaml) => {
+            output.object(COLUMNS, &json!({ "found": found, "more": more }))?;
+        }
+        _ => output.rows(COLUMNS).all(found)?,
+    }
+    Ok(if sound { Exit::Ok } else { Exit::NotValid })
+}
+
+fn is_sound(told: &Value) -> bool {
+    told["checksum"] != "wrong" && told["secret"] != "not_its_secret"
 }
 
 fn parse_prefix(text: &str) -> Result<(String, KeyClass), String> {
@@ -92,38 +125,13 @@ fn parse_prefix(text: &str) -> Result<(String, KeyClass), String> {
 mod tests {
     use super::*;
 
-    fn secret(prefix: &str) -> (String, String) {
-        let fill = &mut |bytes: &mut [u8]| bytes.fill(7);
-        let access_key = AccessKey::generate(fill);
-        (token::generate(prefix, access_key, fill).expose().to_owned(), access_key.to_string())
-    }
-
     #[test]
-    fn a_secret_is_told_without_being_shown() {
-        let (text, access_key) = secret("kwi");
-        let told = identify(&text, &Prefixes::default());
-        let expected =
-            json!({"kind": "secret", "class": "ingest", "access_key": access_key, "checksum": "right"});
-        assert_eq!(told, expected);
-        assert!(!told.to_string().contains(&text[20..]));
-    }
-
-    #[test]
-    fn a_changed_letter_is_a_wrong_checksum_and_garbage_is_unknown() {
-        let (text, access_key) = secret("kwm");
-        let damaged = format!("{}{}", &text[..68], if text.ends_with('0') { '1' } else { '0' });
-        assert_eq!(identify(&damaged, &Prefixes::default())["checksum"], "wrong");
-        assert_eq!(identify("hunter2", &Prefixes::default())["kind"], "unknown");
-        assert_eq!(identify(&access_key, &Prefixes::default())["kind"], "access_key");
-    }
-
-    #[test]
-    fn other_prefixes_can_be_named() {
-        let (text, _) = secret("acme");
-        assert_eq!(identify(&text, &Prefixes::default())["checksum"], "wrong");
-        let own = parse_prefix("acme=workspace").expect("a prefix");
-        let written = KeyClass::ALL.map(|class| Prefixes::default().of(class).to_owned());
-        assert_eq!(identify(&text, &Prefixes::new(written, vec![own]))["class"], "workspace");
+    fn prefixes_are_read_and_sound_finds_told_from_others() {
+        assert_eq!(parse_prefix("acme=workspace"), Ok(("acme".into(), KeyClass::Workspace)));
         assert!(parse_prefix("acme").is_err() && parse_prefix("acme=other").is_err());
+        assert!(is_sound(&json!({ "checksum": null, "secret": null })));
+        assert!(is_sound(&json!({ "checksum": "right", "secret": "live" })));
+        assert!(!is_sound(&json!({ "checksum": "wrong", "secret": null })));
+        assert!(!is_sound(&json!({ "checksum": "right", "secret": "not_its_secret" })));
     }
 }

@@ -22,6 +22,7 @@ mod filter;
 pub(crate) mod groups;
 pub(crate) mod help;
 pub(crate) mod identify;
+pub(crate) mod incident;
 pub(crate) mod jobs;
 pub(crate) mod keys;
 pub(crate) mod local;

@@ -15,6 +15,8 @@ use super::{Exit, Failure, Session};
 
 /// More than any credential; a whole disk piped in by mistake is not read.
 const MOST_BYTES: u64 = 64 * 1024;
+/// The same of a text in which credentials may stand.
+const MOST_FOUND_BYTES: u64 = 16 * 1024 * 1024;
 static ECHO_IS_OFF: AtomicBool = AtomicBool::new(false);
 
 /// Goes on only with `--yes` or a person's yes.
@@ -67,7 +69,7 @@ pub(crate) fn read_passwords(session: &Session, questions: &[&str]) -> anyhow::R
     if typed && !session.can_ask() {
         return Err(Failure::usage("nobody can be asked here").hint("pipe it in, one in each line").into());
     }
-    let piped = if typed { Zeroizing::default() } else { read_text(io::stdin())? };
+    let piped = if typed { Zeroizing::default() } else { read_text(io::stdin(), MOST_BYTES)? };
     let mut lines = piped.lines();
     let mut answers = Vec::new();
     for question in questions {
@@ -96,6 +98,17 @@ fn ask(question: &str) -> io::Result<String> {
 
 /// A credential from a file or stdin. Blanks and quotes around it are not part of it (VA4).
 pub(crate) fn read_secret(source: Option<&str>, file: Option<&Path>) -> anyhow::Result<Secret> {
+    let text = read(source, file, MOST_BYTES)?;
+    let trimmed = text.trim_matches(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '`'));
+    Ok(Secret::new(trimmed.to_owned()))
+}
+
+/// A text in which credentials may stand, from a file or stdin.
+pub(crate) fn read_found(source: Option<&str>, file: Option<&Path>) -> anyhow::Result<Zeroizing<String>> {
+    read(source, file, MOST_FOUND_BYTES)
+}
+
+fn read(source: Option<&str>, file: Option<&Path>, most: u64) -> anyhow::Result<Zeroizing<String>> {
     // A secret on the command line stands in the shell's history and the process list.
     if source.is_some_and(|source| source != "-") {
         return Err(Failure::usage("a secret is never an argument")
@@ -106,19 +119,17 @@ pub(crate) fn read_secret(source: Option<&str>, file: Option<&Path>) -> anyhow::
         Some(path) => {
             let file =
                 std::fs::File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
-            read_text(file)
+            read_text(file, most)
         }
         None if io::stdin().is_terminal() => read_hidden("Secret (not shown): "),
-        None => read_text(io::stdin()),
+        None => read_text(io::stdin(), most),
     };
-    let text = text.context("cannot read the secret")?;
-    let trimmed = text.trim_matches(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '`'));
-    Ok(Secret::new(trimmed.to_owned()))
+    text.context("cannot read the secret")
 }
 
-fn read_text(source: impl Read) -> io::Result<Zeroizing<String>> {
+fn read_text(source: impl Read, most: u64) -> io::Result<Zeroizing<String>> {
     let mut text = Zeroizing::new(String::new());
-    source.take(MOST_BYTES).read_to_string(&mut text)?;
+    source.take(most).read_to_string(&mut text)?;
     Ok(text)
 }
 

@@ -17,6 +17,7 @@ pub(super) fn check(settings: &Settings, insecure_listen: bool) -> Vec<Breach> {
     breaches.extend(half_mail_login(settings));
     breaches.extend(plain_mail_password(settings));
     breaches.extend(repeated_prefixes(settings));
+    breaches.extend(keyless_alerts(settings));
     breaches
 }
 
@@ -79,6 +80,12 @@ fn plain_mail_password(settings: &Settings) -> Option<Breach> {
     let is_local = host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback());
     let is_plain = mail.tls == MailTls::None && mail.password_file.is_some() && !is_local;
     is_plain.then(|| ("mail.tls", "none would send the password unencrypted; use starttls or tls".into()))
+}
+
+fn keyless_alerts(settings: &Settings) -> Option<Breach> {
+    let github = &settings.leaks.github;
+    let problem = || "expected a file, because leaks.github.enabled is true".to_owned();
+    (github.enabled && github.keys_file.is_none()).then(|| ("leaks.github.keys_file", problem()))
 }
 
 fn repeated_prefixes(settings: &Settings) -> Vec<Breach> {

@@ -42,6 +42,8 @@ pub(crate) struct Settings {
     pub(crate) mail: MailSettings,
     /// The audit log.
     pub(crate) audit: AuditSettings,
+    /// Leaked credentials.
+    pub(crate) leaks: LeakSettings,
     /// Bounds of one request.
     pub(crate) limits: LimitSettings,
 }
@@ -360,6 +362,25 @@ pub(crate) enum MailTls {
 pub(crate) struct AuditSettings {
     /// Entries for refusals per tenant and minute.
     pub(crate) max_refusals_per_minute: u32,
+}
+
+/// The section `leaks`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LeakSettings {
+    /// Alerts of GitHub's secret scanning.
+    pub(crate) github: GithubSettings,
+}
+
+/// The section `leaks.github`. In a loaded configuration that enables it there is a file.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct GithubSettings {
+    /// Whether alerts are taken.
+    pub(crate) enabled: bool,
+    /// The keys that sign them.
+    #[serde(deserialize_with = "field::optional_path")]
+    pub(crate) keys_file: Option<PathBuf>,
 }
 
 /// The section `limits`.

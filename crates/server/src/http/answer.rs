@@ -32,6 +32,11 @@ impl Answer {
         Ok(Self { location: Some(location), ..Self::with(StatusCode::CREATED, value)? })
     }
 
+    /// 202: taken, whatever becomes of it.
+    pub(crate) fn accepted(value: &impl Serialize) -> Answered {
+        Self::with(StatusCode::ACCEPTED, value)
+    }
+
     /// 204.
     pub(crate) fn nothing() -> Answered {
         Ok(Self::of(StatusCode::NO_CONTENT, Vec::new()))

@@ -19,7 +19,17 @@ pub(crate) async fn read_body<B>(body: B, settings: &Settings) -> Result<Bytes>
 where
     B: Body<Data = Bytes>,
 {
-    let most = settings.limits.max_body_bytes;
+    read_body_up_to(body, settings, settings.limits.max_body_bytes).await
+}
+
+/// The same of a body that may be of another size.
+///
+/// # Errors
+/// As [`read_body`].
+pub(crate) async fn read_body_up_to<B>(body: B, settings: &Settings, most: usize) -> Result<Bytes>
+where
+    B: Body<Data = Bytes>,
+{
     if body.size_hint().lower() > most as u64 {
         return Err(too_large(most));
     }

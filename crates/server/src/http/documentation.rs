@@ -118,8 +118,10 @@ fn aud_1_the_page_of_the_audit_log_names_every_action() {
         include_str!("../factors.rs"),
         include_str!("../factors/proof.rs"),
         include_str!("../groups.rs"),
+        include_str!("../incidents.rs"),
         include_str!("../jobs/expiry_notice.rs"),
         include_str!("../jobs/list.rs"),
+        include_str!("../leaks.rs"),
         include_str!("../keys/bulk.rs"),
         include_str!("../keys/create.rs"),
         include_str!("../keys/edit.rs"),
@@ -141,6 +143,7 @@ fn aud_1_the_page_of_the_audit_log_names_every_action() {
         include_str!("../trusted.rs"),
         include_str!("../trusted/firsts.rs"),
         include_str!("../users.rs"),
+        include_str!("../verify/canaries.rs"),
         include_str!("../verify/usage/first_uses.rs"),
         include_str!("caller.rs"),
         include_str!("exposure.rs"),
@@ -165,6 +168,7 @@ fn aud_1_the_page_of_the_audit_log_names_every_action() {
         "auth",
         "session",
         "verify",
+        "incident",
     ];
     let actions: BTreeSet<String> = sources
         .iter()

@@ -59,7 +59,15 @@ pub(super) fn unsupported() -> Error {
 /// # Errors
 /// `Error::Malformed` with the place of the first fault.
 pub(crate) fn parse<'de, T: Deserialize<'de>>(body: &'de [u8]) -> Result<T> {
-    let mut budget = Budget { values: 0 };
+    parse_up_to(body, MAX_VALUES)
+}
+
+/// The same of a body that may have more values, or must have fewer.
+///
+/// # Errors
+/// As [`parse`].
+pub(crate) fn parse_up_to<'de, T: Deserialize<'de>>(body: &'de [u8], most: usize) -> Result<T> {
+    let mut budget = Budget { values: 0, most };
     let mut reader = serde_json::Deserializer::from_slice(body);
     Shape { depth: 0, budget: &mut budget }
         .deserialize(&mut reader)
@@ -125,6 +133,7 @@ pub(crate) fn pointer(path: &serde_path_to_error::Path) -> String {
 
 struct Budget {
     values: usize,
+    most: usize,
 }
 
 /// Walks a document without keeping it: bounded depth, bounded size, no key twice.
@@ -141,8 +150,8 @@ impl<'de> DeserializeSeed<'de> for Shape<'_> {
             return Err(D::Error::custom(format!("nested deeper than {MAX_DEPTH} levels")));
         }
         self.budget.values += 1;
-        if self.budget.values > MAX_VALUES {
-            return Err(D::Error::custom(format!("more than {MAX_VALUES} values")));
+        if self.budget.values > self.budget.most {
+            return Err(D::Error::custom(format!("more than {} values", self.budget.most)));
         }
         deserializer.deserialize_any(self)
     }

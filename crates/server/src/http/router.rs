@@ -11,8 +11,8 @@ use http::Method;
 use super::guard::{self, guard};
 use super::openapi::Operation;
 use super::v1::{
-    audit, auth, factors, groups, jobs, keys, log_levels, me, notifications, policies, roles, setup,
-    signing_keys, tenants, tokens, trusted, users, verify,
+    audit, auth, factors, groups, identify, incidents, jobs, keys, leaks, log_levels, me, notifications,
+    policies, roles, setup, signing_keys, tenants, tokens, trusted, users, verify,
 };
 use super::{health, jwks, oauth, openapi, problems};
 use crate::app::App;
@@ -148,7 +148,7 @@ fn directory_routes() -> Vec<Route> {
 // As above.
 #[rustfmt::skip]
 fn key_routes() -> Vec<Route> {
-    use Need::OneOf;
+    use Need::{OneOf, Open};
     let read_keys = OneOf(&["keys:read", "me/keys:read"]);
     let edit_keys = OneOf(&["keys:edit", "me/keys:edit"]);
     let rotate_keys = OneOf(&["keys:rotate", "me/keys:rotate"]);
@@ -172,6 +172,15 @@ fn key_routes() -> Vec<Route> {
         route(POST, "/v1/keys/{id}/rotate/finish", rotate_keys, keys::ROTATE_FINISH, keys::rotate_finish),
         route(POST, "/v1/keys/{id}/rotate/abort", rotate_keys, keys::ROTATE_ABORT, keys::rotate_abort),
         route(POST, "/v1/keys/{id}/secret", rotate_keys, keys::NEW_SECRET, keys::new_secret),
+
+        route(POST, "/v1/identify", read_keys, identify::IDENTIFY, identify::identify),
+        route(GET, "/v1/incidents", OneOf(&["keys:read"]), incidents::LIST, incidents::list),
+        route(POST, "/v1/incidents", OneOf(&["keys:revoke", "keys:edit"]), incidents::DECLARE, incidents::declare),
+        route(GET, "/v1/incidents/{id}", OneOf(&["keys:read"]), incidents::SHOW, incidents::show),
+        route(POST, "/v1/incidents/{id}/undo", OneOf(&["keys:edit"]), incidents::UNDO, incidents::undo),
+
+        route(POST, "/report-leak", Open, leaks::REPORT, leaks::report),
+        route(POST, "/report-leak/github", Open, leaks::GITHUB, leaks::take_from_github),
 
         route(GET, "/v1/policies", OneOf(&["policies:read"]), policies::SHOW, policies::show),
         route(PATCH, "/v1/policies", OneOf(&["policies:write"]), policies::EDIT, policies::edit),

@@ -54,6 +54,7 @@ pub(crate) fn start(app: &Arc<App>) {
     });
     every(app, refusals::FLUSH, "refusals", |app| async move { app.flush_refusals().await });
     every(app, refusals::FLUSH, "notices", |app| async move { app.flush_notices().await });
+    every(app, refusals::FLUSH, "canaries", |app| async move { app.flush_canaries().await });
     every(app, refusals::FLUSH, "mints", |app| async move { app.flush_mints().await });
     every(app, refusals::FLUSH, "firsts", |app| async move { firsts::tell(&app).await });
     every(app, MINUTE, "checkpoints", |app| async move { checkpoints::sign_heads(&app).await });
@@ -176,5 +177,6 @@ pub(crate) async fn finish(app: &App) -> Result<()> {
     app.finish_notices().await?;
     app.finish_mints().await?;
     firsts::tell(app).await?;
+    app.finish_canaries().await?;
     checkpoints::sign_heads(app).await
 }

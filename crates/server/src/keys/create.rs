@@ -95,6 +95,7 @@ fn new_row(tx: &Tx<'_>, input: &KeyIn, span: (Option<i64>, Option<i64>), holder:
         revoked_by: None,
         revoked_reason: None,
         exposed_at: None,
+        canary: input.canary,
         version: 1,
         owner_username: holder.username.clone(),
         role_ids: Some(holder.role_ids.join(",")),

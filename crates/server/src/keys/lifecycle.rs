@@ -172,7 +172,8 @@ fn generations(row: &KeyRow) -> Result<Vec<serde_json::Value>> {
     Ok(row.secret_rows()?.iter().map(told).collect())
 }
 
-fn touch(row: &mut KeyRow, tx: &Tx<'_>) {
+/// Notes who changed a row, and when.
+pub(crate) fn touch(row: &mut KeyRow, tx: &Tx<'_>) {
     row.updated_at = tx.now;
     row.updated_by.clone_from(&tx.actor.principal.id);
     row.version += 1;

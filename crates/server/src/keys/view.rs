@@ -123,6 +123,7 @@ impl Viewer {
             idle_seconds: row.idle_seconds,
             secrets,
             exposed_at: row.exposed_at.map(rfc3339),
+            canary: row.canary,
             id: row.id,
             tenant_id: row.tenant_id,
             owner_id: row.owner_id,

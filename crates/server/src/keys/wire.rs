@@ -46,6 +46,9 @@ pub(crate) struct KeyIn {
     pub(crate) credits: Option<i64>,
     /// Ends after so many seconds without use.
     pub(crate) idle_seconds: Option<i64>,
+    /// A trap: whoever uses it is refused as with a wrong secret, and it is told.
+    #[serde(default)]
+    pub(crate) canary: bool,
 }
 
 /// What can be edited; absent fields stay (RFC 7396).
@@ -125,24 +128,37 @@ pub(crate) struct BulkRevokeIn {
 }
 
 /// At least one criterion, or `all`.
-#[derive(Debug, Default, Deserialize, ToSchema)]
+#[derive(Debug, Default, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct BulkFilter {
     /// Keys of this user.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) owner_id: Option<String>,
     /// Keys of this class.
+    #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub(crate) class: Option<KeyClass>,
     /// Keys with this status.
+    #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub(crate) status: Option<Status>,
     /// Keys with exactly this label.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) label: Option<String>,
+    /// Keys with this in their label, in whichever case.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) label_contains: Option<String>,
     /// Keys made before, RFC 3339.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) created_before: Option<String>,
+    /// Keys made after, RFC 3339.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) created_after: Option<String>,
     /// Keys not used since, RFC 3339.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) last_used_before: Option<String>,
     /// Every key of the tenant but the one that asks.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(crate) all: bool,
 }
 
@@ -187,6 +203,8 @@ pub(crate) struct KeyOut {
     pub(crate) limits: Vec<RateLimit>,
     pub(crate) credits: Option<CreditsOut>,
     pub(crate) idle_seconds: Option<i64>,
+    /// A trap: every use of it is refused, and told as `key.canary_used`.
+    pub(crate) canary: bool,
     /// Every secret that was ever made, oldest first.
     pub(crate) secrets: Vec<SecretOut>,
     /// When the secret was seen in a URL: replace it.

@@ -113,7 +113,13 @@ pub(crate) fn of(event: &Recorded) -> Option<(Kind, Audience)> {
         "group.add_member" => of_member(event.after.as_ref()?)?,
         "group.remove_member" => of_member(event.before.as_ref()?)?,
         "key.secret_used" => (Kind::SecretUsed, Audience::KeyPeople(target())),
-        "key.exposed" | "key.leak_reported" => (Kind::Leak, Audience::KeyStewards(target())),
+        "session.leak_reported" => {
+            let owner = event.after.as_ref()?.get("owner_id")?.as_str()?;
+            (Kind::Leak, Audience::User(owner.into()))
+        }
+        "key.exposed" | "key.leak_reported" | "key.canary_used" => {
+            (Kind::Leak, Audience::KeyStewards(target()))
+        }
         "trusted.exposed" | "trusted.leak_reported" => (Kind::Leak, Audience::Administrators),
         "auth.failures_spike" | "verify.failures_spike" => (Kind::RefusedCalls, Audience::Administrators),
         "trusted.new_network" | "trusted.new_privileged" | "trusted.mint_spike" => {

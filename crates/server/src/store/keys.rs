@@ -31,6 +31,7 @@ pub(crate) struct KeyRow {
     pub(crate) revoked_by: Option<String>,
     pub(crate) revoked_reason: Option<String>,
     pub(crate) exposed_at: Option<i64>,
+    pub(crate) canary: bool,
     pub(crate) version: i64,
     /// Name of a living owner.
     pub(crate) owner_username: Option<String>,
@@ -271,15 +272,15 @@ pub(crate) async fn insert(conn: &mut Conn, row: &KeyRow) -> Result<()> {
     on!(conn, c => sqlx::query(
         "INSERT INTO keys (tenant_id, id, access_key, class, owner_id, label, switch, scopes, not_before,
             expires_at, idle_seconds, conditions, limits, credits_granted, credits_left, created_at,
-            created_by, updated_at, updated_by, version, credits_granted_at)
+            created_by, updated_at, updated_by, version, credits_granted_at, canary)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20,
-            $21)"
+            $21, $22)"
     )
     .bind(&row.tenant_id).bind(&row.id).bind(&row.access_key).bind(&row.class).bind(&row.owner_id)
     .bind(&row.label).bind(&row.switch).bind(&row.scopes).bind(row.not_before).bind(row.expires_at)
     .bind(row.idle_seconds).bind(&row.conditions).bind(&row.limits).bind(row.credits_granted)
     .bind(row.credits_left).bind(row.created_at).bind(&row.created_by).bind(row.updated_at)
-    .bind(&row.updated_by).bind(row.version).bind(row.credits_granted_at)
+    .bind(&row.updated_by).bind(row.version).bind(row.credits_granted_at).bind(row.canary)
     .execute(c).await.map(drop))?;
     Ok(())
 }

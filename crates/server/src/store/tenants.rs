@@ -90,6 +90,9 @@ pub(crate) async fn update(conn: &mut Conn, row: &TenantRow) -> Result<()> {
 /// Removes a tenant and everything keyed by it (AZ-14).
 pub(crate) async fn delete(conn: &mut Conn, id: &str) -> Result<()> {
     const STATEMENTS: &[&str] = &[
+        "DELETE FROM incident_keys WHERE tenant_id = $1",
+        "DELETE FROM incidents WHERE tenant_id = $1",
+        "DELETE FROM leak_reports WHERE tenant_id = $1",
         "DELETE FROM sessions WHERE tenant_id = $1",
         "DELETE FROM password_links WHERE tenant_id = $1",
         "DELETE FROM passwords WHERE tenant_id = $1",

@@ -116,6 +116,25 @@ impl FailureThrottle {
     }
 }
 
+/// Reports of leaks by source address, right ones and wrong ones alike: whoever asks often learns
+/// nothing and gets no further (LEAK-4).
+pub(crate) struct ReportThrottle {
+    limit: RateLimit,
+    sources: Arrivals<Option<IpAddr>>,
+}
+
+impl ReportThrottle {
+    pub(crate) fn new() -> Self {
+        let limit = RateLimit { name: "leak_reports".into(), requests: 30, per_seconds: 60, burst: None };
+        Self { limit, sources: Arrivals::new(FailureThrottle::SOURCES) }
+    }
+
+    /// Counts a report; the seconds to wait when there were too many.
+    pub(crate) fn spend(&self, source: Option<IpAddr>, now: Now) -> Option<u64> {
+        spend(&self.limit, &self.sources.of(&source.map(source_of)), now)
+    }
+}
+
 /// Seconds to wait, where a limit on failures was passed.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Excess {

@@ -4,12 +4,14 @@
 //! shared by all who miss the same thing.
 
 pub(crate) mod cache;
+pub(crate) mod canaries;
 pub(crate) mod facts;
 pub(crate) mod feed;
 pub(crate) mod keyring;
 mod lease;
 pub(crate) mod limits;
 mod pool;
+pub(crate) mod recognise;
 pub(crate) mod record;
 mod register;
 mod sealed;
@@ -32,6 +34,7 @@ use keyward_core::secret::Pepper;
 use keyward_core::token::{self, AccessKey, ParsedSecret, Prefixes};
 
 use self::cache::{Cache, Need};
+use self::canaries::Canaries;
 use self::facts::{Effective, TenantRecord, UserRecord};
 use self::keyring::Keyring;
 use self::limits::Meter;
@@ -139,6 +142,7 @@ pub(crate) struct Verifier {
     pub(crate) cache: Arc<Cache>,
     pub(crate) usage: Usage,
     pub(crate) seen: SeenSessions,
+    pub(crate) canaries: Canaries,
     /// Whether this instance lets users log in with a password.
     passwords: bool,
     pub(crate) prefixes: Prefixes,
@@ -169,6 +173,7 @@ impl Verifier {
             cache,
             usage: Usage::default(),
             seen: SeenSessions::default(),
+            canaries: Canaries::default(),
             passwords,
             prefixes,
             peppers,
@@ -244,6 +249,11 @@ impl Verifier {
             self.usage.denied(key, Code::WrongSecret);
             return Ok(Verified::refused(Code::WrongSecret));
         };
+        if key.is_canary() {
+            self.canaries.note(key, secret.generation, ask.sighting);
+            self.usage.denied(key, Code::WrongSecret);
+            return Ok(Verified::refused(Code::WrongSecret));
+        }
         let judge = |facts: &KeyFacts<'_>| decide(&Finding::Key(*facts), &ask.request, now);
         let decision = self.settle(&found, &secret, ask.request.cost, judge)?;
         match decision {

@@ -28,6 +28,7 @@ pub(crate) struct Terms {
     pub(crate) tenant_id: TenantId,
     pub(crate) owner_id: Option<UserId>,
     pub(crate) class: KeyClass,
+    canary: bool,
     pub(crate) scopes: Option<Arc<RightSet>>,
     pub(crate) grant: Arc<Grant>,
     pub(crate) limits: Box<[RateLimit]>,
@@ -136,6 +137,11 @@ impl KeyRecord {
         }
     }
 
+    /// Whether a use of it is an alarm. One that is off or revoked is refused as any other.
+    pub(crate) fn is_canary(&self) -> bool {
+        self.terms.canary && self.switch == Switch::On
+    }
+
     /// Its secrets, oldest first.
     pub(crate) fn secrets(&self) -> impl DoubleEndedIterator<Item = SecretVersion> {
         self.secrets.iter().map(StoredSecret::version)
@@ -178,6 +184,7 @@ fn terms(row: &KeyRow) -> Result<Arc<Terms>> {
         tenant_id: row.tenant_id.parse().map_err(Error::internal)?,
         owner_id: row.owner_id.as_deref().map(str::parse).transpose().map_err(Error::internal)?,
         class: class(row)?,
+        canary: row.canary,
         scopes: parse_json(row.scopes.as_deref())?.map(|scopes| RIGHTS.share(scopes)),
         grant: grant(row.role_ids.as_deref(), row.group_ids.as_deref())?,
         limits: limits.unwrap_or_default(),

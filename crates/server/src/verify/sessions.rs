@@ -126,26 +126,37 @@ impl Verifier {
             Presented::Cookie(token) => (token, true),
             _ => return Ok(Verified::refused(Code::Malformed)),
         };
-        let Some(handle) = token::parse_other(token, token::SESSION_PREFIX) else {
+        if token::parse_other(token, token::SESSION_PREFIX).is_none() {
             return Ok(Verified::refused(Code::Malformed));
-        };
-        let known = self.cache.session(handle, now);
-        if known.is_err() && !marks::is_ours(&self.root_key, token::SESSION_PREFIX, handle, token) {
-            // Made up: nothing is read for it.
-            return Ok(Verified::refused(Code::UnknownKey));
         }
-        let Some(record) = known? else {
+        let Some((record, matches)) = self.known_session(token, now)? else {
             return Ok(Verified::refused(Code::UnknownKey));
         };
-        self.knows_pepper(record.pepper)?;
-        let peppers = self.peppers.load();
-        let pepper = peppers.iter().find(|pepper| pepper.id() == record.pepper);
-        let matches = pepper.is_some_and(|pepper| pepper.hash(token).matches(&record.hash));
         let known = record.in_cookie == in_cookie && ask.tenant.is_none_or(|id| id == record.tenant_id);
         if !(matches && known) {
             return Ok(Verified::refused(if known { Code::WrongSecret } else { Code::UnknownKey }));
         }
         self.verify_known(ask, &record, now)
+    }
+
+    /// The session that a token names, and whether it is its token.
+    pub(super) fn known_session(
+        &self,
+        token: &str,
+        now: Now,
+    ) -> Result<Option<(Arc<SessionRecord>, bool)>, Missing> {
+        let Some(handle) = token::parse_other(token, token::SESSION_PREFIX) else { return Ok(None) };
+        let known = self.cache.session(handle, now);
+        if known.is_err() && !marks::is_ours(&self.root_key, token::SESSION_PREFIX, handle, token) {
+            // Made up: nothing is read for it.
+            return Ok(None);
+        }
+        let Some(record) = known? else { return Ok(None) };
+        self.knows_pepper(record.pepper)?;
+        let peppers = self.peppers.load();
+        let pepper = peppers.iter().find(|pepper| pepper.id() == record.pepper);
+        let matches = pepper.is_some_and(|pepper| pepper.hash(token).matches(&record.hash));
+        Ok(Some((record, matches)))
     }
 
     /// Decides about a session whose token is the right one.

@@ -38,7 +38,9 @@ fn az_1_every_operation_declares_what_it_needs() {
             | "redeem_password_link"
             | "oauth_token"
             | "oauth_introspect"
-            | "oauth_revoke" => !operation.secured && !operation.session && operation.rights.is_empty(),
+            | "oauth_revoke"
+            | "report_leak"
+            | "report_leak_github" => !operation.secured && !operation.session && operation.rights.is_empty(),
             _ if operation.session => operation.rights.is_empty(),
             "who_am_i" => operation.secured && operation.rights.is_empty(),
             _ => operation.secured && !operation.rights.is_empty(),
@@ -170,7 +172,7 @@ fn az_8_no_field_of_an_answer_can_be_assigned_unless_documented() {
         "credits",
         "idle_seconds",
     ];
-    let new_key_fields = [&key_fields[..], &["class", "owner_id", "not_before"]].concat();
+    let new_key_fields = [&key_fields[..], &["class", "owner_id", "not_before", "canary"]].concat();
     let rights_too = [&name[..], &["rights"]].concat();
     let roles_too = [&name[..], &["role_ids"]].concat();
     for (kind, id, settable, base, at_making) in [

@@ -41,6 +41,7 @@ struct Estate {
     trusted: String,
     job: String,
     notice: String,
+    incident: String,
     own_group: String,
     own_user: String,
     gone: [(&'static str, String); 3],
@@ -77,6 +78,9 @@ impl Estate {
              WHERE true ON CONFLICT DO NOTHING",
         );
         let admin_jobs = all(&admin, "/v1/jobs");
+        let nothing =
+            json!({ "filter": { "label": "none such" }, "action": "deactivate", "confirm": "deactivate 0" });
+        let incident = text(&admin.post("/v1/incidents", nothing).ok()["id"]);
         let (key, access_key) = (text(&key["id"]), text(&key["access_key"]));
         Self {
             admin,
@@ -94,6 +98,7 @@ impl Estate {
             trusted,
             job: text(&admin_jobs[0]["id"]),
             notice: first_notice(&otto),
+            incident,
             own_group,
             own_user,
             gone,
@@ -111,6 +116,7 @@ impl Estate {
             "audit-events" => &self.event,
             "signing-keys" => &self.signing_key,
             "trusted" => &self.trusted,
+            "incidents" => &self.incident,
             "auth" => &self.session,
             "jobs" => &self.job,
             "notifications" => &self.notice,

@@ -20,6 +20,7 @@ mod http;
 mod idor;
 mod keys;
 mod last_administrator;
+mod leaks;
 mod logins;
 mod me;
 mod nodes;

@@ -136,6 +136,11 @@ impl Stage<'_> {
             "signing-keys" => text(&self.root.get("/v1/signing-keys").ok()["data"][0]["id"]),
             "trusted" => text(&self.root.post("/v1/trusted/enable", json!({ "name": name })).ok()["id"]),
             "audit-events" => text(&all(&self.root, "/v1/audit-events")[0]["id"]),
+            "incidents" => {
+                let body =
+                    json!({ "filter": { "label": name }, "action": "deactivate", "confirm": "deactivate 0" });
+                text(&self.root.post("/v1/incidents", body).ok()["id"])
+            }
             "auth" => key_session(&self.root),
             "jobs" => self.failed_job(),
             "notifications" => text(&all(&self.root, "/v1/notifications")[0]["id"]),

@@ -125,6 +125,11 @@ fn furnish(server: &Server, slug: &str) -> (String, Vec<String>) {
         .header("idempotency-key", "k")
         .json(&json!({ "username": "otto" }));
     Answer::read(request.send().expect("an answer")).expect(201);
+    let leaked = admin.key(json!({ "class": "ingest", "label": "lost" }));
+    let incident =
+        json!({ "filter": { "label": "lost" }, "action": "deactivate", "confirm": "deactivate 1" });
+    admin.post("/v1/incidents", incident).expect(200);
+    admin.post("/report-leak", json!({ "token": leaked["secret"] })).expect(202);
     admin.get("/v1/audit-events/export").expect(200);
     assert_eq!(root.code(&mia.secret), "ok");
     set_password(&admin, &user, PASSWORD);

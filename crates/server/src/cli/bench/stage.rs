@@ -215,6 +215,7 @@ fn key(app: &App, root: &Bootstrapped) -> (KeyRow, SecretRow, String) {
         not_before: None,
         expires_at: Some(now + 90 * 86_400_000),
         idle_seconds: None,
+        canary: false,
         conditions: None,
         limits: Some(r#"[{"name":"bench","requests":1000000,"per_seconds":1}]"#.into()),
         credits_granted: None,

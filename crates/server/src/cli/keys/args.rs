@@ -50,6 +50,9 @@ pub(super) struct CreateArgs {
     /// Works from then on: RFC 3339 or YYYY-MM-DD
     #[arg(long, value_name = "TIME", value_parser = parse_moment)]
     pub(super) not_before: Option<Timestamp>,
+    /// A trap: its use is refused, and told in the audit log
+    #[arg(long)]
+    pub(super) canary: bool,
     #[command(flatten)]
     pub(super) traits: TraitArgs,
     #[command(flatten)]

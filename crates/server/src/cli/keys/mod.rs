@@ -134,6 +134,7 @@ async fn create(session: &Session, args: CreateArgs) -> Outcome {
     }
     args.expiry.put(&mut body);
     put(&mut body, "not_before", args.not_before.map(|moment| moment.to_string()));
+    put(&mut body, "canary", args.canary.then_some(true));
     args.traits.put(session, &mut body).await?;
     issue(session, Request::post(KEYS.path, body), &args.secret, "created").await
 }

@@ -314,6 +314,7 @@ fn aud_1_every_action_of_the_page_is_brought_about() {
     scene.root.post("/v1/signing-keys/rotate", json!({}));
     with_factor(&scene);
     told(&scene);
+    leaks(&scene);
     scene.server.terminate();
     ending(&scene.server);
     // Whatever the older keys signed is over: they are forgotten at the start.
@@ -385,6 +386,26 @@ fn by_use(scene: &Scene) {
     };
     while one(true) == "invalid_key" {}
     while one(false) == "invalid_key" {}
+}
+
+/// Reports of leaks, and an incident.
+fn leaks(scene: &Scene) {
+    let (url, root) = (&scene.server.url, &scene.root);
+    set_password(root, &root.user("leo", &[]), PASSWORD);
+    let key = root.key(json!({ "class": "ingest", "label": "leaked" }));
+    let trusted = root.post("/v1/trusted/enable", json!({ "name": "leaked" })).ok();
+    let session = session(url, "leo");
+    for token in [&key["secret"], &trusted["secret"], &json!(session.secret)] {
+        let report = client().post(format!("{url}/report-leak")).json(&json!({ "token": token }));
+        Answer::read(report.send().expect("an answer")).expect(202);
+    }
+    let trap = root.key(json!({ "class": "ingest", "label": "trap", "canary": true }));
+    assert_eq!(root.code(&text(&trap["secret"])), "invalid_key");
+    let key = root.key(json!({ "class": "ingest", "label": "off" }));
+    let filter = json!({ "label": key["label"] });
+    let body = json!({ "filter": filter, "action": "deactivate", "confirm": "deactivate 1" });
+    let done = root.post("/v1/incidents", body).ok();
+    root.post(&format!("/v1/incidents/{}/undo", text(&done["id"])), json!({})).expect(200);
 }
 
 /// Logins, sessions and passwords.

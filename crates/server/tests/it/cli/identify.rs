@@ -1,5 +1,7 @@
 //! `keyward identify -`: offline, and the token is never echoed.
 
+use serde_json::Value;
+
 use super::{keyward, run_with_input};
 
 /// Made with key id and random part of zeroes, so its checksum can be reckoned once by hand.
@@ -17,7 +19,8 @@ fn a_secret_is_named_but_not_shown() {
         let run = run_with_input(&mut keyward(&["identify", "-", "-o", "json"]), &input);
         assert_eq!(run.code, 0, "{}", run.err);
         let told: serde_json::Value = serde_json::from_str(&run.out).expect("JSON");
-        assert_eq!(told["class"], "workspace");
+        let told = &told["found"][0];
+        assert_eq!((&told["kind"], &told["class"]), (&"workspace_key".into(), &"workspace".into()));
         assert_eq!(told["checksum"], "right");
         assert_eq!(told["access_key"], format!("kwa_{}", &secret[4..20]));
         let random = &secret[20..63];
@@ -29,11 +32,12 @@ fn a_secret_is_named_but_not_shown() {
 fn damage_and_garbage_are_10() {
     let mut damaged = known_secret();
     damaged.replace_range(30..31, "x");
-    for (input, kind) in [(damaged.as_str(), "secret"), ("hunter2", "unknown"), ("", "unknown")] {
+    for (input, checksum) in [(damaged.as_str(), "wrong".into()), ("hunter2", Value::Null), ("", Value::Null)]
+    {
         let run = run_with_input(&mut keyward(&["identify", "-o", "json"]), input);
         assert_eq!(run.code, 10, "{input:?}: {}", run.err);
         let told: serde_json::Value = serde_json::from_str(&run.out).expect("JSON");
-        assert_eq!(told["kind"], kind);
+        assert_eq!(told["found"][0]["checksum"], checksum);
         assert!(input.is_empty() || (!run.out.contains(input) && !run.err.contains(input)));
     }
 }
@@ -56,5 +60,5 @@ fn it_reads_a_file_too() {
     std::fs::write(&file, known_secret()).expect("written");
     let run = super::run(&["identify", "--file", file.to_str().expect("UTF-8")]);
     assert_eq!(run.code, 0, "{}", run.err);
-    assert!(run.out.contains("class\tworkspace\n"), "{}", run.out);
+    assert!(run.out.contains("\tworkspace_key\tworkspace\tkww_…"), "{}", run.out);
 }
