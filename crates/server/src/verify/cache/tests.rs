@@ -198,6 +198,18 @@ async fn r_10_guessed_trusted_secrets_cost_a_few_reads() {
 /// Revocations that come faster than all of them are read.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn imp_6_a_stream_of_revocations_neither_delays_their_reading_nor_is_lost() {
+    // A busy machine may keep the stream waiting for as long as all are read: then nothing was shown.
+    for _ in 0..50 {
+        if revoke_while_reading().await {
+            return;
+        }
+    }
+    panic!("no revocation ever came while all were read");
+}
+
+/// Reads all revocations while others come; whether the last one came while or after they were read, which
+/// must be known then.
+async fn revoke_while_reading() -> bool {
     use keyward_core::id::TokenId;
     let scene = Arc::new(Scene::new().await);
     let (done, came) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
@@ -216,10 +228,16 @@ async fn imp_6_a_stream_of_revocations_neither_delays_their_reading_nor_is_lost(
     while came.load(Ordering::Acquire) < 100 {
         tokio::task::yield_now().await;
     }
+    let before = came.load(Ordering::Acquire);
     let read = tokio::time::timeout(Duration::from_secs(10), scene.cache.load(Need::Revocations)).await;
     done.store(true, Ordering::Release);
     let ids = stream.join().expect("no panic");
     read.expect("it ends").expect("reads");
+    // One may have been on its way already when the reading began.
+    if ids.len() as u64 <= before + 1 {
+        return false;
+    }
     let known = scene.cache.revocations(scene.clock.now()).expect("read");
     assert!(known.holds(*ids.last().expect("some came")), "the last came while or after all were read");
+    true
 }
