@@ -28,6 +28,10 @@ fn ver_1_ver_2_who_is_there_and_who_is_not_read_the_same() {
         told
     };
     for number in 0..8 {
+        if number == 5 {
+            // From now on all come too early, however slow this machine is.
+            server.place.sql("UPDATE login_attempts SET last_at = last_at + 3600000");
+        }
         let expected = guess("nobody", number);
         assert_eq!(expected.0, if number < 5 { 401 } else { 429 }, "{number}");
         for name in ["known", "suspended", "fresh", "not a name at all", "\u{202e}"] {

@@ -104,3 +104,26 @@ fn bm_9_wishes_by_kind_and_channel_and_language() {
     assert_eq!(mails[1]["subject"], "Ihre Rollen oder Gruppen wurden geändert");
     assert_eq!(kinds(&ada).len(), before, "the bell is off for this");
 }
+
+#[test]
+fn bm_9_ver_5_floods_of_refused_credentials_and_leaks_are_told_to_administrators() {
+    let server = Server::start();
+    let root = server.root();
+    let (id, key) = root.member("dora", &[]);
+    root.put(&format!("/v1/groups/{}/members/{id}", administrators(&root))).expect(204);
+    let dora = server.caller(&text(&key["secret"]));
+    let (_, other) = root.member("otto", &[]);
+    let secret = text(&other["secret"]);
+    crate::logins::post(&server.url, "/report-leak", json!({ "token": secret })).expect(202);
+    let flood = || {
+        let requests = vec![json!({ "credential": "kwm_garbage", "client_ip": "192.0.2.1" }); 100];
+        root.post("/v1/verify/batch", json!({ "requests": requests })).ok()["results"][99]["code"].clone()
+    };
+    while flood() == "invalid_key" {}
+    wait_until(|| {
+        kinds(&dora).contains(&"leak".to_owned()) && kinds(&dora).contains(&"refused_calls".to_owned())
+    });
+    let told = dora.get("/v1/notifications").ok().to_string();
+    assert!(!told.contains(&secret) && !told.contains(&secret[20..]), "{told}");
+    assert_eq!(root.code(&secret), "revoked", "and it is dead");
+}

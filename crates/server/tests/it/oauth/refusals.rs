@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{Holder, World, form, refused};
+use super::{ACCESS_TOKEN, EXCHANGE, Holder, INACTIVE, World, form, refused};
 use crate::support::{Answer, Caller, client, text};
 
 /// A request to the token endpoint with these headers and this body.
@@ -137,4 +137,31 @@ fn oau_11_the_api_tells_missing_rights_as_insufficient_scope() {
     assert!(wrong.header("www-authenticate").contains("error=\"invalid_token\""));
     let bare = client().get(format!("{}/v1/keys", world.server.url)).send().expect("an answer");
     assert_eq!(bare.headers()["www-authenticate"], "Bearer realm=\"keyward\"");
+}
+
+/// What cannot be renewed cannot be stolen to be renewed: there are no refresh tokens.
+#[test]
+fn oau_4_no_grant_gives_a_refresh_token_and_no_door_takes_one() {
+    let world = World::new();
+    let exchange = [
+        ("grant_type", EXCHANGE),
+        ("subject_token", &*world.ada.secret),
+        ("subject_token_type", ACCESS_TOKEN),
+    ];
+    let wish = ("requested_token_type", "urn:ietf:params:oauth:token-type:refresh_token");
+    for pairs in [&[("grant_type", "client_credentials")][..], &exchange] {
+        let answer = world.ada.send("/oauth2/token", pairs).expect(200);
+        assert!(answer.body.get("refresh_token").is_none(), "{}", answer.text);
+        let offline = [pairs, &[("scope", "offline_access")]].concat();
+        let answer = world.ada.send("/oauth2/token", &offline);
+        assert!(!answer.text.contains("refresh_token\""), "{}", answer.text);
+    }
+    refused(world.ada.send("/oauth2/token", &[&exchange[..], &[wish]].concat()), 400, "invalid_request");
+    let made_up = format!("kwr_{}", &world.ada.secret[4..]);
+    let told = world
+        .gateway
+        .send("/oauth2/introspect", &[("token", &made_up), ("token_type_hint", "refresh_token")]);
+    assert_eq!(told.expect(200).text, INACTIVE);
+    let pairs = [("grant_type", "refresh_token"), ("refresh_token", &*made_up)];
+    refused(world.ada.send("/oauth2/token", &pairs), 400, "unsupported_grant_type");
 }
