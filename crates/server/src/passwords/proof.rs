@@ -165,21 +165,27 @@ pub(crate) fn barred(
     (!allowed).then_some(if method == Method::Password { "password_login_off" } else { "not_local" })
 }
 
-/// Looks the user up. Whether there is one or not, or no such tenant, the same is asked of the database.
+/// Looks the user up. Whether there is one or not, or no such tenant, as much is asked of the database,
+/// read and opened: where nobody is meant, of somebody else, who is forgotten then (VER-1).
 async fn find(app: &App, home: &Home, name: &Name) -> Result<Option<Found>> {
     let mut conn = app.read().await?;
     let id = home.tenant.as_str();
     // Nobody has the empty name.
     let key = if home.is_unknown { "" } else { &name.key };
-    let user = users::find_by_name(&mut conn, id, key).await?;
-    let user_id = user.as_ref().map_or("", |user| user.id.as_str());
+    let row = users::find_by_name_or_any(&mut conn, id, key).await?;
+    let is_meant = !home.is_unknown && row.as_ref().is_some_and(|row| row.username_key == name.key);
+    let user_id = row.as_ref().map_or("", |row| row.id.as_str());
     let password = passwords::find(&mut conn, id, user_id).await?;
     let directory = match id.parse() {
         Ok(id) => facts::load_tenant(&mut conn, id, 0).await?,
         Err(_) => None,
     };
     let sealed = password.unwrap_or_default();
-    let hash = open(app, &mut conn, id, user_id, &sealed).await?;
+    let hash = match open(app, &mut conn, id, user_id, &sealed).await {
+        Err(Error::Damaged(_)) if !is_meant => None,
+        opened => opened?,
+    };
+    let user = row.filter(|_| is_meant);
     Ok(user.zip(directory).map(|(user, tenant)| Found { user, tenant, sealed, hash }))
 }
 

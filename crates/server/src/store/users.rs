@@ -139,6 +139,16 @@ pub(crate) async fn find_by_name(conn: &mut Conn, tenant: &str, key: &str) -> Re
     )).bind(tenant).bind(key).fetch_optional(c).await)?)
 }
 
+/// The same; another user who has a password where nobody has the name, so that either is as much to
+/// read (VER-1). The caller tells by the name.
+pub(crate) async fn find_by_name_or_any(conn: &mut Conn, tenant: &str, key: &str) -> Result<Option<UserRow>> {
+    Ok(on!(conn, c => sqlx::query_as(select_users!(
+        "WHERE u.tenant_id = $1 AND u.deleted_at IS NULL AND u.id = COALESCE(
+            (SELECT n.id FROM users n WHERE n.tenant_id = $1 AND n.username_key = $2 AND n.deleted_at IS NULL),
+            (SELECT p.user_id FROM passwords p WHERE p.tenant_id = $1 ORDER BY p.user_id LIMIT 1))"
+    )).bind(tenant).bind(key).fetch_optional(c).await)?)
+}
+
 /// Notes an interactive login; only a later one counts (SQ4).
 pub(crate) async fn note_login(conn: &mut Conn, tenant: &str, id: &str, at: i64) -> Result<()> {
     on!(conn, c => sqlx::query(

@@ -234,6 +234,7 @@ fn sto_4_sto_5_sto_7_a_password_is_kept_as_a_sealed_hash_of_its_user() {
     let swap = "UPDATE passwords SET sealed = (SELECT kept.sealed FROM kept WHERE kept.user_id <> passwords.user_id)";
     assert_eq!(server.place.sql(swap), 2);
     assert_eq!((log_in_as("grace"), log_in_as("heidi")), (500, 500));
+    assert_eq!(log_in_as("nobody"), 401, "who is not there is not damaged");
     set_password(&server.root(), &users[0], PASSWORD);
     assert_eq!(log_in_as("grace"), 200);
 }

@@ -200,7 +200,8 @@ fn ses_4_r2_every_end_of_a_session_reaches_the_other_node_within_a_second() {
             _ => session(&server.url, "grace"),
         };
         let there = node.caller(&own.secret);
-        there.get("/v1/me").expect(200);
+        // It may not have heard yet that the user was resumed.
+        wait_until(|| there.get("/v1/me").status == 200);
         end(&own);
         let answered = Instant::now();
         assert_eq!(own.get("/v1/me").status, 401, "{what}");
