@@ -22,8 +22,6 @@ use crate::random;
 /// What a guess costs: OWASP's first choice for Argon2id.
 const COST: Cost = Cost { memory_kib: 19 * 1024, passes: 2, lanes: 1 };
 const OUTPUT: usize = 32;
-/// Hashing gives way to everything else by so much.
-const NICENESS: i32 = 10;
 
 type Memory = Vec<Block>;
 type Job = Box<dyn FnOnce(&mut Memory) + Send>;
@@ -163,13 +161,25 @@ impl Hashers {
 }
 
 fn work(jobs: &Mutex<Receiver<Job>>) {
-    // On Linux this is about the thread alone.
-    let _ = rustix::process::setpriority_process(None, NICENESS);
+    give_way();
     let mut memory = Memory::new();
     loop {
         let next = jobs.lock().expect("no code panics while it waits for work").recv();
         let Ok(job) = next else { return };
         job(&mut memory);
+    }
+}
+
+/// Hashing has what nobody else wants of the processors: Linux takes one away from it at once, where a
+/// thread that is merely nice finishes its slice first. A login can wait, a verification cannot (STO-4).
+fn give_way() {
+    use thread_priority::{
+        NormalThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy, set_thread_priority_and_policy,
+        thread_native_id,
+    };
+    let idle = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
+    if let Err(error) = set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, idle) {
+        tracing::warn!(?error, "hashing cannot give way to verifications");
     }
 }
 
