@@ -12,6 +12,7 @@ pub mod key;
 pub mod limit;
 pub mod policy;
 pub mod right;
+pub mod rotation;
 pub mod secret;
 pub mod session;
 pub mod token;

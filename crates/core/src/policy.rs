@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::key::{KeyClass, Switches};
 use crate::limit::RateLimit;
+use crate::rotation::{RotationPolicy, Schedule};
 use crate::session::Method;
 
 /// No policy lets an access token live longer: a day.
@@ -36,6 +37,8 @@ pub struct Policy {
     pub login: LoginPolicy,
     /// What people are told about the ends of keys.
     pub notices: NoticePolicy,
+    /// How often keys rotate by themselves.
+    pub rotation: RotationPolicy,
     /// What becomes of credentials that were found where they should not be.
     pub leaks: LeakPolicy,
 }
@@ -214,6 +217,7 @@ impl Default for Policy {
             token_max_ttl_seconds: 3600,
             login: LoginPolicy::default(),
             notices: NoticePolicy::default(),
+            rotation: RotationPolicy::default(),
             leaks: LeakPolicy::default(),
         }
     }
@@ -309,6 +313,9 @@ impl Policy {
         }
         self.login.problems(&mut problems);
         self.notices.problems(&mut problems);
+        if let Some(problem) = self.rotation.ingest.schedule().as_ref().and_then(Schedule::problem) {
+            problems.push(("/rotation/ingest".into(), problem.into()));
+        }
         problems
     }
 }
@@ -340,6 +347,7 @@ impl ClassPolicy {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rotation::Rotation;
 
     const NOW: i64 = 1_000_000 * DAY_MS / 1000;
 
@@ -374,6 +382,7 @@ mod tests {
         policy.member.max_ttl_days = Some(10);
         policy.ingest.idle_days = Some(0);
         policy.notices.days_before_expiry = vec![2, 3, 2];
+        policy.rotation.ingest = Rotation::By(Schedule { every_days: 5, grace_days: 5 });
         policy.token_max_ttl_seconds = MAX_TOKEN_SECONDS + 1;
         let places: Vec<_> = policy.problems().into_iter().map(|(place, _)| place).collect();
         assert_eq!(
@@ -384,7 +393,8 @@ mod tests {
                 "/member/default_ttl_days",
                 "/ingest/idle_days",
                 "/notices/days_before_expiry/1",
-                "/notices/days_before_expiry/2"
+                "/notices/days_before_expiry/2",
+                "/rotation/ingest"
             ]
         );
     }

@@ -27,6 +27,8 @@ const ACCESS_KEY_PREFIX: &str = "kwa_";
 pub const SESSION_PREFIX: &str = "kws";
 /// What the token of a link that sets a password starts with.
 pub const LINK_PREFIX: &str = "kwl";
+/// What the token of a link that hands a secret over starts with.
+pub const HANDOVER_PREFIX: &str = "kwh";
 /// What begins that which a login answers with while the second factor is missing.
 pub const CHALLENGE_PREFIX: &str = "kwf";
 /// What the setup token of a fresh instance starts with.

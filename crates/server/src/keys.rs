@@ -5,6 +5,7 @@ pub(crate) mod create;
 pub(crate) mod edit;
 pub(crate) mod explain;
 pub(crate) mod lifecycle;
+pub(crate) mod rotation;
 pub(crate) mod rules;
 pub(crate) mod stopped;
 pub(crate) mod usage;
@@ -51,7 +52,7 @@ fn is_own(actor: &Actor, row: &KeyRow) -> bool {
 
 /// The key, to be changed: the actor may do `verb`, has seen its version, and holds all that the
 /// key may do (AZ-6).
-pub(super) async fn find_to_change(tx: &mut Tx<'_>, id: &str, verb: &str) -> Result<(KeyRow, Viewer)> {
+pub(crate) async fn find_to_change(tx: &mut Tx<'_>, id: &str, verb: &str) -> Result<(KeyRow, Viewer)> {
     let actor = tx.actor;
     let row = find(tx.conn(), actor, id).await?;
     let right = if is_own(actor, &row) && !actor.may(&format!("keys:{verb}")) { "me/keys" } else { "keys" };

@@ -12,6 +12,7 @@ mod error;
 mod factors;
 mod failures;
 mod groups;
+mod handovers;
 mod hashers;
 mod http;
 mod identify;
@@ -105,6 +106,7 @@ enum Command {
     Notifications(cli::notifications::NotificationsArgs),
     Password(cli::password::PasswordArgs),
     Factors(cli::factors::FactorsArgs),
+    Handovers(cli::handovers::HandoversArgs),
     Jobs(cli::jobs::JobsArgs),
     LogLevels(cli::log_levels::LogLevelsArgs),
     Doctor(cli::doctor::DoctorArgs),
@@ -148,6 +150,7 @@ async fn main() -> ExitCode {
         Command::Notifications(args) => cli::notifications::run(args, global).await,
         Command::Password(args) => cli::password::run(args, global).await,
         Command::Factors(args) => cli::factors::run(args, global).await,
+        Command::Handovers(args) => cli::handovers::run(args, global).await,
         Command::Jobs(args) => cli::jobs::run(args, global).await,
         Command::LogLevels(args) => cli::log_levels::run(args, global).await,
         Command::Doctor(args) => cli::doctor::run(args, global).await,

@@ -7,7 +7,7 @@ use crate::audit::{Audited, Event};
 use crate::clock::rfc3339;
 use crate::error::{Error, Result};
 use crate::seal;
-use crate::store::{Conn, instance, keys, passwords, sessions};
+use crate::store::{Conn, handovers, instance, keys, passwords, sessions};
 
 /// Peppers in use at the same time, at most: each costs a hash per verification of an old key.
 const MOST: usize = 3;
@@ -89,10 +89,11 @@ pub(crate) async fn retire(app: &App, actor: &Actor, id: i64, force: bool) -> Re
     .await
 }
 
-/// Secrets of keys, sessions that may still live, and open links that set a password, under a pepper.
+/// Secrets of keys, sessions that may still live, and open links, under a pepper.
 async fn in_use(conn: &mut Conn, pepper: i64, now: i64) -> Result<i64> {
     let keys = keys::count_under_pepper(conn, pepper, now).await?;
     let longest = i64::from(keyward_core::policy::MAX_SESSION_MINUTES) * 60_000;
     let sessions = sessions::count_under_pepper(conn, pepper, now - longest).await?;
-    Ok(keys + sessions + passwords::count_under_pepper(conn, pepper, now).await?)
+    let links = passwords::count_under_pepper(conn, pepper, now).await?;
+    Ok(keys + sessions + links + handovers::count_pepper(conn, pepper, now).await?)
 }

@@ -194,6 +194,8 @@ impl KeyIn {
             credits: None,
             idle_seconds: None,
             canary: false,
+            rotation: None,
+            handover: None,
         }
     }
 }

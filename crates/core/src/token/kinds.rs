@@ -2,7 +2,8 @@
 //! by which a scanner finds it (LEAK-1).
 
 use super::{
-    BODY_LEN, CHALLENGE_PREFIX, CHECKSUM_LEN, LINK_PREFIX, SESSION_PREFIX, SETUP_PREFIX, TRUSTED_PREFIX,
+    BODY_LEN, CHALLENGE_PREFIX, CHECKSUM_LEN, HANDOVER_PREFIX, LINK_PREFIX, SESSION_PREFIX, SETUP_PREFIX,
+    TRUSTED_PREFIX,
 };
 
 /// A kind of credential.
@@ -17,13 +18,14 @@ pub struct Kind {
 }
 
 /// All of them. Refresh tokens (`kwr`) are reserved and do not exist.
-pub const KINDS: [Kind; 8] = [
+pub const KINDS: [Kind; 9] = [
     Kind { name: "member_key", prefix: "kwm", title: "Keyward member key" },
     Kind { name: "workspace_key", prefix: "kww", title: "Keyward workspace key" },
     Kind { name: "ingest_key", prefix: "kwi", title: "Keyward ingest key" },
     Kind { name: "trusted_secret", prefix: TRUSTED_PREFIX, title: "Keyward trusted secret" },
     Kind { name: "session", prefix: SESSION_PREFIX, title: "Keyward session token" },
     Kind { name: "password_link", prefix: LINK_PREFIX, title: "Keyward password link" },
+    Kind { name: "handover_link", prefix: HANDOVER_PREFIX, title: "Keyward hand-over link" },
     Kind { name: "login_challenge", prefix: CHALLENGE_PREFIX, title: "Keyward login challenge" },
     Kind { name: "setup_token", prefix: SETUP_PREFIX, title: "Keyward setup token" },
 ];

@@ -20,6 +20,7 @@ mod expiry;
 pub(crate) mod factors;
 mod filter;
 pub(crate) mod groups;
+pub(crate) mod handovers;
 pub(crate) mod help;
 pub(crate) mod identify;
 pub(crate) mod incident;

@@ -17,8 +17,8 @@ use tracing_subscriber::EnvFilter;
 use super::settings::{LogFormat, MailTls, OnDatabaseLoss, SecretUrl};
 use super::span;
 
-/// Beginnings of credentials that are not keys (access key, trusted, session, refresh, link, set-up).
-const RESERVED_PREFIXES: [&str; 7] = ["kwa", "kwt", "kws", "kwr", "kwl", "kwb", "kwf"];
+/// Beginnings of credentials that are not keys (access key, trusted, session, refresh, link, set-up, challenge, hand-over).
+const RESERVED_PREFIXES: [&str; 8] = ["kwa", "kwt", "kws", "kwr", "kwl", "kwb", "kwf", "kwh"];
 const LONGEST_LOSS: Duration = Duration::from_secs(300);
 
 /// Reads a text with one parse function; any other type is told the same expectation.

@@ -12,6 +12,7 @@ use percent_encoding::percent_decode_str;
 use crate::app::{Actor, App, Call};
 use crate::audit::{Audited, Event};
 use crate::error::{Error, Result};
+use crate::handovers;
 use crate::passwords::links;
 use crate::sessions;
 use crate::store::keys;
@@ -41,6 +42,7 @@ fn secrets(app: &App, query: &str) -> Vec<Secret> {
                 || token::parse(word, &app.verifier.prefixes).is_some()
                 || token::parse_other(word, token::SESSION_PREFIX).is_some()
                 || is_link(word)
+                || is_handover(word)
         })
         .map(|word| Secret::new(word.to_owned()))
         .collect()
@@ -48,6 +50,10 @@ fn secrets(app: &App, query: &str) -> Vec<Secret> {
 
 fn is_trusted(word: &str) -> bool {
     token::parse_trusted(word).is_some()
+}
+
+fn is_handover(word: &str) -> bool {
+    token::parse_other(word, token::HANDOVER_PREFIX).is_some()
 }
 
 fn is_link(word: &str) -> bool {
@@ -69,6 +75,9 @@ pub(crate) fn mark(app: &Arc<App>, query: &str, call: &Call) {
 async fn mark_one(app: &App, secret: &Secret, call: Call) -> Result<()> {
     if is_trusted(secret.expose()) {
         return note_trusted(app, secret, call).await;
+    }
+    if is_handover(secret.expose()) {
+        return handovers::void_exposed(app, secret.expose(), call).await;
     }
     if is_link(secret.expose()) {
         return links::void_exposed(app, secret.expose(), call).await;

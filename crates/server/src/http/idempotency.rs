@@ -138,13 +138,18 @@ fn without_secrets(body: &Bytes) -> Result<String> {
         return Ok(String::new());
     }
     let mut value: Value = serde_json::from_slice(body).map_err(Error::internal)?;
-    if let Value::Object(fields) = &mut value
-        && (fields.contains_key("secret") || fields.contains_key("secret_state"))
-    {
+    take_secrets_out(&mut value);
+    Ok(value.to_string())
+}
+
+fn take_secrets_out(value: &mut Value) {
+    let Value::Object(fields) = value else { return };
+    if fields.contains_key("secret") || fields.contains_key("secret_state") {
         for name in ["secret", "copy", "token", "uri", "recovery_codes"] {
             fields.entry(name).and_modify(|secret| *secret = Value::Null);
         }
         fields.insert("secret_state".into(), "delivered".into());
     }
-    Ok(value.to_string())
+    // The link of a secret that is handed over stands beside the key.
+    fields.values_mut().for_each(take_secrets_out);
 }

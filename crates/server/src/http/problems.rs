@@ -71,6 +71,7 @@ pub(crate) const CATALOGUE: &[Entry] = &[
     ("body_too_slow", 408, "The body came too slowly", "Send at least a kilobyte a second."),
     ("already_exists", 409, "Already taken", "Another object has this name."),
     ("confusable_name", 409, "Looks like another name", "The name cannot be told from that of another user."),
+    ("nothing_waits", 409, "No secret waits", "No secret of this key waits to be handed over. Rotate it with a hand-over."),
     ("job_waiting", 409, "The job waits", "It was not given up and is tried again by itself."),
     ("key_revoked", 409, "The key is revoked", "A revoked key cannot be changed or brought back. Make a new one."),
     ("not_local", 409, "Not a local user", "The user logs in elsewhere and has no password here."),

@@ -11,8 +11,8 @@ use http::Method;
 use super::guard::{self, guard};
 use super::openapi::Operation;
 use super::v1::{
-    audit, auth, factors, groups, identify, incidents, jobs, keys, leaks, log_levels, me, notifications,
-    policies, roles, setup, signing_keys, tenants, tokens, trusted, users, verify,
+    audit, auth, factors, groups, handovers, identify, incidents, jobs, keys, leaks, log_levels, me,
+    notifications, policies, roles, setup, signing_keys, tenants, tokens, trusted, users, verify,
 };
 use super::{health, jwks, oauth, openapi, problems};
 use crate::app::App;
@@ -192,6 +192,11 @@ fn key_routes() -> Vec<Route> {
         route(GET, "/v1/audit-events/verification", OneOf(&["audit:read"]), audit::VERIFICATION, audit::verification),
         route(GET, "/v1/audit-checkpoints", OneOf(&["audit:read"]), audit::CHECKPOINTS, audit::list_checkpoints),
         route(GET, "/v1/audit-events/{id}", OneOf(&["audit:read"]), audit::SHOW, audit::show),
+
+        route(GET, "/v1/handovers", OneOf(&["keys:read"]), handovers::LIST, handovers::list),
+        route(GET, "/v1/handovers/{id}", OneOf(&["keys:read"]), handovers::SHOW, handovers::show),
+        route(POST, "/v1/handovers/open", Need::Open, handovers::OPEN, handovers::open),
+        route(POST, "/v1/keys/{id}/handover", rotate_keys, handovers::LINK, handovers::link),
 
         route(GET, "/v1/jobs", OneOf(&["jobs:read"]), jobs::LIST, jobs::list),
         route(GET, "/v1/jobs/{id}", OneOf(&["jobs:read"]), jobs::SHOW, jobs::show),

@@ -4,6 +4,7 @@ pub(crate) mod expiry_notice;
 mod fan_out;
 pub(crate) mod list;
 pub(crate) mod outbox;
+mod rotation;
 pub(crate) mod wire;
 
 use std::sync::Arc;
@@ -14,8 +15,8 @@ use keyward_core::jwt::LEEWAY_SECONDS;
 use crate::app::App;
 use crate::error::Result;
 use crate::store::{
-    attempts, changes, factors, idempotency, jobs, keys, notifications, passkeys, passwords, revoked_tokens,
-    sessions, token_budgets,
+    attempts, changes, factors, handovers, idempotency, jobs, keys, notifications, passkeys, passwords,
+    revoked_tokens, sessions, token_budgets,
 };
 use crate::trusted::firsts;
 use crate::{checkpoints, refusals, signing_keys};
@@ -61,6 +62,7 @@ pub(crate) fn start(app: &Arc<App>) {
     every(app, MINUTE, "signing_keys", |app| async move { signing_keys::keep_up(&app).await });
     // At once: what came due while no server ran.
     repeat(app, Duration::ZERO, MINUTE, "expiry", |app| async move { expiry_notice::tell(&app).await });
+    repeat(app, Duration::ZERO, MINUTE, "rotation", |app| async move { rotation::rotate(&app).await });
     tokio::spawn(outbox::run(app.clone()));
     every(app, MINUTE, "purge", |app| async move { purge(&app).await });
 }
@@ -160,6 +162,7 @@ async fn purge(app: &App) -> Result<()> {
     jobs::prune(tx.conn(), now - FAILED_MS).await?;
     notifications::prune(tx.conn(), now - TOLD_MS).await?;
     notifications::prune_ends(tx.conn(), now - TOLD_MS).await?;
+    handovers::prune(tx.conn(), now, now - TOLD_MS).await?;
     tx.commit().await?;
     app.verifier.cache.forget_revocations(over);
     app.verifier.cache.forget_sessions(now);

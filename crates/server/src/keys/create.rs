@@ -5,12 +5,13 @@ use keyward_core::right::RightSet;
 use keyward_core::secret::Secret;
 use keyward_core::token::{self, AccessKey};
 
-use super::rules;
 use super::view::Viewer;
 use super::wire::{KeyCreated, KeyIn};
+use super::{rotation, rules};
 use crate::app::{Actor, App, Tx};
 use crate::audit::{Audited, Event};
 use crate::error::{Error, Result};
+use crate::handovers::{self, HandoverLink};
 use crate::names::check_label;
 use crate::random;
 use crate::store::keys::{self, KeyRow, SecretRow};
@@ -43,15 +44,29 @@ pub(crate) async fn make(app: &App, tx: &mut Tx<'_>, input: KeyIn) -> Result<Aud
         conditions: conditions_json(conditions.as_ref())?,
         ..new_row(tx, &input, span, &holder)?
     };
+    let mut row = row;
+    rotation::set(&mut row, rotation::schedule(&directory, input.class, input.rotation)?, tx.now);
     let (secret, version) = make_secret(app, input.class, access_key, 1, tx.now);
     insert(tx, &row, &holder, &version).await?;
     let mut viewer = Viewer::with(directory, tx.now);
     let row = KeyRow { secrets: Some(spell(&version)), ..row };
-    let key = viewer.render(tx.conn(), row, true).await?;
+    let key = viewer.render(tx.conn(), row.clone(), true).await?;
     let event = Event::new("key.create", "key", &key.id, &key.label).after(&key);
-    let created = KeyCreated::new(key, secret);
-    let created = if tx.actor.validate_only { created.without_secret("not_made") } else { created };
+    let link = match &input.handover {
+        Some(wish) => Some(handovers::keep_with_link(app, tx, &row, (1, &secret), wish).await?),
+        None => None,
+    };
+    let created = reveal(tx, KeyCreated::new(key, secret), link);
     Ok(Audited::new(created, event).touches_key(tx.tenant(), access_key.digits()))
+}
+
+/// Shows the secret, or the link to it, or neither when nothing was made.
+pub(super) fn reveal(tx: &Tx<'_>, created: KeyCreated, link: Option<HandoverLink>) -> KeyCreated {
+    match link {
+        _ if tx.actor.validate_only => created.without_secret("not_made"),
+        Some(link) => created.handed_over(link),
+        None => created,
+    }
 }
 
 /// Beginning and end of the new key.
@@ -96,6 +111,9 @@ fn new_row(tx: &Tx<'_>, input: &KeyIn, span: (Option<i64>, Option<i64>), holder:
         revoked_reason: None,
         exposed_at: None,
         canary: input.canary,
+        rotate_days: None,
+        grace_days: None,
+        rotates_at: None,
         version: 1,
         owner_username: holder.username.clone(),
         role_ids: Some(holder.role_ids.join(",")),

@@ -5,7 +5,7 @@ use keyward_core::right::RightSet;
 
 use super::create::{assignment_rights, conditions_json, must_have_room, to_json};
 use super::wire::{KeyOut, KeyPatch};
-use super::{find_to_change, rules};
+use super::{find_to_change, rotation, rules};
 use crate::app::{Actor, App, Tx};
 use crate::audit::{Audited, Event};
 use crate::error::{Error, Result};
@@ -70,6 +70,9 @@ async fn apply(tx: &mut Tx<'_>, directory: &TenantRecord, row: &mut KeyRow, patc
     }
     if let Some(idle) = patch.idle_seconds {
         row.idle_seconds = idle;
+    }
+    if patch.rotation.is_some() {
+        rotation::set(row, rotation::schedule(directory, class, patch.rotation)?, tx.now);
     }
     assign(tx, directory, row, class, patch).await?;
     if let Some(scopes) = &patch.scopes {

@@ -2,14 +2,16 @@
 
 use keyward_core::token::AccessKey;
 
-use super::create::make_secret;
+use super::create::{make_secret, reveal};
 use super::edit::set_end;
 use super::view::Viewer;
 use super::wire::{ExtendIn, KeyCreated, KeyOut, RotateIn};
-use super::{find_to_change, rules};
+use super::{find_to_change, rotation, rules};
 use crate::app::{Actor, App, Tx};
 use crate::audit::{Audited, Event};
 use crate::error::{Error, Result};
+use crate::handovers::HandoverIn;
+use crate::store::handovers;
 use crate::store::keys::{self, KeyRow, SecretRow};
 use crate::verify::record;
 
@@ -36,6 +38,7 @@ pub(crate) fn mark_revoked(row: &mut KeyRow, by: &str, reason: Option<&str>, now
     row.revoked_at = Some(now);
     row.revoked_by = Some(by.into());
     row.revoked_reason = reason.map(Into::into);
+    row.rotates_at = None;
 }
 
 /// Switches a key on.
@@ -120,20 +123,20 @@ fn must_live(row: &KeyRow) -> Result<()> {
 /// Adds a secret and lets the older ones work for the overlap (KEY-9).
 pub(crate) async fn rotate(app: &App, actor: &Actor, id: &str, input: &RotateIn) -> Result<KeyCreated> {
     rules::count("/overlap_seconds", Some(input.overlap_seconds), 0..=MAX_OVERLAP)?;
-    renew(app, actor, id, "key.rotate", input.overlap_seconds).await
+    renew(app, actor, id, ("key.rotate", input.overlap_seconds), input.handover.as_ref()).await
 }
 
 /// A new secret; the older ones die at once (BM10).
 pub(crate) async fn new_secret(app: &App, actor: &Actor, id: &str) -> Result<KeyCreated> {
-    renew(app, actor, id, "key.new_secret", 0).await
+    renew(app, actor, id, ("key.new_secret", 0), None).await
 }
 
 async fn renew(
     app: &App,
     actor: &Actor,
     id: &str,
-    action: &'static str,
-    overlap_seconds: i64,
+    (action, overlap_seconds): (&'static str, i64),
+    handover: Option<&HandoverIn>,
 ) -> Result<KeyCreated> {
     app.write(actor, async |tx| {
         let (mut row, mut viewer) = find_to_change(tx, id, "rotate").await?;
@@ -152,12 +155,19 @@ async fn renew(
         keys::retire_secrets(tx.conn(), &row.tenant_id, &row.id, generation, retires_at).await?;
         keys::insert_secret(tx.conn(), &row.tenant_id, &row.id, &version, &actor.principal.id).await?;
         let before = generations(&row)?;
-        touch(&mut row, tx);
+        rotation::renewed(&mut row, tx);
         keys::update(tx.conn(), &row).await?;
+        // What waited of an older secret is of no use any more.
+        handovers::withdraw(tx.conn(), &row.tenant_id, &row.id, None).await?;
+        let link = match handover {
+            Some(wish) => {
+                Some(crate::handovers::keep_with_link(app, tx, &row, (generation, &secret), wish).await?)
+            }
+            None => None,
+        };
         let key = reread(tx, &mut viewer, &row).await?;
         let event = Event::new(action, "key", &key.id, &key.label).before(&before).after(&key.secrets);
-        let created = KeyCreated::new(key, secret);
-        let created = if actor.validate_only { created.without_secret("not_made") } else { created };
+        let created = reveal(tx, KeyCreated::new(key, secret), link);
         Ok(Audited::new(created, event).touches_key(tx.tenant(), &row.access_key))
     })
     .await

@@ -10,6 +10,7 @@ use keyward_core::policy::Policy;
 use keyward_core::right::RightSet;
 use keyward_core::token::AccessKey;
 
+use super::rotation::RotationOut;
 use super::wire::{BulkKey, CreditsOut, KeyOut, SecretOut};
 use crate::clock::rfc3339;
 use crate::error::{Error, Result};
@@ -124,6 +125,7 @@ impl Viewer {
             secrets,
             exposed_at: row.exposed_at.map(rfc3339),
             canary: row.canary,
+            rotation: RotationOut::of(&row),
             id: row.id,
             tenant_id: row.tenant_id,
             owner_id: row.owner_id,

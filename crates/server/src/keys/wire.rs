@@ -2,11 +2,16 @@
 
 use keyward_core::key::{Conditions, KeyClass, Status};
 use keyward_core::limit::RateLimit;
+use keyward_core::rotation::Rotation;
 use keyward_core::secret::Secret;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use super::rotation::RotationOut;
+use crate::clock::rfc3339;
+use crate::handovers::{HandoverIn, HandoverLink};
+use crate::store::keys::KeyRow;
 use crate::wire::present;
 
 /// A key to be made.
@@ -49,6 +54,13 @@ pub(crate) struct KeyIn {
     /// A trap: whoever uses it is refused as with a wrong secret, and it is told.
     #[serde(default)]
     pub(crate) canary: bool,
+    /// How an ingest key rotates by itself: `{every_days, grace_days}` or `never`; as the policy
+    /// says unless given.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<Value>)]
+    pub(crate) rotation: Option<Option<Rotation>>,
+    /// Hands the secret over by a link that opens it once, in place of showing it.
+    pub(crate) handover: Option<HandoverIn>,
 }
 
 /// What can be edited; absent fields stay (RFC 7396).
@@ -84,6 +96,10 @@ pub(crate) struct KeyPatch {
     /// Ends after so many seconds without use; `null` lifts it.
     #[serde(deserialize_with = "present")]
     pub(crate) idle_seconds: Option<Option<i64>>,
+    /// How an ingest key rotates by itself, counted from now; `never` or `null` not at all.
+    #[serde(deserialize_with = "present")]
+    #[schema(value_type = Option<Value>)]
+    pub(crate) rotation: Option<Option<Rotation>>,
 }
 
 /// A new end of a key.
@@ -104,11 +120,13 @@ pub(crate) struct ExtendIn {
 pub(crate) struct RotateIn {
     /// How long the older secrets go on working: 0 to 90 days in seconds, a day unless given.
     pub(crate) overlap_seconds: i64,
+    /// Hands the new secret over by a link that opens it once, in place of showing it.
+    pub(crate) handover: Option<HandoverIn>,
 }
 
 impl Default for RotateIn {
     fn default() -> Self {
-        Self { overlap_seconds: 86_400 }
+        Self { overlap_seconds: 86_400, handover: None }
     }
 }
 
@@ -205,6 +223,8 @@ pub(crate) struct KeyOut {
     pub(crate) idle_seconds: Option<i64>,
     /// A trap: every use of it is refused, and told as `key.canary_used`.
     pub(crate) canary: bool,
+    /// How it rotates by itself; `null` when it does not.
+    pub(crate) rotation: Option<RotationOut>,
     /// Every secret that was ever made, oldest first.
     pub(crate) secrets: Vec<SecretOut>,
     /// When the secret was seen in a URL: replace it.
@@ -243,19 +263,70 @@ pub(crate) struct KeyCreated {
     #[serde(serialize_with = "expose")]
     #[schema(value_type = Option<String>)]
     pub(crate) secret: Option<Secret>,
-    /// `shown_once`, `delivered` (a replay) or `not_made` (`validate_only`).
+    /// `shown_once`, `handed_over` (by `handover`), `delivered` (a replay) or `not_made` (`validate_only`).
     pub(crate) secret_state: &'static str,
+    /// Access key, secret and tenant in one line (BM11).
+    #[schema(value_type = Option<String>)]
+    #[serde(serialize_with = "expose")]
+    pub(crate) copy: Option<Secret>,
+    /// The link that opens the secret once, where that was wished.
+    pub(crate) handover: Option<HandoverLink>,
+}
+
+/// A secret that was handed over, with all that its holder needs.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Revealed {
+    pub(crate) key_id: String,
+    pub(crate) access_key: String,
+    /// Shown once.
+    #[serde(serialize_with = "expose")]
+    #[schema(value_type = Option<String>)]
+    pub(crate) secret: Option<Secret>,
+    /// `shown_once`.
+    pub(crate) secret_state: &'static str,
+    pub(crate) tenant_id: String,
+    pub(crate) label: String,
+    /// When the key ends; `null` is never.
+    pub(crate) expires_at: Option<String>,
     /// Access key, secret and tenant in one line (BM11).
     #[schema(value_type = Option<String>)]
     #[serde(serialize_with = "expose")]
     pub(crate) copy: Option<Secret>,
 }
 
+impl Revealed {
+    /// The secret of a key, told to whoever it was handed over to.
+    pub(crate) fn new(key: &KeyRow, secret: Secret) -> Self {
+        let access_key = format!("kwa_{}", key.access_key);
+        let copy = copy_line(&access_key, &secret, &key.tenant_id);
+        Self {
+            key_id: key.id.clone(),
+            secret: Some(secret),
+            secret_state: "shown_once",
+            tenant_id: key.tenant_id.clone(),
+            label: key.label.clone(),
+            expires_at: key.expires_at.map(rfc3339),
+            copy: Some(copy),
+            access_key,
+        }
+    }
+}
+
+/// The line of BM11.
+fn copy_line(access_key: &str, secret: &Secret, tenant: &str) -> Secret {
+    Secret::new(format!("key:{access_key}::{},tenant id: {tenant}", secret.expose()))
+}
+
 impl KeyCreated {
     /// The one time that the secret is told.
     pub(crate) fn new(key: KeyOut, secret: Secret) -> Self {
-        let copy = format!("key:{}::{},tenant id: {}", key.access_key, secret.expose(), key.tenant_id);
-        Self { key, secret: Some(secret), secret_state: "shown_once", copy: Some(Secret::new(copy)) }
+        let copy = copy_line(&key.access_key, &secret, &key.tenant_id);
+        Self { key, secret: Some(secret), secret_state: "shown_once", copy: Some(copy), handover: None }
+    }
+
+    /// The same with a link in place of the secret.
+    pub(crate) fn handed_over(self, link: HandoverLink) -> Self {
+        Self { handover: Some(link), ..self.without_secret("handed_over") }
     }
 
     /// The same without the secret.

@@ -20,6 +20,8 @@ pub(crate) enum Kind {
     OwnGrants,
     /// A new secret of a key came into use, or an old one still is.
     SecretUsed,
+    /// A key rotated by its schedule, and its new secret waits to be handed over.
+    SecretWaits,
     /// A secret was seen where it must not be, or reported as leaked.
     Leak,
     /// Far more credentials were refused than usual.
@@ -52,12 +54,13 @@ pub(crate) enum Audience {
 
 impl Kind {
     /// Every kind.
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::KeyExpiring,
         Self::KeyExpired,
         Self::KeyGrants,
         Self::OwnGrants,
         Self::SecretUsed,
+        Self::SecretWaits,
         Self::Leak,
         Self::RefusedCalls,
         Self::TrustedUse,
@@ -72,6 +75,7 @@ impl Kind {
             Self::KeyGrants => "key_grants",
             Self::OwnGrants => "own_grants",
             Self::SecretUsed => "secret_used",
+            Self::SecretWaits => "secret_waits",
             Self::Leak => "leak",
             Self::RefusedCalls => "refused_calls",
             Self::TrustedUse => "trusted_use",
@@ -117,7 +121,8 @@ pub(crate) fn of(event: &Recorded) -> Option<(Kind, Audience)> {
             let owner = event.after.as_ref()?.get("owner_id")?.as_str()?;
             (Kind::Leak, Audience::User(owner.into()))
         }
-        "key.exposed" | "key.leak_reported" | "key.canary_used" => {
+        "key.rotate_scheduled" => (Kind::SecretWaits, Audience::KeyStewards(target())),
+        "key.exposed" | "key.leak_reported" | "key.canary_used" | "key.handover_reopened" => {
             (Kind::Leak, Audience::KeyStewards(target()))
         }
         "trusted.exposed" | "trusted.leak_reported" => (Kind::Leak, Audience::Administrators),

@@ -109,6 +109,11 @@ fn english(kind: Kind) -> (&'static str, &'static str) {
             "Secret {generation} of the key “{label}” ({id}) was used for the first time since secret \
              {newest_generation} was made, from {address}.",
         ),
+        Kind::SecretWaits => (
+            "The key “{label}” has a new secret",
+            "The key “{label}” ({id}) rotated by its schedule. Its new secret waits to be handed over to whatever \
+             uses it: keyward handovers link {id}. The old secret works until {grace_ends_at}.",
+        ),
         Kind::Leak => (
             "The secret of “{label}” may be in wrong hands",
             "A secret of “{label}” ({id}) was seen where it must not be ({action}, {at}, {url}). If it was \
@@ -159,6 +164,12 @@ fn german(kind: Kind) -> (&'static str, &'static str) {
             "Ein Geheimnis des Schlüssels „{label}“ wurde zum ersten Mal benutzt",
             "Geheimnis {generation} des Schlüssels „{label}“ ({id}) wurde zum ersten Mal benutzt, seit \
              Geheimnis {newest_generation} erstellt wurde, von {address}.",
+        ),
+        Kind::SecretWaits => (
+            "Der Schlüssel „{label}“ hat ein neues Geheimnis",
+            "Der Schlüssel „{label}“ ({id}) wurde planmäßig erneuert. Sein neues Geheimnis wartet darauf, dem \
+             übergeben zu werden, der ihn benutzt: keyward handovers link {id}. Das alte Geheimnis gilt bis \
+             {grace_ends_at}.",
         ),
         Kind::Leak => (
             "Das Geheimnis von „{label}“ ist vielleicht in falschen Händen",

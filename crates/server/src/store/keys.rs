@@ -32,6 +32,10 @@ pub(crate) struct KeyRow {
     pub(crate) revoked_reason: Option<String>,
     pub(crate) exposed_at: Option<i64>,
     pub(crate) canary: bool,
+    /// Days between rotations by schedule, and days that the older secret works on.
+    pub(crate) rotate_days: Option<i64>,
+    pub(crate) grace_days: Option<i64>,
+    pub(crate) rotates_at: Option<i64>,
     pub(crate) version: i64,
     /// Name of a living owner.
     pub(crate) owner_username: Option<String>,
@@ -272,15 +276,17 @@ pub(crate) async fn insert(conn: &mut Conn, row: &KeyRow) -> Result<()> {
     on!(conn, c => sqlx::query(
         "INSERT INTO keys (tenant_id, id, access_key, class, owner_id, label, switch, scopes, not_before,
             expires_at, idle_seconds, conditions, limits, credits_granted, credits_left, created_at,
-            created_by, updated_at, updated_by, version, credits_granted_at, canary)
+            created_by, updated_at, updated_by, version, credits_granted_at, canary,
+            rotate_days, grace_days, rotates_at)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20,
-            $21, $22)"
+            $21, $22, $23, $24, $25)"
     )
     .bind(&row.tenant_id).bind(&row.id).bind(&row.access_key).bind(&row.class).bind(&row.owner_id)
     .bind(&row.label).bind(&row.switch).bind(&row.scopes).bind(row.not_before).bind(row.expires_at)
     .bind(row.idle_seconds).bind(&row.conditions).bind(&row.limits).bind(row.credits_granted)
     .bind(row.credits_left).bind(row.created_at).bind(&row.created_by).bind(row.updated_at)
     .bind(&row.updated_by).bind(row.version).bind(row.credits_granted_at).bind(row.canary)
+    .bind(row.rotate_days).bind(row.grace_days).bind(row.rotates_at)
     .execute(c).await.map(drop))?;
     Ok(())
 }
@@ -290,13 +296,15 @@ pub(crate) async fn update(conn: &mut Conn, row: &KeyRow) -> Result<()> {
     on!(conn, c => sqlx::query(
         "UPDATE keys SET label = $3, switch = $4, scopes = $5, not_before = $6, expires_at = $7,
             idle_seconds = $8, conditions = $9, limits = $10, updated_at = $11, updated_by = $12,
-            revoked_at = $13, revoked_by = $14, revoked_reason = $15, exposed_at = $16, version = $17
+            revoked_at = $13, revoked_by = $14, revoked_reason = $15, exposed_at = $16, version = $17,
+            rotate_days = $18, grace_days = $19, rotates_at = $20
          WHERE tenant_id = $1 AND id = $2"
     )
     .bind(&row.tenant_id).bind(&row.id).bind(&row.label).bind(&row.switch).bind(&row.scopes)
     .bind(row.not_before).bind(row.expires_at).bind(row.idle_seconds).bind(&row.conditions)
     .bind(&row.limits).bind(row.updated_at).bind(&row.updated_by).bind(row.revoked_at)
     .bind(&row.revoked_by).bind(&row.revoked_reason).bind(row.exposed_at).bind(row.version)
+    .bind(row.rotate_days).bind(row.grace_days).bind(row.rotates_at)
     .execute(c).await.map(drop))?;
     Ok(())
 }

@@ -106,6 +106,7 @@ pub(crate) async fn delete(conn: &mut Conn, id: &str) -> Result<()> {
         "DELETE FROM notifications WHERE tenant_id = $1",
         "DELETE FROM notification_wishes WHERE tenant_id = $1",
         "DELETE FROM expiry_notices WHERE tenant_id = $1",
+        "DELETE FROM handovers WHERE tenant_id = $1",
         "DELETE FROM key_hours WHERE tenant_id = $1",
         "DELETE FROM key_seen WHERE tenant_id = $1",
         "DELETE FROM key_secrets WHERE tenant_id = $1",

@@ -40,6 +40,7 @@ struct Estate {
     signing_key: String,
     trusted: String,
     job: String,
+    handover: String,
     notice: String,
     incident: String,
     own_group: String,
@@ -77,6 +78,8 @@ impl Estate {
              SELECT id, 'job_' || substr(id, 8), 'mail', 'mail', '{}', 1, 9000000000000, 1, 1 FROM tenants
              WHERE true ON CONFLICT DO NOTHING",
         );
+        let waiting = json!({ "class": "ingest", "label": "waiting", "handover": {} });
+        let handover = text(&admin.key(waiting)["handover"]["id"]);
         let admin_jobs = all(&admin, "/v1/jobs");
         let nothing =
             json!({ "filter": { "label": "none such" }, "action": "deactivate", "confirm": "deactivate 0" });
@@ -96,6 +99,7 @@ impl Estate {
             event,
             signing_key,
             trusted,
+            handover,
             job: text(&admin_jobs[0]["id"]),
             notice: first_notice(&otto),
             incident,
@@ -119,6 +123,7 @@ impl Estate {
             "incidents" => &self.incident,
             "auth" => &self.session,
             "jobs" => &self.job,
+            "handovers" => &self.handover,
             "notifications" => &self.notice,
             other => panic!("{other}: a new kind of object needs a row here"),
         }

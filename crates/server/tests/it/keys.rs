@@ -6,6 +6,7 @@ mod edit;
 mod exposure;
 mod format;
 mod generations;
+mod handovers;
 mod list;
 mod processes;
 mod quota;
@@ -13,6 +14,7 @@ mod refused;
 mod repeat;
 mod revoke;
 mod rotate;
+mod schedule;
 
 use serde_json::{Value, json};
 

@@ -110,6 +110,11 @@ impl Stage<'_> {
         text(&self.root.key(json!({ "class": "workspace", "label": "staged", "role_ids": [none] }))["id"])
     }
 
+    /// A key whose secret waits to be handed over.
+    fn waiting_key(&self) -> Value {
+        self.root.key(json!({ "class": "ingest", "label": "waiting", "handover": {} }))
+    }
+
     fn failed_job(&self) -> String {
         self.server.place.sql(
             "INSERT INTO jobs (tenant_id, id, lane, kind, payload, attempts, due_at, failed_at, created_at)
@@ -131,6 +136,7 @@ impl Stage<'_> {
             "users" => self.root.user(&name, &[&built_in(&self.root, "roles", "member")]),
             "groups" => text(&self.root.post("/v1/groups", json!({ "name": name })).ok()["id"]),
             "roles" => self.root.role(&name, &["x:read"]),
+            "keys" if operation.id == "link_handover" => text(&self.waiting_key()["id"]),
             "keys" => self.new_key(),
             "tenants" => self.new_tenant(),
             "signing-keys" => text(&self.root.get("/v1/signing-keys").ok()["data"][0]["id"]),
@@ -143,6 +149,7 @@ impl Stage<'_> {
             }
             "auth" => key_session(&self.root),
             "jobs" => self.failed_job(),
+            "handovers" => text(&self.waiting_key()["handover"]["id"]),
             "notifications" => text(&all(&self.root, "/v1/notifications")[0]["id"]),
             other => panic!("{other}: a new kind of object needs a row here"),
         };

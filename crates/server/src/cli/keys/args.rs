@@ -56,7 +56,52 @@ pub(super) struct CreateArgs {
     #[command(flatten)]
     pub(super) traits: TraitArgs,
     #[command(flatten)]
+    pub(super) rotation: RotationArgs,
+    #[command(flatten)]
+    pub(super) handover: HandoverArgs,
+    #[command(flatten)]
     pub(super) secret: SecretArgs,
+}
+
+/// How an ingest key rotates by itself.
+#[derive(Args, Debug)]
+pub(super) struct RotationArgs {
+    /// Days between rotations of an ingest key (default: the policy's 30)
+    #[arg(long, value_name = "DAYS", conflicts_with = "never_rotate")]
+    rotate_every: Option<u32>,
+    /// Days in which old and new secret both work (default: half of them)
+    #[arg(long, value_name = "DAYS", requires = "rotate_every")]
+    grace: Option<u32>,
+    /// It never rotates by itself
+    #[arg(long)]
+    never_rotate: bool,
+}
+
+impl RotationArgs {
+    /// Adds the member of the request body.
+    pub(super) fn put(&self, body: &mut Map<String, Value>) {
+        if self.never_rotate {
+            body.insert("rotation".into(), json!("never"));
+        } else if let Some(days) = self.rotate_every {
+            let grace = self.grace.unwrap_or(days / 2);
+            body.insert("rotation".into(), json!({ "every_days": days, "grace_days": grace }));
+        }
+    }
+}
+
+/// Whether somebody else shall see the secret, and nobody here.
+#[derive(Args, Debug)]
+pub(super) struct HandoverArgs {
+    /// Show a link that opens the secret once, for so long, in place of the secret
+    #[arg(long, value_name = "SPAN", num_args = 0..=1, default_missing_value = "24h", value_parser = span::parse)]
+    pub(super) handover: Option<Duration>,
+}
+
+impl HandoverArgs {
+    /// Adds the member of the request body.
+    pub(super) fn put(&self, body: &mut Map<String, Value>) {
+        put(body, "handover", self.handover.map(|ttl| json!({ "ttl_seconds": ttl.as_secs() })));
+    }
 }
 
 #[derive(Args, Debug)]
@@ -70,6 +115,8 @@ pub(super) struct EditArgs {
     pub(super) expiry: ExpiryArgs,
     #[command(flatten)]
     pub(super) traits: TraitArgs,
+    #[command(flatten)]
+    pub(super) rotation: RotationArgs,
     /// Take away: scopes, conditions, limits, credits, idle_seconds, group_ids, role_ids
     #[arg(long, value_name = "FIELD")]
     pub(super) clear: Vec<String>,
@@ -146,6 +193,8 @@ pub(super) struct RotateStartArgs {
     /// How long the old secret works on
     #[arg(long, value_name = "SPAN", default_value = "24h", value_parser = span::parse)]
     pub(super) overlap: Duration,
+    #[command(flatten)]
+    pub(super) handover: HandoverArgs,
     #[command(flatten)]
     pub(super) secret: SecretArgs,
 }

@@ -4,7 +4,7 @@ mod args;
 mod bulk;
 
 use clap::{Args, Subcommand};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 pub(crate) use args::RequestArgs;
 use args::{
@@ -15,7 +15,7 @@ use args::{
 use super::client::Request;
 use super::noun::{self, ListArgs, Noun, put};
 use super::secret::{SecretArgs, Sink};
-use super::{Exit, Failure, Global, Outcome, Session, prompt, sessions, users};
+use super::{Exit, Failure, Global, Outcome, Session, handovers, prompt, sessions, users};
 
 /// Keys as the API lists them.
 pub(crate) const KEYS: Noun = Noun {
@@ -136,6 +136,8 @@ async fn create(session: &Session, args: CreateArgs) -> Outcome {
     put(&mut body, "not_before", args.not_before.map(|moment| moment.to_string()));
     put(&mut body, "canary", args.canary.then_some(true));
     args.traits.put(session, &mut body).await?;
+    args.rotation.put(&mut body);
+    args.handover.put(&mut body);
     issue(session, Request::post(KEYS.path, body), &args.secret, "created").await
 }
 
@@ -144,6 +146,7 @@ async fn edit(session: &Session, args: EditArgs) -> Outcome {
     put(&mut patch, "label", args.label);
     args.expiry.put(&mut patch);
     args.traits.put(session, &mut patch).await?;
+    args.rotation.put(&mut patch);
     for field in args.clear {
         patch.insert(field, Value::Null);
     }
@@ -164,7 +167,9 @@ async fn extend(session: &Session, args: &ExtendArgs) -> Outcome {
 async fn rotate(session: &Session, step: RotateStep) -> Outcome {
     match step {
         RotateStep::Start(args) => {
-            let body = json!({"overlap_seconds": args.overlap.as_secs()});
+            let mut body = Map::new();
+            put(&mut body, "overlap_seconds", Some(args.overlap.as_secs()));
+            args.handover.put(&mut body);
             let request = Request::post(format!("{}/rotate", KEYS.at(&args.key)), body);
             issue(session, request, &args.secret, "has a new secret beside the old one").await
         }
@@ -188,7 +193,18 @@ async fn new_secret(session: &Session, args: &NewSecretArgs) -> Outcome {
 /// Sends a request whose answer holds a secret, and hands the secret over.
 async fn issue(session: &Session, request: Request, args: &SecretArgs, done: &str) -> Outcome {
     let sink = Sink::choose(args, session)?;
-    let created = noun::send_change(session, request).await?;
+    let mut created = noun::send_change(session, request).await?;
+    if created["secret_state"] == "handed_over" && matches!(sink, Sink::Document) {
+        session.output.object(KEYS.columns, &created)?;
+        return Ok(Exit::Ok);
+    }
+    if created["secret_state"] == "handed_over" {
+        session.output.note(&noun::told(
+            session,
+            &format!("key {} {done}", created["id"].as_str().unwrap_or_default()),
+        ));
+        return handovers::show_link(session, sink, created["handover"].take());
+    }
     let mut shown = sink.deliver(session, created)?;
     let id = shown["id"].as_str().unwrap_or_default().to_owned();
     if session.output.asked().is_none()

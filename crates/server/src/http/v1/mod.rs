@@ -4,6 +4,7 @@ pub(crate) mod audit;
 pub(crate) mod auth;
 pub(crate) mod factors;
 pub(crate) mod groups;
+pub(crate) mod handovers;
 pub(crate) mod identify;
 pub(crate) mod incidents;
 pub(crate) mod jobs;

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::factors::passkeys::{Device, add, enter};
 use crate::factors::{enrol, give};
-use crate::logins::{PASSWORD, log_in, session, set_password};
+use crate::logins::{PASSWORD, log_in, post, session, set_password};
 use crate::oauth::Holder;
 use crate::support::{Answer, Caller, Server, client, repository, text, wait_until};
 
@@ -107,6 +107,21 @@ fn keys(scene: &Scene) {
     scene.step("key.create", Holds::After, "POST", "/v1/keys", body);
     let bulk = json!({ "filter": { "label": "bulk" }, "reason": "incident", "confirm": "revoke 1" });
     scene.step("key.revoke", Holds::Both, "POST", "/v1/keys/revoke", bulk);
+}
+
+/// A secret that is handed over, once more than it may be, and one whose link stood in a URL.
+fn handover(scene: &Scene) {
+    let body = json!({ "class": "ingest", "label": "handed", "handover": {} });
+    let made = scene.root.key(body);
+    let path = format!("/v1/keys/{}/handover", text(&made["id"]));
+    let link = scene.root.post(&path, json!({})).ok();
+    let open = || post(&scene.server.url, "/v1/handovers/open", json!({ "token": link["token"] }));
+    open().expect(200);
+    open().expect(401);
+    let other = scene.root.key(json!({ "class": "ingest", "label": "handed", "handover": {} }));
+    let url = format!("{}/v1/me?token={}", scene.server.url, text(&other["handover"]["token"]));
+    Answer::read(client().get(url).send().expect("an answer")).refused(400, "credential_in_url");
+    wait_until(|| scene.newest()["action"] == "key.handover_voided");
 }
 
 #[test]
@@ -307,6 +322,7 @@ fn aud_1_every_action_of_the_page_is_brought_about() {
     keys(&scene);
     directory(&scene);
     operation(&scene);
+    handover(&scene);
     trusted(&scene);
     by_use(&scene);
     people(&scene);
@@ -322,6 +338,7 @@ fn aud_1_every_action_of_the_page_is_brought_about() {
     let server = scene.server.restart();
     let log = || server.root().get("/v1/audit-events/export").expect(200).text;
     wait_until(|| log().contains("\"key.expiring\"") && log().contains("\"key.expired\""));
+    wait_until(|| log().contains("\"key.rotate_scheduled\""));
     let log = log();
     let page =
         std::fs::read_to_string(repository().join("docs/reference/audit-schema.md")).expect("the page");
@@ -357,6 +374,7 @@ fn ending(server: &Server) {
         "UPDATE keys SET created_at = 0, expires_at = (SELECT MAX(at) FROM audit_events) + 3600000
          WHERE label = 'nina''s key'",
     );
+    server.place.sql("UPDATE keys SET rotates_at = 1 WHERE label = 'handed'");
     server.place.sql(
         "UPDATE keys SET created_at = 0, expires_at = (SELECT MAX(at) FROM audit_events) - 3600000
          WHERE label = 'mia''s key'",

@@ -86,6 +86,7 @@ fn ops_2_nothing_of_the_kind_goes_over_http() {
         "post /v1/auth/login/options",
         "post /v1/auth/login/passkey",
         "post /v1/auth/password-reset",
+        "post /v1/handovers/open",
         "post /v1/setup",
     ];
     assert_eq!(open, known, "the others take a credential in their body, or a signature over it");
