@@ -29,6 +29,7 @@ mod names;
 mod notices;
 mod notifications;
 mod oauth;
+mod outbound;
 mod passwords;
 mod peppers;
 mod policies;
@@ -47,6 +48,7 @@ mod tokens;
 mod trusted;
 mod users;
 mod verify;
+mod webhooks;
 mod wire;
 
 /// Verifications allocate little and often, on several threads.
@@ -105,6 +107,7 @@ enum Command {
     Notifications(cli::notifications::NotificationsArgs),
     Password(cli::password::PasswordArgs),
     Factors(cli::factors::FactorsArgs),
+    Webhooks(cli::webhooks::WebhooksArgs),
     Jobs(cli::jobs::JobsArgs),
     LogLevels(cli::log_levels::LogLevelsArgs),
     Doctor(cli::doctor::DoctorArgs),
@@ -148,6 +151,7 @@ async fn main() -> ExitCode {
         Command::Notifications(args) => cli::notifications::run(args, global).await,
         Command::Password(args) => cli::password::run(args, global).await,
         Command::Factors(args) => cli::factors::run(args, global).await,
+        Command::Webhooks(args) => cli::webhooks::run(args, global).await,
         Command::Jobs(args) => cli::jobs::run(args, global).await,
         Command::LogLevels(args) => cli::log_levels::run(args, global).await,
         Command::Doctor(args) => cli::doctor::run(args, global).await,

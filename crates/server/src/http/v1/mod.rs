@@ -21,3 +21,4 @@ pub(crate) mod tokens;
 pub(crate) mod trusted;
 pub(crate) mod users;
 pub(crate) mod verify;
+pub(crate) mod webhooks;
