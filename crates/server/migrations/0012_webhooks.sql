@@ -6,6 +6,7 @@ CREATE TABLE webhooks (
     events TEXT NOT NULL,           -- JSON: patterns of audit actions
     description TEXT NOT NULL,
     enabled BOOLEAN NOT NULL,
+    since_seq BIGINT NOT NULL,      -- the last event before it was made or switched on
     disabled_reason TEXT,           -- gone, failing: switched off by the server
     failing_since BIGINT,           -- nothing was taken since
     failing_told_at BIGINT,         -- and administrators know

@@ -23,6 +23,7 @@ use crate::names::check_label;
 use crate::outbound::guard::Destination;
 use crate::random;
 use crate::store::Conn;
+use crate::store::audit;
 use crate::store::page::{Listed, Page};
 use crate::store::webhooks::{self, DeliveryRow, WebhookRow};
 
@@ -82,7 +83,8 @@ pub(crate) async fn create(app: &App, actor: &Actor, input: WebhookIn) -> Result
             let detail = format!("a tenant has at most {MOST} webhooks; delete one");
             return Err(Error::Policy { rule: "max_webhooks", detail });
         }
-        let row = new_row(tx, input)?;
+        let since = last_seq(tx.conn(), &tenant).await?;
+        let row = new_row(tx, input, since)?;
         webhooks::insert(tx.conn(), &row).await?;
         let (id, now) = (row.id.clone(), tx.now);
         let secret = secrets::make(app, tx.conn(), &tenant, &id, 1, now).await?;
@@ -94,7 +96,12 @@ pub(crate) async fn create(app: &App, actor: &Actor, input: WebhookIn) -> Result
     .await
 }
 
-fn new_row(tx: &Tx<'_>, input: WebhookIn) -> Result<WebhookRow> {
+/// The last event of a tenant: what comes after it, a webhook is told.
+async fn last_seq(conn: &mut Conn, tenant: &str) -> Result<i64> {
+    Ok(audit::head(conn, tenant).await?.map_or(0, |(seq, _)| seq))
+}
+
+fn new_row(tx: &Tx<'_>, input: WebhookIn, since_seq: i64) -> Result<WebhookRow> {
     let by = tx.actor.principal.id.clone();
     Ok(WebhookRow {
         tenant_id: tx.tenant().into(),
@@ -103,6 +110,7 @@ fn new_row(tx: &Tx<'_>, input: WebhookIn) -> Result<WebhookRow> {
         events: serde_json::to_string(&input.events).map_err(Error::internal)?,
         description: input.description,
         enabled: input.enabled,
+        since_seq,
         disabled_reason: None,
         failing_since: None,
         failing_told_at: None,
@@ -144,7 +152,10 @@ pub(crate) async fn edit(app: &App, actor: &Actor, id: &str, patch: WebhookPatch
         if patch.url.is_some() {
             tx.must_be_fresh()?;
         }
-        let begins_anew = patch.enabled == Some(true);
+        let begins_anew = patch.enabled == Some(true) && !row.enabled;
+        if begins_anew {
+            row.since_seq = last_seq(tx.conn(), &row.tenant_id).await?;
+        }
         apply(&mut row, patch)?;
         touch(&mut row, tx);
         webhooks::update(tx.conn(), &row).await?;
@@ -314,6 +325,9 @@ impl Subscribers {
 }
 
 fn is_for(webhook: &WebhookRow, patterns: &[String], event: &Recorded) -> bool {
+    if event.seq <= webhook.since_seq {
+        return false;
+    }
     if event.action == TEST {
         return event.target.id == webhook.id;
     }

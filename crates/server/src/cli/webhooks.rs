@@ -73,7 +73,8 @@ struct WebhookArgs {
 #[derive(Args, Debug)]
 struct AddArgs {
     /// Where events go: https://…
-    url: String,
+    #[arg(value_name = "URL")]
+    to: String,
     /// Which: key.*, user.delete, '*' (repeatable)
     #[arg(long = "event", value_name = "PATTERN", required = true)]
     events: Vec<String>,
@@ -92,8 +93,8 @@ struct EditArgs {
     /// webhook_…
     webhook: String,
     /// New address
-    #[arg(long)]
-    url: Option<String>,
+    #[arg(long, value_name = "URL")]
+    to: Option<String>,
     /// Which events (repeatable; replaces all)
     #[arg(long = "event", value_name = "PATTERN")]
     events: Vec<String>,
@@ -143,7 +144,7 @@ pub(crate) async fn run(args: WebhooksArgs, global: &Global) -> Outcome {
         WebhooksCommand::Show(args) => WEBHOOKS.show(session, &args.webhook).await,
         WebhooksCommand::Edit(args) => {
             let mut patch = Map::new();
-            put(&mut patch, "url", args.url);
+            put(&mut patch, "url", args.to);
             put_list(&mut patch, "events", &args.events);
             put(&mut patch, "description", args.description);
             put(&mut patch, "enabled", args.enabled);
@@ -166,7 +167,7 @@ fn deliveries(webhook: &str) -> String {
 
 async fn add(session: &Session, args: AddArgs) -> Outcome {
     let mut body = Map::new();
-    put(&mut body, "url", Some(args.url));
+    put(&mut body, "url", Some(args.to));
     put_list(&mut body, "events", &args.events);
     put(&mut body, "description", args.description);
     put(&mut body, "enabled", args.disabled.then_some(false));

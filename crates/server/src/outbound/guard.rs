@@ -49,7 +49,9 @@ impl Destination {
         if url.fragment().is_some() {
             return Err("the URL must not hold a #".into());
         }
-        let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned();
+        // The root of all names, written out, is no part of the name in TLS nor in the file of hosts.
+        let host =
+            url.host_str().unwrap_or_default().trim_matches(['[', ']']).trim_end_matches('.').to_owned();
         let port = url.port_or_known_default().filter(|port| *port != 0).ok_or("the URL has no port")?;
         let target = url.query().map_or(url.path().to_owned(), |query| format!("{}?{query}", url.path()));
         Ok(Self {
@@ -242,7 +244,7 @@ mod tests {
         }
         // A name, whatever it resolves to.
         let place = at("https://localhost./hook");
-        assert_eq!((place.literal, place.host.as_str()), (None, "localhost."));
+        assert_eq!((place.literal, place.host.as_str()), (None, "localhost"));
         assert!(place.check(&addresses("127.0.0.1 ::1"), &[]).is_err());
     }
 

@@ -13,6 +13,7 @@ pub(crate) struct WebhookRow {
     pub(crate) events: String,
     pub(crate) description: String,
     pub(crate) enabled: bool,
+    pub(crate) since_seq: i64,
     pub(crate) disabled_reason: Option<String>,
     pub(crate) failing_since: Option<i64>,
     pub(crate) failing_told_at: Option<i64>,
@@ -84,12 +85,12 @@ pub(crate) async fn count(conn: &mut Conn, tenant: &str) -> Result<i64> {
 /// Adds a webhook.
 pub(crate) async fn insert(conn: &mut Conn, row: &WebhookRow) -> Result<()> {
     on!(conn, c => sqlx::query(
-        "INSERT INTO webhooks (tenant_id, id, url, events, description, enabled, created_at, created_by,
-            updated_at, updated_by, version)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
+        "INSERT INTO webhooks (tenant_id, id, url, events, description, enabled, since_seq, created_at,
+            created_by, updated_at, updated_by, version)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"
     )
     .bind(&row.tenant_id).bind(&row.id).bind(&row.url).bind(&row.events).bind(&row.description)
-    .bind(row.enabled).bind(row.created_at).bind(&row.created_by).bind(row.updated_at)
+    .bind(row.enabled).bind(row.since_seq).bind(row.created_at).bind(&row.created_by).bind(row.updated_at)
     .bind(&row.updated_by).bind(row.version)
     .execute(c).await.map(drop))?;
     Ok(())
@@ -99,11 +100,12 @@ pub(crate) async fn insert(conn: &mut Conn, row: &WebhookRow) -> Result<()> {
 pub(crate) async fn update(conn: &mut Conn, row: &WebhookRow) -> Result<()> {
     on!(conn, c => sqlx::query(
         "UPDATE webhooks SET url = $3, events = $4, description = $5, enabled = $6, disabled_reason = $7,
-            updated_at = $8, updated_by = $9, version = $10
+            since_seq = $8, updated_at = $9, updated_by = $10, version = $11
          WHERE tenant_id = $1 AND id = $2"
     )
     .bind(&row.tenant_id).bind(&row.id).bind(&row.url).bind(&row.events).bind(&row.description)
-    .bind(row.enabled).bind(&row.disabled_reason).bind(row.updated_at).bind(&row.updated_by).bind(row.version)
+    .bind(row.enabled).bind(&row.disabled_reason).bind(row.since_seq)
+    .bind(row.updated_at).bind(&row.updated_by).bind(row.version)
     .execute(c).await.map(drop))?;
     Ok(())
 }

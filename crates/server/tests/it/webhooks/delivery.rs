@@ -52,6 +52,7 @@ fn out_4_who_takes_nothing_is_told_of_then_switched_off_and_can_be_replayed() {
     server.place.sql("UPDATE jobs SET due_at = 0 WHERE kind = 'webhook'");
     wait_until(|| told() == 1);
     assert_eq!(actions(&root, &made)[0], "webhook.failing");
+    wait_for(&root, &made, |row| row["attempts"] == 4);
     assert_eq!(root.get(&path(&made)).ok()["enabled"], true);
     // Told once, not each time.
     server.place.sql("UPDATE jobs SET attempts = 8, due_at = 0 WHERE kind = 'webhook'");
@@ -59,7 +60,7 @@ fn out_4_who_takes_nothing_is_told_of_then_switched_off_and_can_be_replayed() {
     server.place.sql("UPDATE jobs SET due_at = 0 WHERE kind = 'webhook'");
     let given_up = wait_for(&root, &made, |row| row["state"] == "failed");
     assert_eq!((&given_up["attempts"], &given_up["next_attempt_at"]), (&json!(10), &Value::Null));
-    assert_eq!(given_up["response"], " [31mno   way ", "what was answered, without tricks");
+    assert_eq!(given_up["response"], " [31mno   way ", "without tricks: {given_up}");
     wait_until(|| told() == 2);
     assert_eq!(actions(&root, &made)[..2], ["webhook.disabled", "webhook.failing"]);
     let off = root.get(&path(&made)).ok();
