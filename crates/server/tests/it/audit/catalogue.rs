@@ -366,14 +366,14 @@ fn webhooks(scene: &Scene) {
     let replay = format!("{path}/deliveries/{}/replay", text(&newest()["id"]));
     scene.step("webhook.replay", Holds::After, "POST", &replay, json!({}));
     scene.root.key(json!({ "class": "ingest", "label": "unheard" }));
-    for (attempts, action) in [(3, "webhook.failing"), (9, "webhook.disabled")] {
-        wait_until(|| newest()["attempts"].as_i64() > Some(0) && newest()["event"] == "key.create");
-        scene.server.place.sql(match attempts {
-            3 => "UPDATE jobs SET attempts = 3, due_at = 0 WHERE kind = 'webhook'",
-            _ => "UPDATE jobs SET attempts = 9, due_at = 0 WHERE kind = 'webhook'",
-        });
-        wait_until(|| scene.newest()["action"] == action);
-    }
+    let attempted = |times: i64| newest()["event"] == "key.create" && newest()["attempts"] == times;
+    wait_until(|| attempted(1));
+    scene.server.place.sql("UPDATE jobs SET attempts = 3, due_at = 0 WHERE kind = 'webhook'");
+    wait_until(|| attempted(4));
+    assert_eq!(scene.newest()["action"], "webhook.failing");
+    scene.server.place.sql("UPDATE jobs SET attempts = 9, due_at = 0 WHERE kind = 'webhook'");
+    wait_until(|| newest()["state"] == "failed");
+    assert_eq!(scene.newest()["action"], "webhook.disabled");
     scene.step("webhook.delete", Holds::Before, "DELETE", &path, json!({}));
 }
 
