@@ -13,7 +13,7 @@ from collections import defaultdict
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-ID = re.compile(r"(?:^|_)(mo|ts|bm|va|sq|x|key|sto|ver|aut|ses|web|imp|oau|az|dir|http|aud|ops|sup|leak|r)_?(\d+)(?=_|$)")
+ID = re.compile(r"(?:^|_)(mo|ts|bm|va|sq|x|key|sto|ver|aut|ses|web|imp|oau|az|dir|http|aud|ops|sup|leak|out|r)_?(\d+)(?=_|$)")
 RUST_TEST = re.compile(r"#\[(?:tokio::)?test\]\s*(?:#\[[^\]]*\]\s*)*(?:async )?fn (\w+)")
 CHECK = re.compile(r'^def (\w+)\(.*\):\n    """(.*)', re.MULTILINE)
 ROW = re.compile(r"\b([A-Z]+)-?(\d+)\b")

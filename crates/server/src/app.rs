@@ -24,6 +24,7 @@ use crate::logging::LogLevels;
 use crate::mail::Mailer;
 use crate::mints::Mints;
 use crate::notices::Notices;
+use crate::outbound::Outbound;
 use crate::refusals::Refusals;
 use crate::seal::RootKey;
 use crate::store::changes;
@@ -58,6 +59,8 @@ pub(crate) struct App {
     pub(crate) expiry_watch: Watch,
     /// The way to the mail server, where there is one.
     pub(crate) mailer: Option<Mailer>,
+    /// The way to webhooks.
+    pub(crate) outbound: Outbound,
     /// What the minting of tokens remembers.
     pub(crate) minting: crate::trusted::subject::Memory,
     /// There is a primary tenant; until then only health and setup answer (OPS-1).

@@ -30,6 +30,7 @@ mod names;
 mod notices;
 mod notifications;
 mod oauth;
+mod outbound;
 mod passwords;
 mod peppers;
 mod policies;
@@ -48,6 +49,7 @@ mod tokens;
 mod trusted;
 mod users;
 mod verify;
+mod webhooks;
 mod wire;
 
 /// Verifications allocate little and often, on several threads.
@@ -107,6 +109,7 @@ enum Command {
     Password(cli::password::PasswordArgs),
     Factors(cli::factors::FactorsArgs),
     Handovers(cli::handovers::HandoversArgs),
+    Webhooks(cli::webhooks::WebhooksArgs),
     Jobs(cli::jobs::JobsArgs),
     LogLevels(cli::log_levels::LogLevelsArgs),
     Doctor(cli::doctor::DoctorArgs),
@@ -151,6 +154,7 @@ async fn main() -> ExitCode {
         Command::Password(args) => cli::password::run(args, global).await,
         Command::Factors(args) => cli::factors::run(args, global).await,
         Command::Handovers(args) => cli::handovers::run(args, global).await,
+        Command::Webhooks(args) => cli::webhooks::run(args, global).await,
         Command::Jobs(args) => cli::jobs::run(args, global).await,
         Command::LogLevels(args) => cli::log_levels::run(args, global).await,
         Command::Doctor(args) => cli::doctor::run(args, global).await,

@@ -90,7 +90,8 @@ pub(crate) fn check_label(pointer: &str, text: &str, most: usize) -> Result<()> 
     Ok(())
 }
 
-fn is_unprintable(c: char) -> bool {
+/// What could forge a line or a terminal.
+pub(crate) fn is_unprintable(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }

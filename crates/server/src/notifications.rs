@@ -48,7 +48,7 @@ pub(crate) struct News {
 }
 
 /// Facts of events that stand in the text of news.
-const FACTS: [&str; 9] = [
+const FACTS: &[&str] = &[
     "expires_at",
     "days",
     "generation",
@@ -58,6 +58,7 @@ const FACTS: [&str; 9] = [
     "network",
     "tokens",
     "grace_ends_at",
+    "cause",
 ];
 
 impl News {

@@ -26,6 +26,7 @@ use crate::logging::LogLevels;
 use crate::mail::Mailer;
 use crate::mints::Mints;
 use crate::notices::Notices;
+use crate::outbound::Outbound;
 use crate::refusals::Refusals;
 use crate::seal::{self, RootKey};
 use crate::store::group::Writers;
@@ -68,6 +69,7 @@ pub(crate) async fn open(settings: Settings, log_levels: LogLevels) -> Result<Ar
         &settings,
     );
     let mailer = Mailer::new(&settings.mail)?;
+    let outbound = Outbound::new(&settings.webhooks)?;
     let hashers = Hashers::start(settings.login.hashers, settings.login.queue);
     Ok(Arc::new(App {
         writers: Writers::new(db.clone()),
@@ -90,6 +92,7 @@ pub(crate) async fn open(settings: Settings, log_levels: LogLevels) -> Result<Ar
         outbox: Outbox::default(),
         expiry_watch: Watch::default(),
         mailer,
+        outbound,
         minting: crate::trusted::subject::Memory::default(),
         set_up: AtomicBool::new(false),
         draining: AtomicBool::new(false),

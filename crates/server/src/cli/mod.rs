@@ -53,6 +53,7 @@ pub(crate) mod trusted;
 pub(crate) mod users;
 pub(crate) mod verify;
 pub(crate) mod version;
+pub(crate) mod webhooks;
 pub(crate) mod whoami;
 
 use std::path::PathBuf;

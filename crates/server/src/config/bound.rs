@@ -27,7 +27,7 @@ const SECOND: u64 = 1_000;
 const MINUTE: u64 = 60 * SECOND;
 
 /// Shortest and longest value of each duration, in milliseconds.
-const SPANS: [(&str, u64, u64); 11] = [
+const SPANS: [(&str, u64, u64); 12] = [
     ("server.timeouts.first_byte", SECOND, 5 * MINUTE),
     ("server.timeouts.header", SECOND, 5 * MINUTE),
     ("server.timeouts.idle", SECOND, 60 * MINUTE),
@@ -39,6 +39,7 @@ const SPANS: [(&str, u64, u64); 11] = [
     ("tokens.rotate_every", 60 * MINUTE, 365 * 24 * 60 * MINUTE),
     ("tokens.jwks_cache", SECOND, 24 * 60 * MINUTE),
     ("mail.timeout", SECOND, 50 * SECOND),
+    ("webhooks.timeout", SECOND, 30 * SECOND),
 ];
 
 /// Refuses a value that is out of range or has the wrong shape.

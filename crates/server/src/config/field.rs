@@ -16,6 +16,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::settings::{LogFormat, MailTls, OnDatabaseLoss, SecretUrl};
 use super::span;
+use crate::outbound::guard::Rule;
 
 /// Beginnings of credentials that are not keys (access key, trusted, session, refresh, link, set-up, challenge, hand-over).
 const RESERVED_PREFIXES: [&str; 8] = ["kwa", "kwt", "kws", "kwr", "kwl", "kwb", "kwf", "kwh"];
@@ -191,6 +192,22 @@ fn parse_origin(text: &str) -> Result<Origin, String> {
 pub(super) fn origins<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
     let origins = Vec::<Origin>::deserialize(deserializer)?;
     Ok(origins.into_iter().map(|origin| origin.0).collect())
+}
+
+/// A list element of its own type, so that an error carries the element's index.
+struct OutboundRule(Rule);
+
+impl<'de> Deserialize<'de> for OutboundRule {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let expected = "an exact host name in small letters or a network, either with a port or without, such \
+                        as hooks.internal:8080, 10.1.0.0/16 or [fd00::/8]:8080";
+        text(deserializer, expected, |text| Rule::parse(text).map(Self).ok_or_else(|| invalid(text)))
+    }
+}
+
+pub(super) fn outbound_rules<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Rule>, D::Error> {
+    let rules = Vec::<OutboundRule>::deserialize(deserializer)?;
+    Ok(rules.into_iter().map(|rule| rule.0).collect())
 }
 
 pub(super) fn api_key_header<'de, D>(deserializer: D) -> Result<HeaderName, D::Error>

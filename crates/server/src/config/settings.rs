@@ -12,6 +12,7 @@ use lettre::message::Mailbox;
 use serde::Deserialize;
 
 use super::field;
+use crate::outbound::guard::Rule;
 
 /// Everything the server can be told. No field has a default here: `config.default.yml` has it.
 #[derive(Debug, Clone, Deserialize)]
@@ -40,6 +41,8 @@ pub(crate) struct Settings {
     pub(crate) login: LoginSettings,
     /// Mail to users.
     pub(crate) mail: MailSettings,
+    /// Webhooks.
+    pub(crate) webhooks: WebhookSettings,
     /// The audit log.
     pub(crate) audit: AuditSettings,
     /// Leaked credentials.
@@ -354,6 +357,21 @@ pub(crate) enum MailTls {
     Tls,
     /// Not at all.
     None,
+}
+
+/// The section `webhooks`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct WebhookSettings {
+    /// Places that may be private, unencrypted, or on another port.
+    #[serde(deserialize_with = "field::outbound_rules")]
+    pub(crate) allow: Vec<Rule>,
+    /// Certificates that are trusted besides those of the system.
+    #[serde(deserialize_with = "field::optional_path")]
+    pub(crate) ca_file: Option<PathBuf>,
+    /// How long one delivery may take.
+    #[serde(deserialize_with = "field::duration")]
+    pub(crate) timeout: Duration,
 }
 
 /// The section `audit`.

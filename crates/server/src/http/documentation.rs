@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::openapi;
 use super::problems::CATALOGUE;
 use super::router::routes;
+use crate::webhooks::catalogue::ACTIONS;
 
 fn page(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference").join(name)
@@ -146,6 +147,8 @@ fn aud_1_the_page_of_the_audit_log_names_every_action() {
         include_str!("../trusted/firsts.rs"),
         include_str!("../users.rs"),
         include_str!("../verify/canaries.rs"),
+        include_str!("../webhooks.rs"),
+        include_str!("../webhooks/delivery.rs"),
         include_str!("../verify/usage/first_uses.rs"),
         include_str!("caller.rs"),
         include_str!("exposure.rs"),
@@ -171,6 +174,7 @@ fn aud_1_the_page_of_the_audit_log_names_every_action() {
         "session",
         "verify",
         "incident",
+        "webhook",
     ];
     let actions: BTreeSet<String> = sources
         .iter()
@@ -184,4 +188,28 @@ fn aud_1_the_page_of_the_audit_log_names_every_action() {
             "docs/reference/audit-schema.md does not tell of {action}"
         );
     }
+}
+
+#[test]
+fn out_5_webhooks_send_every_action_of_the_audit_log_and_the_page_lists_them() {
+    let schema = fs::read_to_string(page("audit-schema.md")).expect("docs/reference/audit-schema.md");
+    let table = schema.split("\n## Actions\n").nth(1).and_then(|rest| rest.split("\n## ").next());
+    let cells = table.expect("a table").lines().filter(|line| line.starts_with("| `"));
+    let cells = cells.map(|line| line.split('|').nth(1).expect("a first column"));
+    let listed: BTreeSet<&str> = cells.flat_map(|cell| cell.split('`').skip(1).step_by(2)).collect();
+    let sent: BTreeSet<&str> = ACTIONS.into_iter().collect();
+    assert_eq!(sent, listed, "webhooks/catalogue.rs and docs/reference/audit-schema.md");
+
+    let head = fs::read_to_string(page("webhooks.md")).expect("docs/reference/webhooks.md");
+    let (head, _) = head.split_once("\n## Events\n").expect("the part about events");
+    let mut text = format!(
+        "{head}\n## Events\n\nWhen each happens stands in [the audit log](audit-schema.md#actions).\n\n| pattern | types |\n|---|---|\n"
+    );
+    let nouns: BTreeSet<&str> = sent.iter().filter_map(|action| action.split('.').next()).collect();
+    for noun in nouns {
+        let types = sent.iter().filter(|action| action.split('.').next() == Some(noun));
+        let types: Vec<String> = types.map(|action| format!("`{action}`")).collect();
+        let _ = writeln!(text, "| `{noun}.*` | {} |", types.join(" "));
+    }
+    must_equal("webhooks.md", &text);
 }

@@ -105,15 +105,20 @@ fn fault(place: &str, words: &str) -> Error {
 
 /// "unknown; did you mean …?", or the names that exist.
 pub(crate) fn suggestion(unknown: &str, known: &[&str]) -> String {
-    let near = known
-        .iter()
-        .map(|name| (strsim::damerau_levenshtein(unknown, name), name))
-        .filter(|(distance, name)| *distance <= 2.max(name.len() / 3))
-        .min();
-    match near {
-        Some((_, name)) => format!("there is no {unknown}; did you mean {name}?"),
+    match near(unknown, known) {
+        Some(name) => format!("there is no {unknown}; did you mean {name}?"),
         None => format!("there is no {unknown}; known are {}", known.join(", ")),
     }
+}
+
+/// The name that was probably meant.
+pub(crate) fn near<'a>(unknown: &str, known: &[&'a str]) -> Option<&'a str> {
+    known
+        .iter()
+        .map(|name| (strsim::damerau_levenshtein(unknown, name), *name))
+        .filter(|(distance, name)| *distance <= 2.max(name.len() / 3))
+        .min()
+        .map(|(_, name)| name)
 }
 
 /// A JSON pointer (RFC 6901) from serde's path.

@@ -80,7 +80,7 @@ pub(crate) fn code(error: &Error) -> &'static str {
         Error::SecondFactor(_) => "second_factor_required",
         Error::NotFound => "not_found",
         Error::StaleVersion => "stale_version",
-        Error::Policy { rule: "max_keys_per_user", .. } => "quota_exceeded",
+        Error::Policy { rule: "max_keys_per_user" | "max_webhooks", .. } => "quota_exceeded",
         Error::Policy { .. } => "policy_violation",
         Error::RateLimited(_) => "rate_limited",
         Error::NotSetUp => "not_set_up",

@@ -73,6 +73,7 @@ pub(crate) const CATALOGUE: &[Entry] = &[
     ("confusable_name", 409, "Looks like another name", "The name cannot be told from that of another user."),
     ("nothing_waits", 409, "No secret waits", "No secret of this key waits to be handed over. Rotate it with a hand-over."),
     ("job_waiting", 409, "The job waits", "It was not given up and is tried again by itself."),
+    ("webhook_disabled", 409, "The webhook is switched off", "Enable it, and replay the delivery then. A test is sent all the same."),
     ("key_revoked", 409, "The key is revoked", "A revoked key cannot be changed or brought back. Make a new one."),
     ("not_local", 409, "Not a local user", "The user logs in elsewhere and has no password here."),
     ("already_revoked", 409, "Already revoked", "Nothing to do."),

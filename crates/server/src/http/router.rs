@@ -11,8 +11,8 @@ use http::Method;
 use super::guard::{self, guard};
 use super::openapi::Operation;
 use super::v1::{
-    audit, auth, factors, groups, handovers, identify, incidents, jobs, keys, leaks, log_levels, me,
-    notifications, policies, roles, setup, signing_keys, tenants, tokens, trusted, users, verify,
+    audit, auth, factors, groups, handovers, identify, incidents, jobs, keys, leaks, log_levels, me, notifications,
+    policies, roles, setup, signing_keys, tenants, tokens, trusted, users, verify, webhooks,
 };
 use super::{health, jwks, oauth, openapi, problems};
 use crate::app::App;
@@ -202,6 +202,16 @@ fn key_routes() -> Vec<Route> {
         route(GET, "/v1/jobs/{id}", OneOf(&["jobs:read"]), jobs::SHOW, jobs::show),
         route(POST, "/v1/jobs/{id}/replay", OneOf(&["jobs:write"]), jobs::REPLAY, jobs::replay),
         route(DELETE, "/v1/jobs/{id}", OneOf(&["jobs:write"]), jobs::DROP, jobs::drop_job),
+
+        route(GET, "/v1/webhooks", OneOf(&["webhooks:read"]), webhooks::LIST, webhooks::list),
+        route(POST, "/v1/webhooks", OneOf(&["webhooks:write"]), webhooks::CREATE, webhooks::create),
+        route(GET, "/v1/webhooks/{id}", OneOf(&["webhooks:read"]), webhooks::SHOW, webhooks::show),
+        route(PATCH, "/v1/webhooks/{id}", OneOf(&["webhooks:write"]), webhooks::EDIT, webhooks::edit),
+        route(DELETE, "/v1/webhooks/{id}", OneOf(&["webhooks:write"]), webhooks::DELETE, webhooks::delete),
+        route(POST, "/v1/webhooks/{id}/rotate-secret", OneOf(&["webhooks:write"]), webhooks::ROTATE, webhooks::rotate_secret),
+        route(POST, "/v1/webhooks/{id}/test", OneOf(&["webhooks:write"]), webhooks::TEST, webhooks::test),
+        route(GET, "/v1/webhooks/{id}/deliveries", OneOf(&["webhooks:read"]), webhooks::DELIVERIES, webhooks::deliveries),
+        route(POST, "/v1/webhooks/{id}/deliveries/{delivery}/replay", OneOf(&["webhooks:write"]), webhooks::REPLAY, webhooks::replay),
 
         route(GET, "/v1/log-levels", OneOf(&["instance/log:read"]), log_levels::SHOW, log_levels::show),
         route(PUT, "/v1/log-levels", OneOf(&["instance/log:write"]), log_levels::EDIT, log_levels::edit),

@@ -1,4 +1,4 @@
-//! From the audit log to notifications and jobs. The log is written in the transaction of the change, so
+//! From the audit log to notifications, webhooks and jobs. The log is written in the transaction of the change, so
 //! that nothing that happened is lost by a crash (R13); its cursor moves in the transaction that queues
 //! what follows, so that of several nodes one does so.
 
@@ -11,6 +11,7 @@ use crate::notifications::kind::{self, Audience, Kind};
 use crate::notifications::{self, News};
 use crate::store::notifications::NotificationRow;
 use crate::store::{Conn, audit, groups, jobs, keys, notifications as store, users};
+use crate::webhooks::Subscribers;
 
 /// Events that are turned into news in one transaction.
 const BATCH: i64 = 200;
@@ -28,8 +29,10 @@ pub(super) async fn catch_up(app: &App, tenant: &str) -> Result<()> {
             // Another node did this part, or the tenant is gone.
             return Ok(());
         }
+        let webhooks = Subscribers::of(tx.conn(), tenant).await?;
         for row in rows {
             let event: Recorded = serde_json::from_str(&row.body).map_err(Error::internal)?;
+            webhooks.tell(tx.conn(), &event, app.clock.unix_ms()).await?;
             if let Some((kind, audience)) = kind::of(&event) {
                 tell(app, tx.conn(), kind, &audience, &event).await?;
             }

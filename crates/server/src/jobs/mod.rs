@@ -16,7 +16,7 @@ use crate::app::App;
 use crate::error::Result;
 use crate::store::{
     attempts, changes, factors, handovers, idempotency, jobs, keys, notifications, passkeys, passwords,
-    revoked_tokens, sessions, token_budgets,
+    revoked_tokens, sessions, token_budgets, webhooks,
 };
 use crate::trusted::firsts;
 use crate::{checkpoints, refusals, signing_keys};
@@ -36,6 +36,8 @@ const REGISTER: Duration = Duration::from_secs(1);
 const FAILED_MS: i64 = 30 * 24 * 3_600_000;
 /// What users were told is kept for three months.
 const TOLD_MS: i64 = 90 * 24 * 3_600_000;
+/// What webhooks were sent is kept for two weeks.
+const SENT_MS: i64 = 14 * 24 * 3_600_000;
 /// Ended sessions are kept for a week.
 const ENDED_MS: i64 = 7 * 24 * 3_600_000;
 /// No session lives longer than this.
@@ -163,6 +165,7 @@ async fn purge(app: &App) -> Result<()> {
     notifications::prune(tx.conn(), now - TOLD_MS).await?;
     notifications::prune_ends(tx.conn(), now - TOLD_MS).await?;
     handovers::prune(tx.conn(), now, now - TOLD_MS).await?;
+    webhooks::prune(tx.conn(), now - SENT_MS, now).await?;
     tx.commit().await?;
     app.verifier.cache.forget_revocations(over);
     app.verifier.cache.forget_sessions(now);

@@ -19,6 +19,7 @@ use crate::mail::{self, Letter};
 use crate::random;
 use crate::store::Conn;
 use crate::store::jobs::{self, JobRow};
+use crate::webhooks::delivery::{self, Attempt, Report, Ticket};
 
 /// How often to look for what is due, without a sign that there is something.
 const LOOK: Duration = Duration::from_secs(1);
@@ -26,15 +27,22 @@ const LOOK: Duration = Duration::from_secs(1);
 const GATHER: Duration = Duration::from_millis(200);
 /// How often to look for events that another node wrote and did not live to pass on.
 const SWEEP: Duration = Duration::from_secs(15);
-/// Jobs of one lane at a time.
+/// Jobs of one lane at a time, and of one whose last job could not be done: a place that is down must
+/// not take the room of others (R13, OUT-3).
 const LANE: usize = 4;
-/// And of all lanes.
-const ALL: usize = 64;
+const TROUBLED: usize = 1;
+/// Of all lanes of one tenant, and of all tenants.
+const TENANT: usize = 32;
+const ALL: usize = 256;
 /// After so long another node may take a job; nothing that is done takes longer.
 const LEASE_MS: i64 = 90_000;
 const LONGEST: Duration = Duration::from_secs(60);
 /// Seconds until the next attempt, by the attempts so far; after the last a job is given up.
 const MAIL_PAUSES: [i64; 8] = [30, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 86_400];
+/// The same of webhooks (OUT-4).
+const WEBHOOK_PAUSES: [i64; 9] = [5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400];
+const MAIL: &str = "mail";
+const WEBHOOK: &str = "webhook";
 
 /// Marker of job ids.
 #[derive(Clone, Copy)]
@@ -48,26 +56,39 @@ impl Kind for Job {
 pub(crate) enum Outgoing {
     /// A mail to a user.
     Mail(Letter),
+    /// An event to a webhook.
+    Webhook(Ticket),
 }
 
 impl Outgoing {
-    /// Queues it in the transaction of the connection.
-    pub(crate) async fn queue(self, conn: &mut Conn, tenant: &str, now: i64) -> Result<()> {
-        let Self::Mail(letter) = self;
+    /// Queues it in the transaction of the connection; returns the id of its job.
+    pub(crate) async fn queue(self, conn: &mut Conn, tenant: &str, now: i64) -> Result<String> {
+        // The tenant is the second word of a lane: `tenant_of` reads it.
+        let (lane, kind, payload) = match &self {
+            Self::Mail(letter) => (format!("{MAIL} {tenant}"), MAIL, to_json(letter)?),
+            Self::Webhook(ticket) => {
+                (format!("{WEBHOOK} {tenant} {}", ticket.webhook_id), WEBHOOK, to_json(ticket)?)
+            }
+        };
         let row = JobRow {
             tenant_id: tenant.into(),
             id: random::new_id::<Job>(now).to_string(),
-            lane: format!("mail {tenant}"),
-            kind: "mail".into(),
-            payload: to_json(&letter)?,
+            lane,
+            kind: kind.into(),
+            payload,
             attempts: 0,
             due_at: now,
             failed_at: None,
             last_error: None,
             created_at: now,
         };
-        jobs::insert(conn, &row).await
+        jobs::insert(conn, &row).await?;
+        Ok(row.id)
     }
+}
+
+fn tenant_of(lane: &str) -> &str {
+    lane.split(' ').nth(1).unwrap_or_default()
 }
 
 fn to_json(payload: &impl Serialize) -> Result<String> {
@@ -79,6 +100,8 @@ fn to_json(payload: &impl Serialize) -> Result<String> {
 pub(crate) enum Failure {
     /// It may work later.
     Later(String),
+    /// The same, but not before so many seconds have passed.
+    Wait(String, i64),
     /// It never will.
     Never(String),
 }
@@ -89,8 +112,14 @@ pub(crate) struct Outbox {
     wake: Notify,
     /// Tenants where something happened.
     changed: Mutex<HashSet<String>>,
-    /// Jobs that are being done, by lane.
-    running: Mutex<HashMap<String, usize>>,
+    lanes: Mutex<HashMap<String, Lane>>,
+}
+
+/// A lane with jobs that are being done, or whose last one could not be.
+#[derive(Default)]
+struct Lane {
+    running: usize,
+    is_troubled: bool,
 }
 
 impl Outbox {
@@ -112,24 +141,40 @@ impl Outbox {
         std::mem::take(&mut *self.changed.lock().expect("no code panics while it holds this lock"))
     }
 
-    fn running(&self) -> MutexGuard<'_, HashMap<String, usize>> {
-        self.running.lock().expect("no code panics while it holds this lock")
+    fn lanes(&self) -> MutexGuard<'_, HashMap<String, Lane>> {
+        self.lanes.lock().expect("no code panics while it holds this lock")
     }
 
     /// How many more jobs of a lane may be done now.
     fn room(&self, lane: &str) -> usize {
-        let running = self.running();
-        let all: usize = running.values().sum();
-        let own = running.get(lane).copied().unwrap_or(0);
-        LANE.saturating_sub(own).min(ALL.saturating_sub(all))
+        let lanes = self.lanes();
+        let running = |(_, lane): (&String, &Lane)| lane.running;
+        let all: usize = lanes.iter().map(running).sum();
+        let tenant: usize =
+            lanes.iter().filter(|other| tenant_of(other.0) == tenant_of(lane)).map(running).sum();
+        let (own, most) = match lanes.get(lane) {
+            Some(lane) => (lane.running, if lane.is_troubled { TROUBLED } else { LANE }),
+            None => (0, LANE),
+        };
+        // What is idle may begin, however much the tenant's other places are at.
+        let share = TENANT.saturating_sub(tenant).max(usize::from(own == 0));
+        most.saturating_sub(own).min(share).min(ALL.saturating_sub(all))
     }
 
-    fn end(&self, lane: &str) {
-        let mut running = self.running();
-        if let Some(count) = running.get_mut(lane) {
-            *count -= 1;
-            if *count == 0 {
-                running.remove(lane);
+    /// Notes whether the last job of a lane was done; whether the lane may go on with another.
+    fn ended(&self, lane: &str, is_done: bool) -> bool {
+        let mut lanes = self.lanes();
+        let lane = lanes.entry(lane.into()).or_default();
+        lane.is_troubled = !is_done;
+        is_done || lane.running <= TROUBLED
+    }
+
+    fn leave(&self, lane: &str) {
+        let mut lanes = self.lanes();
+        if let Some(place) = lanes.get_mut(lane) {
+            place.running -= 1;
+            if place.running == 0 && !place.is_troubled {
+                lanes.remove(lane);
             }
         }
     }
@@ -193,67 +238,191 @@ struct Place {
 
 impl Place {
     fn take(app: &Arc<App>, lane: &str) -> Self {
-        *app.outbox.running().entry(lane.into()).or_default() += 1;
+        app.outbox.lanes().entry(lane.into()).or_default().running += 1;
         Self { app: app.clone(), lane: lane.into() }
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.app.outbox.end(&self.lane);
+        self.app.outbox.leave(&self.lane);
         self.app.outbox.wake();
     }
 }
 
+/// Does a job and those of its lane that come after it.
 async fn work(place: Place, job: JobRow) {
-    let app = &place.app;
-    let done = tokio::time::timeout(LONGEST, attempt(app, &job)).await;
-    let done = done.unwrap_or_else(|_| Err(Failure::Later("it took longer than a minute".into())));
+    let mut next = Some(job);
+    while let Some(job) = next.take() {
+        next = match step(&place.app, &job).await {
+            Ok(next) => next,
+            Err(error) => {
+                // It is due again when its lease is over.
+                tracing::warn!(job = %job.id, %error, "the end of a job could not be written");
+                None
+            }
+        };
+    }
+}
+
+/// Does a job; returns the next of its lane.
+async fn step(app: &App, job: &JobRow) -> Result<Option<JobRow>> {
+    let attempt = tokio::time::timeout(LONGEST, attempt(app, job)).await;
+    let (done, report) =
+        attempt.unwrap_or_else(|_| (Err(Failure::Later("it took longer than a minute".into())), None));
     app.metrics.attempted(&job.kind, done.is_ok());
-    if let Err(error) = settle(app, &job, done).await {
-        // It is due again when its lease is over.
-        tracing::warn!(job = %job.id, %error, "the end of a job could not be written");
+    let goes_on = app.outbox.ended(&job.lane, done.is_ok());
+    let failed = done.err().map(|failure| after(job, failure, app.clock.unix_ms()));
+    if let (Some(failed), Some(report)) = (&failed, &report) {
+        delivery::follow_up(app, report, failed.failed_at.is_some()).await?;
     }
+    settle(app, job, failed, report.as_ref(), goes_on).await
 }
 
-async fn attempt(app: &App, job: &JobRow) -> Result<(), Failure> {
+async fn attempt(app: &App, job: &JobRow) -> Attempt {
     match job.kind.as_str() {
-        "mail" => mail::deliver(app, job).await,
-        other => Err(Failure::Never(format!("this version knows no jobs of the kind {other}"))),
+        MAIL => (mail::deliver(app, job).await, None),
+        WEBHOOK => delivery::deliver(app, job).await,
+        other => (Err(Failure::Never(format!("this version knows no jobs of the kind {other}"))), None),
     }
 }
 
-async fn settle(app: &App, job: &JobRow, done: Result<(), Failure>) -> Result<()> {
+/// Writes how a job ended, and takes the next of its lane, in one transaction.
+async fn settle(
+    app: &App,
+    job: &JobRow,
+    failed: Option<JobRow>,
+    report: Option<&Report>,
+    goes_on: bool,
+) -> Result<Option<JobRow>> {
     let mut tx = app.db.begin().await?;
-    match done {
-        Ok(()) => {
-            jobs::delete(tx.conn(), &job.tenant_id, &job.id).await?;
-        }
-        Err(failure) => {
-            let failed = after(job, failure, app.clock.unix_ms());
+    if let Some(report) = report {
+        delivery::note(tx.conn(), report).await?;
+    }
+    match failed {
+        // The log of a webhook tells what was given up, and replays it.
+        Some(failed) if failed.failed_at.is_none() || job.kind != WEBHOOK => {
             tracing::warn!(
                 job = %job.id, kind = %job.kind, attempts = job.attempts, given_up = failed.failed_at.is_some(),
                 error = failed.last_error, "a job could not be done"
             );
             jobs::fail(tx.conn(), &failed).await?;
         }
+        _ => {
+            jobs::delete(tx.conn(), &job.tenant_id, &job.id).await?;
+        }
     }
-    tx.commit().await
+    let now = app.clock.unix_ms();
+    let limit = i64::from(goes_on);
+    let next = jobs::claim(tx.conn(), &job.lane, now, now + LEASE_MS, limit).await?.pop();
+    tx.commit().await?;
+    Ok(next)
 }
 
 /// A job after an attempt that failed.
 fn after(job: &JobRow, failure: Failure, now: i64) -> JobRow {
     let place = usize::try_from(job.attempts - 1).unwrap_or(0);
+    let pauses = if job.kind == WEBHOOK { &WEBHOOK_PAUSES[..] } else { &MAIL_PAUSES[..] };
+    let pause = pauses.get(place).copied();
     let (why, pause) = match failure {
-        Failure::Later(why) => (why, MAIL_PAUSES.get(place).copied()),
+        Failure::Later(why) => (why, pause.map(jitter)),
+        Failure::Wait(why, least) => (why, pause.map(|seconds| jitter(seconds).max(jitter_up(least)))),
         Failure::Never(why) => (why, None),
     };
-    // A tenth more or less, so that what failed together does not come back together.
-    let jitter = |seconds: i64| seconds * (900 + i64::from(random::below(201)));
     JobRow {
-        due_at: pause.map_or(now, |seconds| now + jitter(seconds)),
+        due_at: now + pause.unwrap_or(0),
         failed_at: pause.is_none().then_some(now),
         last_error: Some(why),
         ..job.clone()
+    }
+}
+
+/// Milliseconds of a pause, a tenth more or less, so that what failed together does not come back together.
+fn jitter(seconds: i64) -> i64 {
+    seconds * (900 + i64::from(random::below(201)))
+}
+
+/// The same, never less.
+fn jitter_up(seconds: i64) -> i64 {
+    seconds * (1_000 + i64::from(random::below(101)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn job(kind: &str, attempts: i64) -> JobRow {
+        JobRow {
+            tenant_id: "tenant_1".into(),
+            id: "job_1".into(),
+            lane: "webhook tenant_1 webhook_1".into(),
+            kind: kind.into(),
+            payload: "{}".into(),
+            attempts,
+            due_at: 0,
+            failed_at: None,
+            last_error: None,
+            created_at: 0,
+        }
+    }
+
+    #[test]
+    fn out_4_webhooks_are_tried_ten_times_in_three_days() {
+        let minute = 60;
+        let hour = 60 * minute;
+        let told =
+            [5, 5 * minute, 30 * minute, 2 * hour, 5 * hour, 10 * hour, 14 * hour, 20 * hour, 24 * hour];
+        for (attempts, seconds) in (1..).zip(told) {
+            let failed = after(&job(WEBHOOK, attempts), Failure::Later("x".into()), 0);
+            let (least, most) = (seconds * 900, seconds * 1_100);
+            assert!((least..=most).contains(&failed.due_at) && failed.failed_at.is_none(), "{failed:?}");
+        }
+        assert_eq!(after(&job(WEBHOOK, 10), Failure::Later("x".into()), 7).failed_at, Some(7));
+        assert_eq!(after(&job(WEBHOOK, 1), Failure::Never("x".into()), 7).failed_at, Some(7));
+        // Pauses differ, or all would come back at once.
+        let due: HashSet<i64> =
+            (0..50).map(|_| after(&job(WEBHOOK, 9), Failure::Later("x".into()), 0).due_at).collect();
+        assert!(due.len() > 10);
+        assert_eq!(after(&job(MAIL, 9), Failure::Later("x".into()), 7).failed_at, Some(7));
+    }
+
+    #[test]
+    fn out_4_a_wish_to_be_left_alone_is_respected_but_does_not_shorten_the_pause() {
+        let wait =
+            |attempts, seconds| after(&job(WEBHOOK, attempts), Failure::Wait("x".into(), seconds), 0).due_at;
+        for _ in 0..50 {
+            assert!((600_000..=660_000).contains(&wait(1, 600)));
+            assert!((1_620_000..=1_980_000).contains(&wait(3, 600)));
+        }
+    }
+
+    #[test]
+    fn r_13_out_3_a_lane_in_trouble_keeps_one_place_and_a_tenant_some() {
+        let outbox = Outbox::default();
+        let lane = |number: usize| format!("webhook tenant_1 webhook_{number}");
+        let enter = |lane: &str| outbox.lanes().entry(lane.into()).or_default().running += 1;
+        assert_eq!(outbox.room(&lane(0)), LANE);
+        for number in 0..8 {
+            for _ in 0..LANE {
+                enter(&lane(number));
+            }
+        }
+        // The tenant has its share, and what is idle may begin all the same.
+        assert_eq!((outbox.room(&lane(8)), outbox.room("webhook tenant_2 webhook_1")), (1, LANE));
+        assert_eq!(outbox.room("mail tenant_2"), LANE);
+        for number in 0..8 {
+            for _ in 0..LANE {
+                outbox.ended(&lane(number), false);
+                outbox.leave(&lane(number));
+            }
+            assert_eq!(outbox.room(&lane(number)), TROUBLED);
+        }
+        // Twenty that are down leave room for one that is not.
+        (0..19).for_each(|number| enter(&lane(number)));
+        assert_eq!(outbox.room(&lane(19)), LANE);
+        outbox.ended(&lane(0), true);
+        assert_eq!(outbox.room(&lane(0)), LANE - 1);
+        outbox.leave(&lane(0));
+        assert!(!outbox.lanes().contains_key(&lane(0)), "what works leaves nothing behind");
     }
 }

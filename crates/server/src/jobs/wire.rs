@@ -8,15 +8,16 @@ use crate::clock::rfc3339;
 use crate::error::{Error, Result};
 use crate::store::jobs::JobRow;
 
-/// Something that leaves the server: a mail.
+/// Something that leaves the server: a mail, or an event to a webhook.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct JobOut {
     pub(crate) id: String,
-    /// `mail`.
+    /// `mail` or `webhook`.
     pub(crate) kind: String,
     /// `waiting` or `failed`; what is done is gone.
     pub(crate) state: &'static str,
-    /// What it is about: of a mail the user, the kind of news and the event.
+    /// What it is about: of a mail the user, the kind of news and the event; of an event to a webhook that
+    /// and the delivery, whose log tells more.
     #[schema(value_type = Object)]
     pub(crate) about: Value,
     /// Attempts so far.
@@ -34,12 +35,16 @@ impl JobOut {
     pub(super) fn of(row: JobRow) -> Result<Self> {
         let payload: Value = serde_json::from_str(&row.payload).map_err(Error::internal)?;
         let news = payload.get("news").unwrap_or(&Value::Null);
-        Ok(Self {
-            about: serde_json::json!({
+        let about = match row.kind.as_str() {
+            "webhook" => payload,
+            _ => serde_json::json!({
                 "user_id": payload.get("user_id"),
                 "kind": news.get("kind"),
                 "event_id": news.get("event_id"),
             }),
+        };
+        Ok(Self {
+            about,
             id: row.id,
             kind: row.kind,
             state: if row.failed_at.is_some() { "failed" } else { "waiting" },

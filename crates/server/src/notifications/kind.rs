@@ -28,6 +28,8 @@ pub(crate) enum Kind {
     RefusedCalls,
     /// A trusted secret did what it did not do before.
     TrustedUse,
+    /// A webhook takes nothing, or was switched off for that.
+    Webhook,
     /// Password, second factors or address of one's own account changed.
     Account,
 }
@@ -54,7 +56,7 @@ pub(crate) enum Audience {
 
 impl Kind {
     /// Every kind.
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::KeyExpiring,
         Self::KeyExpired,
         Self::KeyGrants,
@@ -64,6 +66,7 @@ impl Kind {
         Self::Leak,
         Self::RefusedCalls,
         Self::TrustedUse,
+        Self::Webhook,
         Self::Account,
     ];
 
@@ -79,6 +82,7 @@ impl Kind {
             Self::Leak => "leak",
             Self::RefusedCalls => "refused_calls",
             Self::TrustedUse => "trusted_use",
+            Self::Webhook => "webhook",
             Self::Account => "account",
         }
     }
@@ -127,6 +131,7 @@ pub(crate) fn of(event: &Recorded) -> Option<(Kind, Audience)> {
         }
         "trusted.exposed" | "trusted.leak_reported" => (Kind::Leak, Audience::Administrators),
         "auth.failures_spike" | "verify.failures_spike" => (Kind::RefusedCalls, Audience::Administrators),
+        "webhook.failing" | "webhook.disabled" => (Kind::Webhook, Audience::Administrators),
         "trusted.new_network" | "trusted.new_privileged" | "trusted.mint_spike" => {
             (Kind::TrustedUse, Audience::Administrators)
         }

@@ -129,6 +129,13 @@ fn english(kind: Kind) -> (&'static str, &'static str) {
             "The trusted secret “{label}” ({id}) did what it did not do before ({action}, {at}, from \
              {address}, network {network}, {tokens} tokens). If this was not you, disable it: keyward trusted disable {id}.",
         ),
+        Kind::Webhook => (
+            "The webhook to {label} takes no events",
+            "The webhook to {label} ({id}) has taken no event lately ({action}, {at}): {cause}.\n\n\
+             After webhook.failing it is tried for three days in all; after webhook.disabled nothing is sent until \
+             somebody enables it: keyward webhooks edit {id} --enabled true. What was not taken can be sent \
+             again: keyward webhooks deliveries {id}.",
+        ),
         Kind::Account => (
             "Your account was changed",
             "{actor} changed how you log in or where news of you go ({action}, {at}, from {address}). If \
@@ -185,6 +192,13 @@ fn german(kind: Kind) -> (&'static str, &'static str) {
             "Das Vertrauensgeheimnis „{label}“ hat etwas Neues getan",
             "Das Vertrauensgeheimnis „{label}“ ({id}) hat getan, was es zuvor nicht tat ({action}, {at}, von \
              {address}, Netz {network}, {tokens} Token). Waren Sie das nicht, schalten Sie es ab: keyward trusted disable {id}.",
+        ),
+        Kind::Webhook => (
+            "Der Webhook zu {label} nimmt keine Ereignisse an",
+            "Der Webhook zu {label} ({id}) hat zuletzt kein Ereignis angenommen ({action}, {at}): {cause}.\n\n\
+             Nach webhook.failing wird es insgesamt drei Tage lang versucht; nach webhook.disabled wird nichts mehr \
+             gesendet, bis ihn jemand einschaltet: keyward webhooks edit {id} --enabled true. Was nicht angenommen \
+             wurde, kann erneut gesendet werden: keyward webhooks deliveries {id}.",
         ),
         Kind::Account => (
             "Ihr Konto wurde geändert",

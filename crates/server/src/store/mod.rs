@@ -30,6 +30,7 @@ pub(crate) mod token_budgets;
 pub(crate) mod trusted;
 pub(crate) mod usage;
 pub(crate) mod users;
+pub(crate) mod webhooks;
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};

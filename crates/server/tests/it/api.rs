@@ -30,9 +30,9 @@ impl Operation {
         self.path.contains('{')
     }
 
-    /// The path with its parameters filled in.
+    /// The path with its parameters filled in; `member` is what belongs to the object.
     pub(crate) fn at(&self, id: &str, member: &str) -> String {
-        self.path.replace("{id}", id).replace("{member}", member)
+        self.path.replace("{id}", id).replace("{member}", member).replace("{delivery}", member)
     }
 
     /// Sends the example, or an empty body.

@@ -43,6 +43,7 @@ struct Estate {
     handover: String,
     notice: String,
     incident: String,
+    webhook: String,
     own_group: String,
     own_user: String,
     gone: [(&'static str, String); 3],
@@ -84,6 +85,8 @@ impl Estate {
         let nothing =
             json!({ "filter": { "label": "none such" }, "action": "deactivate", "confirm": "deactivate 0" });
         let incident = text(&admin.post("/v1/incidents", nothing).ok()["id"]);
+        let hook = json!({ "url": "https://hooks.example.com/", "events": ["key.canary_used"] });
+        let webhook = text(&admin.post("/v1/webhooks", hook).ok()["id"]);
         let (key, access_key) = (text(&key["id"]), text(&key["access_key"]));
         Self {
             admin,
@@ -103,6 +106,7 @@ impl Estate {
             job: text(&admin_jobs[0]["id"]),
             notice: first_notice(&otto),
             incident,
+            webhook,
             own_group,
             own_user,
             gone,
@@ -121,6 +125,7 @@ impl Estate {
             "signing-keys" => &self.signing_key,
             "trusted" => &self.trusted,
             "incidents" => &self.incident,
+            "webhooks" => &self.webhook,
             "auth" => &self.session,
             "jobs" => &self.job,
             "handovers" => &self.handover,

@@ -40,3 +40,4 @@ mod tenants;
 mod tokens;
 mod users;
 mod verify;
+mod webhooks;

@@ -124,6 +124,20 @@ impl Stage<'_> {
         "job_1".into()
     }
 
+    fn new_webhook(&self) -> String {
+        let body = json!({ "url": "https://hooks.example.com/", "events": ["*"] });
+        text(&self.root.post("/v1/webhooks", body).ok()["id"])
+    }
+
+    /// A test to a place that is not there.
+    fn failed_delivery(&self, webhook: &str) -> String {
+        self.root.post(&format!("/v1/webhooks/{webhook}/test"), json!({})).expect(200);
+        let log = format!("/v1/webhooks/{webhook}/deliveries?state=failed");
+        let tests = || all(&self.root, &log).into_iter().find(|row| row["event"] == "webhook.test");
+        wait_until(|| tests().is_some());
+        text(&tests().expect("it failed")["id"])
+    }
+
     fn new_tenant(&self) -> String {
         text(&self.root.post("/v1/tenants", json!({ "slug": format!("staged-{}", self.number) })).ok()["id"])
     }
@@ -150,11 +164,15 @@ impl Stage<'_> {
             "auth" => key_session(&self.root),
             "jobs" => self.failed_job(),
             "handovers" => text(&self.waiting_key()["handover"]["id"]),
+            "webhooks" => self.new_webhook(),
             "notifications" => text(&all(&self.root, "/v1/notifications")[0]["id"]),
             other => panic!("{other}: a new kind of object needs a row here"),
         };
-        let member =
-            if operation.path.contains("{member}") { self.root.user(&name, &[]) } else { String::new() };
+        let member = match &operation.path {
+            path if path.contains("{member}") => self.root.user(&name, &[]),
+            path if path.contains("{delivery}") => self.failed_delivery(&id),
+            _ => String::new(),
+        };
         let before = match operation.id.as_str() {
             "resume_user" => Some(format!("/v1/users/{id}/suspend")),
             "resume_tenant" => Some(format!("/v1/tenants/{id}/suspend")),

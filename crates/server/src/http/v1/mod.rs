@@ -22,3 +22,4 @@ pub(crate) mod tokens;
 pub(crate) mod trusted;
 pub(crate) mod users;
 pub(crate) mod verify;
+pub(crate) mod webhooks;

@@ -330,6 +330,7 @@ fn aud_1_every_action_of_the_page_is_brought_about() {
     scene.root.post("/v1/signing-keys/rotate", json!({}));
     with_factor(&scene);
     told(&scene);
+    webhooks(&scene);
     leaks(&scene);
     scene.server.terminate();
     ending(&scene.server);
@@ -366,6 +367,31 @@ fn told(scene: &Scene) {
     scene.server.place.sql("UPDATE jobs SET failed_at = 1");
     scene.root.delete(&format!("/v1/jobs/{job}")).expect(204);
     assert_eq!(scene.newest()["action"], "job.drop");
+}
+
+/// Webhooks: what is done to them, and one that nobody answers at.
+fn webhooks(scene: &Scene) {
+    let body = json!({ "url": "https://hooks.example.com/secret", "events": ["key.create"] });
+    let made = scene.step("webhook.create", Holds::After, "POST", "/v1/webhooks", body);
+    let path = format!("/v1/webhooks/{}", text(&made["id"]));
+    scene.step("webhook.edit", Holds::Both, "PATCH", &path, json!({ "description": "Chat" }));
+    let rotate = format!("{path}/rotate-secret");
+    scene.step("webhook.rotate_secret", Holds::Both, "POST", &rotate, json!({}));
+    scene.step("webhook.test", Holds::Neither, "POST", &format!("{path}/test"), json!({}));
+    let newest = || scene.root.get(&format!("{path}/deliveries")).ok()["data"][0].clone();
+    wait_until(|| newest()["state"] == "failed");
+    let replay = format!("{path}/deliveries/{}/replay", text(&newest()["id"]));
+    scene.step("webhook.replay", Holds::After, "POST", &replay, json!({}));
+    scene.root.key(json!({ "class": "ingest", "label": "unheard" }));
+    let attempted = |times: i64| newest()["event"] == "key.create" && newest()["attempts"] == times;
+    wait_until(|| attempted(1));
+    scene.server.place.sql("UPDATE jobs SET attempts = 3, due_at = 0 WHERE kind = 'webhook'");
+    wait_until(|| attempted(4));
+    assert_eq!(scene.newest()["action"], "webhook.failing");
+    scene.server.place.sql("UPDATE jobs SET attempts = 9, due_at = 0 WHERE kind = 'webhook'");
+    wait_until(|| newest()["state"] == "failed");
+    assert_eq!(scene.newest()["action"], "webhook.disabled");
+    scene.step("webhook.delete", Holds::Before, "DELETE", &path, json!({}));
 }
 
 /// A key that is over, and one that soon will be.
