@@ -11,8 +11,8 @@ use http::Method;
 use super::guard::{self, guard};
 use super::openapi::Operation;
 use super::v1::{
-    audit, auth, factors, groups, handovers, identify, incidents, jobs, keys, leaks, log_levels, me, notifications,
-    policies, roles, setup, signing_keys, tenants, tokens, trusted, users, verify, webhooks,
+    audit, auth, factors, groups, handovers, identify, incidents, jobs, keys, leaks, log_levels, me,
+    notifications, policies, roles, setup, signing_keys, tenants, tokens, trusted, users, verify, webhooks,
 };
 use super::{health, jwks, oauth, openapi, problems};
 use crate::app::App;

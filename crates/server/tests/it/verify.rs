@@ -5,6 +5,7 @@ mod conditions;
 mod cost;
 mod failures;
 mod reasons;
+mod truth;
 
 use crate::support::{Server, client, free_port};
 
