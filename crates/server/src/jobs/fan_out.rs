@@ -74,7 +74,7 @@ async fn tell_one(app: &App, conn: &mut Conn, user: &str, news: &News, event: &R
     if channels.mail && app.mailer.is_some() {
         for to in addresses(row.email, event) {
             let letter = Letter { user_id: user.into(), to, news: news.clone() };
-            Outgoing::Mail(letter).queue(conn, tenant, now).await?;
+            Outgoing::Mail(Box::new(letter)).queue(conn, tenant, now).await?;
         }
     }
     Ok(())

@@ -55,7 +55,7 @@ impl Kind for Job {
 /// Something that is to leave the process.
 pub(crate) enum Outgoing {
     /// A mail to a user.
-    Mail(Letter),
+    Mail(Box<Letter>),
     /// An event to a webhook.
     Webhook(Ticket),
 }

@@ -248,6 +248,35 @@ mod tests {
         assert!(place.check(&addresses("127.0.0.1 ::1"), &[]).is_err());
     }
 
+    proptest::proptest! {
+        #[test]
+        fn out_2_no_spelling_of_an_inner_address_passes(bits: u32, form in 0..6) {
+            let address = Ipv4Addr::from(bits);
+            let [a, b, c, d] = address.octets();
+            let host = match form {
+                0 => address.to_string(),
+                1 => bits.to_string(),
+                2 => format!("{bits:#x}"),
+                3 => format!("{a}.{}", bits & 0xff_ffff),
+                4 => format!("0{a:o}.{b:#x}.0{c:o}.{d}"),
+                _ => format!("{a}.{b}.{}.", bits & 0xffff),
+            };
+            let place = at(&format!("https://{host}/"));
+            proptest::prop_assert_eq!(place.literal, Some(IpAddr::V4(address)));
+            proptest::prop_assert_eq!(place.check(&[address.into()], &[]).is_ok(), is_public(address.into()));
+            let mapped = at(&format!("https://[{}]/", address.to_ipv6_mapped()));
+            proptest::prop_assert!(mapped.check(&[mapped.literal.expect("an address")], &[]).is_err());
+        }
+
+        #[test]
+        fn out_2_any_text_is_a_place_or_refused(text in "(https?://)?\\PC{0,40}") {
+            if let Ok(place) = Destination::parse(&text) {
+                proptest::prop_assert!(!place.host.contains('@') && place.port != 0);
+                proptest::prop_assert!(place.target.starts_with('/') && place.target.is_ascii());
+            }
+        }
+    }
+
     #[test]
     fn out_2_every_address_counts_not_the_first() {
         let place = at("https://hooks.example.com/a?b=c");

@@ -85,6 +85,35 @@ fn out_4_who_takes_nothing_is_told_of_then_switched_off_and_can_be_replayed() {
 }
 
 #[test]
+fn out_4_ten_attempts_in_three_days_by_the_clock() {
+    let (mut server, receiver) = scene();
+    let made = hook(&server.root(), &receiver.url("/fail"), &["key.create"]);
+    bring_about(&server.root(), "nightly");
+    receiver.wait_for("/fail", 1);
+    let mut ahead = 0;
+    let pauses = [5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400];
+    for (seconds, count) in pauses.into_iter().zip(2..) {
+        wait_for(&server.root(), &made, |row| row["attempts"] == count - 1);
+        // A tenth later at the latest; what the test itself takes comes on top.
+        ahead += seconds + seconds / 10;
+        server.place.ahead = Some(format!("+{ahead}s"));
+        server = server.kill_and_restart();
+        receiver.wait_for("/fail", usize::try_from(count).expect("a count"));
+    }
+    wait_for(&server.root(), &made, |row| row["state"] == "failed");
+    wait_until(|| server.root().get(&path(&made)).ok()["enabled"] == false);
+    let sent = receiver.at("/fail");
+    let secret = text(&made["secret"]);
+    assert!(sent.len() == 10 && sent.iter().all(|one| one.id() == sent[0].id() && one.is_by(&secret)));
+    let at = |place: usize| sent[place].header("webhook-timestamp").parse::<i64>().expect("seconds");
+    for (place, seconds) in pauses.into_iter().enumerate() {
+        let pause = at(place + 1) - at(place);
+        assert!(pause >= seconds * 9 / 10 - 1, "{pause} s before attempt {}", place + 2);
+    }
+    assert!((3 * 86_400 - 7_200..4 * 86_400).contains(&(at(9) - at(0))), "about three days");
+}
+
+#[test]
 fn out_4_one_bad_message_does_not_switch_off_what_takes_others() {
     let (server, receiver) = scene();
     let root = server.root();

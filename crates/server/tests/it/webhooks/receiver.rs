@@ -1,7 +1,7 @@
 //! A receiver of webhooks: by the path of its URL it takes, refuses, hangs, or never ends.
 
 use std::io::{BufRead as _, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
