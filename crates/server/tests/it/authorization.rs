@@ -36,6 +36,7 @@ fn az_1_every_operation_declares_what_it_needs() {
             | "begin_passkey_login"
             | "log_in_with_passkey"
             | "redeem_password_link"
+            | "open_handover"
             | "oauth_token"
             | "oauth_introspect"
             | "oauth_revoke"
@@ -171,6 +172,7 @@ fn az_8_no_field_of_an_answer_can_be_assigned_unless_documented() {
         "limits",
         "credits",
         "idle_seconds",
+        "rotation",
     ];
     let new_key_fields = [&key_fields[..], &["class", "owner_id", "not_before", "canary"]].concat();
     let rights_too = [&name[..], &["rights"]].concat();
