@@ -10,6 +10,7 @@ pub(crate) mod factors;
 pub(crate) mod group;
 pub(crate) mod groups;
 pub(crate) mod idempotency;
+pub(crate) mod imports;
 pub(crate) mod incidents;
 pub(crate) mod instance;
 pub(crate) mod jobs;
