@@ -5,9 +5,9 @@ use keyward_core::right::RightSet;
 use keyward_core::secret::Secret;
 use keyward_core::token::{self, AccessKey};
 
-use super::rules;
 use super::view::Viewer;
 use super::wire::{KeyCreated, KeyIn};
+use super::{approval, rules};
 use crate::app::{Actor, App, Tx};
 use crate::audit::{Audited, Event};
 use crate::error::{Error, Result};
@@ -34,13 +34,17 @@ pub(crate) async fn make(app: &App, tx: &mut Tx<'_>, input: KeyIn) -> Result<Aud
     let directory = tx.directory().await?;
     rules::class_is_on(&directory.tenant, input.class)?;
     rules::address_rule(&directory.tenant.policy, input.class, conditions.as_ref())?;
+    rules::may_create(tx, &directory.tenant.policy, input.class)?;
+    rules::label_rule(tx, &directory.tenant.policy, input.class, &input.label)?;
     let span = span(tx, &directory, &input)?;
     let holder = holder(tx, &directory, &input, scopes.as_ref()).await?;
+    must_have_room_in_class(tx, &directory, input.class).await?;
     let access_key = AccessKey::generate(&mut random::fill);
     let row = KeyRow {
         access_key: access_key.digits().into(),
         scopes: scopes.as_ref().map(to_json).transpose()?,
         conditions: conditions_json(conditions.as_ref())?,
+        awaits_approval: !tx.is_local() && directory.tenant.policy.class(input.class).approval,
         ..new_row(tx, &input, span, &holder)?
     };
     let (secret, version) = make_secret(app, input.class, access_key, 1, tx.now);
@@ -49,9 +53,11 @@ pub(crate) async fn make(app: &App, tx: &mut Tx<'_>, input: KeyIn) -> Result<Aud
     let row = KeyRow { secrets: Some(spell(&version)), ..row };
     let key = viewer.render(tx.conn(), row, true).await?;
     let event = Event::new("key.create", "key", &key.id, &key.label).after(&key);
+    let request = key.awaits_approval.then(|| approval::requested(&key));
     let created = KeyCreated::new(key, secret);
     let created = if tx.actor.validate_only { created.without_secret("not_made") } else { created };
-    Ok(Audited::new(created, event).touches_key(tx.tenant(), access_key.digits()))
+    let events = [event].into_iter().chain(request).collect();
+    Ok(Audited::many(created, events).touches_key(tx.tenant(), access_key.digits()))
 }
 
 /// Beginning and end of the new key.
@@ -96,6 +102,9 @@ fn new_row(tx: &Tx<'_>, input: &KeyIn, span: (Option<i64>, Option<i64>), holder:
         revoked_reason: None,
         exposed_at: None,
         canary: input.canary,
+        awaits_approval: false,
+        approved_at: None,
+        approved_by: None,
         version: 1,
         owner_username: holder.username.clone(),
         role_ids: Some(holder.role_ids.join(",")),
@@ -197,6 +206,24 @@ pub(super) async fn must_have_room(tx: &mut Tx<'_>, directory: &TenantRecord, ow
         rule: "max_keys_per_user",
         detail: format!("a user may own {quota} keys; revoke one first"),
     })
+}
+
+/// Refuses one more living key of a class than policy allows the tenant (X5).
+pub(super) async fn must_have_room_in_class(
+    tx: &mut Tx<'_>,
+    directory: &TenantRecord,
+    class: KeyClass,
+) -> Result<()> {
+    let Some(quota) = directory.tenant.policy.class(class).max_keys.filter(|_| !tx.is_local()) else {
+        return Ok(());
+    };
+    let (tenant, now) = (tx.tenant().to_owned(), tx.now);
+    if keys::count_of_class(tx.conn(), &tenant, class.as_str(), now).await? < i64::from(quota) {
+        return Ok(());
+    }
+    let rule = rules::named(class, ["member.max_keys", "workspace.max_keys", "ingest.max_keys"]);
+    let detail = format!("the tenant may have {quota} {} keys; revoke one first", class.as_str());
+    Err(Error::Policy { rule, detail })
 }
 
 /// A workspace key acts with its own roles and groups, as admin unless told otherwise (MO1, BM6).

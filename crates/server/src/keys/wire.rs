@@ -176,7 +176,7 @@ pub(crate) struct KeyOut {
     pub(crate) label: String,
     #[schema(value_type = String)]
     pub(crate) status: Status,
-    /// The reason code when suspended.
+    /// The reason code when suspended, `approval_pending` when nobody has approved the key yet.
     pub(crate) status_cause: Option<&'static str>,
     pub(crate) scopes: Option<Vec<String>>,
     pub(crate) role_ids: Vec<String>,
@@ -205,6 +205,10 @@ pub(crate) struct KeyOut {
     pub(crate) idle_seconds: Option<i64>,
     /// A trap: every use of it is refused, and told as `key.canary_used`.
     pub(crate) canary: bool,
+    /// Nobody has approved it yet: it is refused until somebody does.
+    pub(crate) awaits_approval: bool,
+    pub(crate) approved_at: Option<String>,
+    pub(crate) approved_by: Option<String>,
     /// Every secret that was ever made, oldest first.
     pub(crate) secrets: Vec<SecretOut>,
     /// When the secret was seen in a URL: replace it.

@@ -26,6 +26,10 @@ pub(crate) enum Kind {
     RefusedCalls,
     /// A trusted secret did what it did not do before.
     TrustedUse,
+    /// A key waits to be approved, or somebody decided about it.
+    Approval,
+    /// A scheduled policy could not be applied.
+    Policy,
     /// Password, second factors or address of one's own account changed.
     Account,
 }
@@ -52,7 +56,7 @@ pub(crate) enum Audience {
 
 impl Kind {
     /// Every kind.
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::KeyExpiring,
         Self::KeyExpired,
         Self::KeyGrants,
@@ -61,6 +65,8 @@ impl Kind {
         Self::Leak,
         Self::RefusedCalls,
         Self::TrustedUse,
+        Self::Approval,
+        Self::Policy,
         Self::Account,
     ];
 
@@ -75,6 +81,8 @@ impl Kind {
             Self::Leak => "leak",
             Self::RefusedCalls => "refused_calls",
             Self::TrustedUse => "trusted_use",
+            Self::Approval => "approval",
+            Self::Policy => "policy",
             Self::Account => "account",
         }
     }
@@ -99,7 +107,13 @@ impl Kind {
 /// What an event is news of, and to whom; `None` for what nobody is told.
 pub(crate) fn of(event: &Recorded) -> Option<(Kind, Audience)> {
     // A refusal is news only where it is what the event is about.
-    let of_refusals = ["auth.locked", "factor.clone_warning", "auth.failures_spike", "verify.failures_spike"];
+    let of_refusals = [
+        "auth.locked",
+        "factor.clone_warning",
+        "auth.failures_spike",
+        "verify.failures_spike",
+        "policy.draft_fail",
+    ];
     if event.outcome != Outcome::Success && !of_refusals.contains(&event.action.as_str()) {
         return None;
     }
@@ -117,6 +131,9 @@ pub(crate) fn of(event: &Recorded) -> Option<(Kind, Audience)> {
             let owner = event.after.as_ref()?.get("owner_id")?.as_str()?;
             (Kind::Leak, Audience::User(owner.into()))
         }
+        "key.request_approval" => (Kind::Approval, Audience::Administrators),
+        "key.approve" | "key.reject" => (Kind::Approval, Audience::KeyPeople(target())),
+        "policy.draft_fail" => (Kind::Policy, Audience::Administrators),
         "key.exposed" | "key.leak_reported" | "key.canary_used" => {
             (Kind::Leak, Audience::KeyStewards(target()))
         }

@@ -32,7 +32,7 @@ impl Operation {
 
     /// The path with its parameters filled in.
     pub(crate) fn at(&self, id: &str, member: &str) -> String {
-        self.path.replace("{id}", id).replace("{member}", member)
+        self.path.replace("{id}", id).replace("{version}", id).replace("{member}", member)
     }
 
     /// Sends the example, or an empty body.

@@ -1,4 +1,12 @@
-//! `/v1/policies`: rules that bind keys already issued.
+//! `/v1/policies`: rules that bind keys already issued, how they are changed, and approvals.
+
+mod approvals;
+mod commands;
+mod drafts;
+mod impact;
+mod rules;
+mod schedule;
+mod versions;
 
 use serde_json::{Value, json};
 
@@ -62,7 +70,7 @@ fn x_5_bad_rules_are_named_and_change_nothing() {
 }
 
 /// A member key of a user `bob`, made ten days ago and never used since.
-fn ten_days_old(server: &Server) -> (String, Value) {
+pub(super) fn ten_days_old(server: &Server) -> (String, Value) {
     let made = server.root().member("bob", &[]);
     server.place.sql("UPDATE users SET created_at = created_at - 864000000 WHERE username = 'bob'");
     server.place.sql("UPDATE keys SET created_at = created_at - 864000000 WHERE class = 'member'");
