@@ -354,7 +354,8 @@ impl Policy {
 
 impl ClassPolicy {
     fn problems(&self, class: KeyClass, problems: &mut Vec<(String, String)>) {
-        let mut push = |name: &str, why: &str| problems.push((format!("/{}/{name}", class.as_str()), why.into()));
+        let mut push =
+            |name: &str, why: &str| problems.push((format!("/{}/{name}", class.as_str()), why.into()));
         for (name, days) in [
             ("default_ttl_days", Some(self.default_ttl_days)),
             ("max_ttl_days", self.max_ttl_days),

@@ -48,8 +48,17 @@ pub(crate) struct News {
 }
 
 /// Facts of events that stand in the text of news.
-const FACTS: [&str; 9] =
-    ["expires_at", "days", "generation", "newest_generation", "attempts", "url", "network", "tokens", "detail"];
+const FACTS: [&str; 9] = [
+    "expires_at",
+    "days",
+    "generation",
+    "newest_generation",
+    "attempts",
+    "url",
+    "network",
+    "tokens",
+    "detail",
+];
 
 impl News {
     /// The news in an event.

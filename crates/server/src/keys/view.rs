@@ -13,8 +13,8 @@ use keyward_core::token::AccessKey;
 use super::wire::{BulkKey, CreditsOut, KeyOut, SecretOut};
 use crate::clock::rfc3339;
 use crate::error::{Error, Result};
-use crate::store::{Conn, users};
 use crate::store::keys::{KeyRow, SecretRow};
+use crate::store::{Conn, users};
 use crate::verify::facts::{self, Effective, TenantRecord, UserRecord};
 use crate::verify::record::{self, KeyRecord};
 
@@ -72,7 +72,12 @@ impl Viewer {
 
     /// The first reason that would stop a key, whose owner was met, under the rules of a tenant: its own
     /// switch and times included, whatever is asked of it.
-    pub(crate) fn lapse(&self, tenant: &Tenant, record: &KeyRecord, last_used_at: Option<i64>) -> Option<Code> {
+    pub(crate) fn lapse(
+        &self,
+        tenant: &Tenant,
+        record: &KeyRecord,
+        last_used_at: Option<i64>,
+    ) -> Option<Code> {
         let (key, secret) = (record.key(), record.current_secret(self.now)?);
         let owner = record.terms.owner_id.and_then(|id| self.owners.get(&id)?.as_deref());
         let facts = KeyFacts {
@@ -125,7 +130,8 @@ impl Viewer {
         let secrets = row.secret_rows()?.iter().map(|secret| self.secret(secret)).collect();
         let terms = &standing.record.terms;
         let suspended = standing.status == Status::Suspended;
-        let awaits = (standing.status == Status::Pending && row.awaits_approval).then_some(Code::ApprovalPending);
+        let awaits =
+            (standing.status == Status::Pending && row.awaits_approval).then_some(Code::ApprovalPending);
         Ok(KeyOut {
             access_key: format!("kwa_{}", row.access_key),
             class: terms.class,

@@ -56,7 +56,8 @@ mod tests {
     fn x_5_each_setting_that_differs_is_named_once() {
         let old = json!({ "a": { "x": 1, "y": null, "z": [1] }, "b": 2, "c": { "d": 1 } });
         let new = json!({ "a": { "x": 1, "y": 5, "z": [1, 2] }, "b": 2, "c": { "d": 1 } });
-        let paths: Vec<_> = between(&old, &new).into_iter().map(|one| (one.path, one.before, one.after)).collect();
+        let paths: Vec<_> =
+            between(&old, &new).into_iter().map(|one| (one.path, one.before, one.after)).collect();
         assert_eq!(
             paths,
             [("a.y".to_owned(), json!(null), json!(5)), ("a.z".to_owned(), json!([1]), json!([1, 2]))]

@@ -93,7 +93,10 @@ pub(crate) async fn create(app: &App, actor: &Actor, input: DraftIn) -> Result<D
         let (id, now) = (tx.tenant().to_owned(), tx.now);
         let tenant = tenants::find(tx.conn(), &id).await?.ok_or(Error::NotFound)?;
         if store::count_open_drafts(tx.conn(), &id).await? >= MOST {
-            return Err(Error::conflict("too_many_drafts", format!("{MOST} drafts are open; delete some first")));
+            return Err(Error::conflict(
+                "too_many_drafts",
+                format!("{MOST} drafts are open; delete some first"),
+            ));
         }
         let row = DraftRow {
             id: random::new_id::<Draft>(now).to_string(),
@@ -170,7 +173,12 @@ pub(crate) async fn show(app: &App, actor: &Actor, id: &str) -> Result<DraftOut>
 }
 
 /// A draft as the API shows it.
-pub(super) async fn shown(conn: &mut Conn, row: DraftRow, tenant: &TenantRow, whole: bool) -> Result<DraftOut> {
+pub(super) async fn shown(
+    conn: &mut Conn,
+    row: DraftRow,
+    tenant: &TenantRow,
+    whole: bool,
+) -> Result<DraftOut> {
     let policy = document(&row.policy)?;
     let base = store::find_version(conn, &row.tenant_id, row.based_on).await?;
     let base = base.ok_or_else(|| Error::internal("a draft is based on a version that is not kept"))?;
@@ -259,7 +267,11 @@ pub(crate) async fn apply(app: &App, actor: &Actor, id: &str, input: &ApplyIn) -
 }
 
 /// Puts the draft in the place of the policy.
-pub(super) async fn apply_now(tx: &mut Tx<'_>, mut row: DraftRow, tenant: TenantRow) -> Result<Audited<DraftOut>> {
+pub(super) async fn apply_now(
+    tx: &mut Tx<'_>,
+    mut row: DraftRow,
+    tenant: TenantRow,
+) -> Result<Audited<DraftOut>> {
     must_be_current(&row, &tenant)?;
     let policy = parse(document(&row.policy)?)?;
     let applied = put(tx, tenant, policy, "policy.apply", row.note.as_deref()).await?;
@@ -299,7 +311,8 @@ fn must_be_current(row: &DraftRow, tenant: &TenantRow) -> Result<()> {
         return Ok(());
     }
     let (based_on, now) = (row.based_on, tenant.policy_version);
-    let detail = format!("the draft is based on version {based_on}, and the policy has version {now}; rebase it");
+    let detail =
+        format!("the draft is based on version {based_on}, and the policy has version {now}; rebase it");
     Err(Error::conflict("stale_draft", detail))
 }
 

@@ -29,7 +29,8 @@ pub(super) struct Scheduler {
 impl Scheduler {
     pub(super) fn of(actor: &Actor) -> Result<Self> {
         if actor.visiting {
-            let detail = "who only visits a tenant applies at once: nobody can look later whether they still may";
+            let detail =
+                "who only visits a tenant applies at once: nobody can look later whether they still may";
             return Err(Error::forbidden("visitor", detail));
         }
         Ok(Self {
@@ -61,7 +62,9 @@ impl Scheduler {
         let (tenant, now) = (tx.tenant().to_owned(), tx.now);
         let mut viewer = Viewer::new(tx.conn(), &tenant, now).await?;
         if let Some(key) = &self.key_id {
-            let Some(row) = keys::find(tx.conn(), &tenant, key).await? else { return Ok(RightSet::default()) };
+            let Some(row) = keys::find(tx.conn(), &tenant, key).await? else {
+                return Ok(RightSet::default());
+            };
             let standing = viewer.standing(tx.conn(), &row).await?;
             let works = matches!(standing.status, Status::Active | Status::Expiring | Status::Rotating);
             return Ok(if works { standing.effective.rights.clone() } else { RightSet::default() });

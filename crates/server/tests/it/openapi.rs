@@ -166,9 +166,9 @@ impl Stage<'_> {
             self.root.post("/v1/trusted/enable", json!({}));
         }
         if ["approve_key", "reject_key"].contains(&operation.id.as_str()) {
-            self.server.place.sql(
-                "UPDATE keys SET awaits_approval = true, created_by = 'user_0' WHERE label = 'staged'",
-            );
+            self.server
+                .place
+                .sql("UPDATE keys SET awaits_approval = true, created_by = 'user_0' WHERE label = 'staged'");
         }
         if operation.id == "remove_group_member" {
             self.root.put(&operation.at(&id, &member)).expect(204);

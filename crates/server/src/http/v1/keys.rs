@@ -18,7 +18,9 @@ use crate::http::openapi::{Operation, shape};
 use crate::keys::wire::{
     BulkOut, BulkRevokeIn, ExtendIn, KeyCreated, KeyIn, KeyOut, KeyPatch, RotateIn, UsageOut,
 };
-use crate::keys::{self, approval, bulk, create, edit as editing, explain as explaining, lifecycle, usage as used};
+use crate::keys::{
+    self, approval, bulk, create, edit as editing, explain as explaining, lifecycle, usage as used,
+};
 use crate::names::like_pattern;
 use crate::sessions::{self, SessionOut, lists};
 use crate::store::keys::{KeyFilter, KeySort};

@@ -58,8 +58,13 @@ pub(crate) const ROLL_BACK: Operation = Operation::act(
     (shape::<RollbackIn>(), r#"{"version": 1, "note": "keys of the night jobs stopped"}"#),
     shape::<PolicyOut>(),
 );
-pub(crate) const DRAFTS: Operation =
-    Operation::list("list_policy_drafts", TAG, "List drafts, the newest first", &["state"], shape::<DraftOut>());
+pub(crate) const DRAFTS: Operation = Operation::list(
+    "list_policy_drafts",
+    TAG,
+    "List drafts, the newest first",
+    &["state"],
+    shape::<DraftOut>(),
+);
 pub(crate) const DRAFT: Operation = Operation::create(
     "draft_policy",
     TAG,
@@ -272,7 +277,8 @@ async fn export(app: Arc<App>, actor: Actor, id: String, code: Option<String>) -
     let mut response = Response::new(Body::from_stream(stream));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/csv; charset=utf-8"));
-    headers.insert(CONTENT_DISPOSITION, HeaderValue::from_static("attachment; filename=\"policy-impact.csv\""));
+    headers
+        .insert(CONTENT_DISPOSITION, HeaderValue::from_static("attachment; filename=\"policy-impact.csv\""));
     Ok(response)
 }
 
