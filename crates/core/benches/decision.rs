@@ -93,6 +93,7 @@ fn key() -> Key {
         expires_at: Some(NOW.unix_ms + 1),
         idle_seconds: None,
         conditions: None,
+        awaits_approval: false,
     }
 }
 

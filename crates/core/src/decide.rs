@@ -41,6 +41,8 @@ pub enum Code {
     ClassDisabled,
     /// Switched off.
     Inactive,
+    /// Nobody has approved it yet. Before its start: that comes by itself, an approval does not.
+    ApprovalPending,
     /// Before its start.
     NotYetValid,
     /// Past its end.
@@ -71,7 +73,7 @@ pub enum Code {
 
 impl Code {
     /// Every code, in order of precedence.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::Malformed,
         Self::UnknownKey,
         Self::WrongSecret,
@@ -82,6 +84,7 @@ impl Code {
         Self::OwnerSuspended,
         Self::ClassDisabled,
         Self::Inactive,
+        Self::ApprovalPending,
         Self::NotYetValid,
         Self::Expired,
         Self::TooOld,
@@ -111,6 +114,7 @@ impl Code {
             Self::OwnerSuspended => "owner_suspended",
             Self::ClassDisabled => "class_disabled",
             Self::Inactive => "inactive",
+            Self::ApprovalPending => "approval_pending",
             Self::NotYetValid => "not_yet_valid",
             Self::Expired => "expired",
             Self::TooOld => "too_old",
@@ -262,7 +266,7 @@ pub const CACHE_SECONDS: u32 = 1;
 type Check = fn(&KeyFacts<'_>, &Request<'_>, Now) -> bool;
 
 /// The checks in order of precedence; each says whether the request passes it.
-const CHECKS: [(Code, Check); 16] = [
+const CHECKS: [(Code, Check); 17] = [
     (Code::Revoked, |f, _, _| f.key.switch != Switch::Revoked),
     (Code::RetiredSecret, |f, _, now| is_before(now.unix_ms, f.secret.retires_at)),
     (Code::TenantSuspended, |f, _, _| !f.tenant.suspended),
@@ -270,6 +274,7 @@ const CHECKS: [(Code, Check); 16] = [
     (Code::OwnerSuspended, |f, _, _| f.owner.is_none_or(|o| o.state != OwnerState::Suspended)),
     (Code::ClassDisabled, |f, _, _| f.tenant.allows(f.key.class)),
     (Code::Inactive, |f, _, _| f.key.switch == Switch::On),
+    (Code::ApprovalPending, |f, _, _| !f.key.awaits_approval),
     (Code::NotYetValid, |f, _, now| f.key.not_before.is_none_or(|start| start <= now.unix_ms)),
     (Code::Expired, |f, _, now| is_before(now.unix_ms, f.key.expires_at)),
     (Code::TooOld, |f, _, now| is_before(now.unix_ms, too_old_at(f))),

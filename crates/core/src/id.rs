@@ -48,6 +48,9 @@ pub enum Session {}
 /// Marker of ids of incidents.
 #[derive(Clone, Copy)]
 pub enum Incident {}
+/// Marker of ids of drafts of policies.
+#[derive(Clone, Copy)]
+pub enum Draft {}
 /// Marker of ids of second factors.
 #[derive(Clone, Copy)]
 pub enum Factor {}
@@ -81,6 +84,9 @@ impl Kind for Session {
 }
 impl Kind for Incident {
     const PREFIX: &'static str = "incident";
+}
+impl Kind for Draft {
+    const PREFIX: &'static str = "draft";
 }
 impl Kind for Factor {
     const PREFIX: &'static str = "factor";

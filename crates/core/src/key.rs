@@ -97,6 +97,8 @@ pub struct Key {
     pub idle_seconds: Option<u32>,
     /// Address, method, path and resource conditions.
     pub conditions: Option<Arc<Conditions>>,
+    /// Nobody has approved it yet (X5).
+    pub awaits_approval: bool,
 }
 
 /// One of a key's live or retired secrets (X3).
@@ -224,7 +226,7 @@ pub const EXPIRING_MS: i64 = 14 * 86_400_000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
-    /// Not valid yet.
+    /// Not valid yet: its time has not come, or nobody has approved it.
     Pending,
     /// Valid.
     Active,
@@ -295,7 +297,7 @@ pub fn status(key: &Key, cause: Option<Code>, live_secrets: usize, now: i64) -> 
     if cause.is_some() {
         return Status::Suspended;
     }
-    if key.not_before.is_some_and(|start| start > now) {
+    if key.awaits_approval || key.not_before.is_some_and(|start| start > now) {
         return Status::Pending;
     }
     if live_secrets > 1 {
@@ -319,6 +321,7 @@ mod tests {
             expires_at: None,
             idle_seconds: None,
             conditions: None,
+            awaits_approval: false,
         }
     }
 
@@ -335,6 +338,9 @@ mod tests {
             (Key { expires_at: Some(now + EXPIRING_MS + 1), ..key() }, None, 1, Status::Active),
             (Key { expires_at: Some(now), ..key() }, cause, 1, Status::Expired),
             (Key { not_before: soon, ..key() }, None, 1, Status::Pending),
+            (Key { awaits_approval: true, expires_at: soon, ..key() }, None, 2, Status::Pending),
+            (Key { awaits_approval: true, expires_at: Some(now), ..key() }, None, 1, Status::Expired),
+            (Key { awaits_approval: true, ..key() }, cause, 1, Status::Suspended),
             (Key { switch: Switch::Off, ..key() }, cause, 1, Status::Inactive),
             (Key { switch: Switch::Revoked, expires_at: Some(0), ..key() }, cause, 1, Status::Revoked),
         ] {

@@ -202,6 +202,56 @@ pub struct ClassPolicy {
     pub idle_days: Option<u32>,
     /// Every new key needs an address condition.
     pub required_cidrs: bool,
+    /// Living keys of this class that the tenant may have.
+    pub max_keys: Option<u32>,
+    /// What the label of a new or relabelled key looks like: `*` stands for any characters, `?` for one.
+    pub label_pattern: Option<String>,
+    /// Who may make keys of this class.
+    pub who_may_create: WhoMayCreate,
+    /// A new key works only when somebody else has approved it.
+    pub approval: bool,
+}
+
+/// Who may make keys of a class, if their rights allow it at all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WhoMayCreate {
+    /// Everybody whose rights allow it.
+    #[default]
+    Everybody,
+    /// Those who may administer the tenant.
+    AdminsOnly,
+}
+
+/// Longest pattern of labels: as long as a label.
+const MAX_PATTERN: usize = 100;
+
+/// Whether a text looks like the pattern: `*` is any number of characters, `?` is one, all else is itself.
+/// Takes at most the product of both lengths, whatever the pattern.
+#[must_use]
+pub fn looks_like(pattern: &str, text: &str) -> bool {
+    let (pattern, text): (Vec<char>, Vec<char>) = (pattern.chars().collect(), text.chars().collect());
+    let (mut at, mut place) = (0, 0);
+    // Where the last star stands, and up to where it reaches by now.
+    let mut star: Option<(usize, usize)> = None;
+    while at < text.len() {
+        match pattern.get(place) {
+            Some('*') => {
+                star = Some((place, at));
+                place += 1;
+            }
+            Some(wanted) if *wanted == '?' || *wanted == text[at] => {
+                at += 1;
+                place += 1;
+            }
+            _ => {
+                let Some((stands, reach)) = star else { return false };
+                star = Some((stands, reach + 1));
+                (at, place) = (reach + 1, stands + 1);
+            }
+        }
+    }
+    pattern[place..].iter().all(|left| *left == '*')
 }
 
 impl Default for Policy {
@@ -232,6 +282,10 @@ impl Default for ClassPolicy {
             max_age_days: None,
             idle_days: None,
             required_cidrs: false,
+            max_keys: None,
+            label_pattern: None,
+            who_may_create: WhoMayCreate::default(),
+            approval: false,
         }
     }
 }
@@ -286,22 +340,7 @@ impl Policy {
             problems.push(("/token_max_ttl_seconds".into(), detail));
         }
         for class in KeyClass::ALL {
-            let rules = self.class(class);
-            for (name, days) in [
-                ("default_ttl_days", Some(rules.default_ttl_days)),
-                ("max_ttl_days", rules.max_ttl_days),
-                ("max_age_days", rules.max_age_days),
-                ("idle_days", rules.idle_days),
-            ] {
-                if days.is_some_and(|days| days == 0 || days > 36_500) {
-                    let place = format!("/{}/{name}", class.as_str());
-                    problems.push((place, "must be from 1 to 36500 days".into()));
-                }
-            }
-            if rules.max_ttl_days.is_some_and(|max| max < rules.default_ttl_days) {
-                let place = format!("/{}/default_ttl_days", class.as_str());
-                problems.push((place, "must not exceed max_ttl_days".into()));
-            }
+            self.class(class).problems(class, &mut problems);
         }
         for (place, limit) in self.owner_limits.iter().enumerate() {
             if let Some(problem) = limit.problem() {
@@ -321,6 +360,37 @@ impl Policy {
 }
 
 impl ClassPolicy {
+    fn problems(&self, class: KeyClass, problems: &mut Vec<(String, String)>) {
+        let mut push =
+            |name: &str, why: &str| problems.push((format!("/{}/{name}", class.as_str()), why.into()));
+        for (name, days) in [
+            ("default_ttl_days", Some(self.default_ttl_days)),
+            ("max_ttl_days", self.max_ttl_days),
+            ("max_age_days", self.max_age_days),
+            ("idle_days", self.idle_days),
+        ] {
+            if days.is_some_and(|days| days == 0 || days > 36_500) {
+                push(name, "must be from 1 to 36500 days");
+            }
+        }
+        if self.max_ttl_days.is_some_and(|max| max < self.default_ttl_days) {
+            push("default_ttl_days", "must not exceed max_ttl_days");
+        }
+        let length = self.label_pattern.as_ref().map(|pattern| pattern.chars().count());
+        if length.is_some_and(|length| length == 0 || length > MAX_PATTERN) {
+            push("label_pattern", "must have 1 to 100 characters");
+        }
+        if self.label_pattern.as_ref().is_some_and(|pattern| pattern.chars().any(char::is_control)) {
+            push("label_pattern", "must not hold control characters");
+        }
+    }
+
+    /// Whether a label is as these rules want it.
+    #[must_use]
+    pub fn allows_label(&self, label: &str) -> bool {
+        self.label_pattern.as_ref().is_none_or(|pattern| looks_like(pattern, label))
+    }
+
     /// Turns a wish into the moment a key ends (`None` is never; KEY-8).
     ///
     /// # Errors
@@ -376,11 +446,34 @@ mod tests {
     }
 
     #[test]
+    fn x_5_labels_look_like_their_pattern() {
+        for (pattern, good, bad) in [
+            ("prod-*", &["prod-", "prod-nightly"][..], &["prod", "Prod-x", " prod-x"][..]),
+            ("*", &["", "x", "späti"], &[]),
+            ("a?c", &["abc", "aüc", "a?c"], &["ac", "abbc", "ab"]),
+            ("*-*-?", &["a-b-c", "--x", "a-b-c-d"], &["a-b", "a-b-", "a-b-cd"]),
+            ("*.prod", &["x.prod", ".prod", "a.prod.prod"], &["xprod", "x.prod "]),
+            ("[a-z].*(x)", &["[a-z].(x)", "[a-z].zz(x)"], &["a.(x)"]),
+            ("plain", &["plain"], &["plai", "plains", ""]),
+        ] {
+            let rules = ClassPolicy { label_pattern: Some(pattern.into()), ..ClassPolicy::default() };
+            assert!(good.iter().all(|label| rules.allows_label(label)), "{pattern} {good:?}");
+            assert!(!bad.iter().any(|label| rules.allows_label(label)), "{pattern} {bad:?}");
+        }
+        assert!(ClassPolicy::default().allows_label("anything"));
+        // What makes a backtracking matcher take for ever.
+        assert!(!looks_like(&"*a".repeat(50), &"a".repeat(49)));
+        assert!(!looks_like(&("*a".repeat(49) + "b"), &"a".repeat(10_000)));
+    }
+
+    #[test]
     fn problems_name_their_place() {
         assert!(Policy::default().problems().is_empty());
         let mut policy = Policy { owner_login_window_minutes: -2, ..Policy::default() };
         policy.member.max_ttl_days = Some(10);
         policy.ingest.idle_days = Some(0);
+        policy.ingest.label_pattern = Some(String::new());
+        policy.workspace.label_pattern = Some("a\0b".into());
         policy.notices.days_before_expiry = vec![2, 3, 2];
         policy.rotation.ingest = Rotation::By(Schedule { every_days: 5, grace_days: 5 });
         policy.token_max_ttl_seconds = MAX_TOKEN_SECONDS + 1;
@@ -391,7 +484,9 @@ mod tests {
                 "/owner_login_window_minutes",
                 "/token_max_ttl_seconds",
                 "/member/default_ttl_days",
+                "/workspace/label_pattern",
                 "/ingest/idle_days",
+                "/ingest/label_pattern",
                 "/notices/days_before_expiry/1",
                 "/notices/days_before_expiry/2",
                 "/rotation/ingest"

@@ -267,6 +267,11 @@ impl Tx<'_> {
         }
     }
 
+    /// A command on the server itself, by which somebody gets back in: rules of the tenant do not bar it.
+    pub(crate) fn is_local(&self) -> bool {
+        self.actor.principal.kind == "system"
+    }
+
     /// As [`Actor::must_be_fresh`].
     pub(crate) fn must_be_fresh(&self) -> Result<()> {
         self.actor.must_be_fresh(self.now)

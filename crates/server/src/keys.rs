@@ -1,5 +1,6 @@
 //! Keys: making, finding, editing. Ending and renewing them stands in `keys/lifecycle.rs`.
 
+pub(crate) mod approval;
 pub(crate) mod bulk;
 pub(crate) mod create;
 pub(crate) mod edit;

@@ -59,6 +59,7 @@ const FACTS: &[&str] = &[
     "tokens",
     "grace_ends_at",
     "cause",
+    "detail",
 ];
 
 impl News {

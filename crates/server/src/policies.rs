@@ -1,5 +1,11 @@
 //! The tenant's policy: rules that bind keys already issued (X5, MO2, MO5).
 
+pub(crate) mod difference;
+pub(crate) mod drafts;
+pub(crate) mod impact;
+pub(crate) mod schedule;
+pub(crate) mod versions;
+
 use keyward_core::key::{Features, KeyClass};
 use keyward_core::policy::Policy;
 use serde::Serialize;
@@ -7,11 +13,12 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::administrators::must_leave_a_working_key;
-use crate::app::{Actor, App};
+use crate::app::{Actor, App, Tx};
 use crate::audit::{Audited, Event};
 use crate::error::{Error, Fault, Result};
 use crate::keys::stopped::{StoppedKey, stopped};
-use crate::store::tenants;
+use crate::store::policies as store;
+use crate::store::tenants::{self, TenantRow};
 
 /// The policy with its version.
 #[derive(Debug, Serialize, ToSchema)]
@@ -28,8 +35,7 @@ pub(crate) struct PolicyOut {
 /// The policy of the actor's tenant.
 pub(crate) async fn show(app: &App, actor: &Actor) -> Result<PolicyOut> {
     let row = tenants::find(&mut app.read().await?, &actor.tenant_id).await?.ok_or(Error::NotFound)?;
-    let policy = serde_json::from_str(&row.policy).map_err(Error::internal)?;
-    Ok(PolicyOut { policy, version: row.policy_version, would_stop: None })
+    Ok(PolicyOut { policy: policy_of(&row.policy)?, version: row.policy_version, would_stop: None })
 }
 
 /// Applies a merge patch (RFC 7396). Takes effect with the next verification.
@@ -40,27 +46,54 @@ pub(crate) async fn edit(app: &App, actor: &Actor, patch: Value) -> Result<Polic
     app.write(actor, async |tx| {
         tx.must_hold("policies:write")?;
         tx.must_be_fresh()?;
-        let mut row = tenants::find(tx.conn(), &actor.tenant_id).await?.ok_or(Error::NotFound)?;
+        let row = tenants::find(tx.conn(), &actor.tenant_id).await?.ok_or(Error::NotFound)?;
         actor.check_version(row.policy_version)?;
-        let before: Policy = serde_json::from_str(&row.policy).map_err(Error::internal)?;
-        let mut document = serde_json::to_value(&before).map_err(Error::internal)?;
-        merge(&mut document, patch);
-        let after = parse(document)?;
-        if after.switches != before.switches {
-            let features = serde_json::from_str(&row.features).map_err(Error::internal)?;
-            must_leave_a_way_in(&after, features)?;
+        let before = policy_of(&row.policy)?;
+        let mut wanted = document(&row.policy)?;
+        merge(&mut wanted, patch);
+        let mut changed = put(tx, row, parse(wanted)?, "policy.edit", None).await?;
+        if actor.validate_only {
+            let after = changed.value.policy.clone();
+            changed.value.would_stop = Some(stopped(tx, (before, after)).await?);
         }
-        row.policy = serde_json::to_string(&after).map_err(Error::internal)?;
-        row.policy_version += 1;
-        row.updated_at = tx.now;
-        tenants::update(tx.conn(), &row).await?;
-        must_leave_a_working_key(tx, &before).await?;
-        let event = Event::new("policy.edit", "policy", &row.id, &row.slug).before(&before).after(&after);
-        let would_stop = if actor.validate_only { Some(stopped(tx, &before).await?) } else { None };
-        let answer = PolicyOut { policy: after, version: row.policy_version, would_stop };
-        Ok(Audited::new(answer, event).touches_tenant(&row.id))
+        Ok(changed)
     })
     .await
+}
+
+/// Puts a policy in the place of the one that stands, with every check that it must pass, and keeps it as a
+/// version.
+async fn put(
+    tx: &mut Tx<'_>,
+    mut row: TenantRow,
+    after: Policy,
+    action: &'static str,
+    note: Option<&str>,
+) -> Result<Audited<PolicyOut>> {
+    let before = policy_of(&row.policy)?;
+    if after.switches != before.switches {
+        must_leave_a_way_in(&after, serde_json::from_str(&row.features).map_err(Error::internal)?)?;
+    }
+    row.policy = serde_json::to_string(&after).map_err(Error::internal)?;
+    row.policy_version += 1;
+    row.updated_at = tx.now;
+    tenants::update(tx.conn(), &row).await?;
+    let by = tx.actor.principal.id.clone();
+    store::keep(tx.conn(), &row, &by, note).await?;
+    must_leave_a_working_key(tx, &before).await?;
+    let event = Event::new(action, "policy", &row.id, &row.slug).before(&before).after(&after).reason(note);
+    let answer = PolicyOut { policy: after, version: row.policy_version, would_stop: None };
+    Ok(Audited::new(answer, event).touches_tenant(&row.id))
+}
+
+/// A policy as it is stored.
+fn policy_of(text: &str) -> Result<Policy> {
+    serde_json::from_str(text).map_err(Error::internal)
+}
+
+/// A stored policy as a document in which every rule stands, also one that is younger than it.
+fn document(text: &str) -> Result<Value> {
+    serde_json::to_value(policy_of(text)?).map_err(Error::internal)
 }
 
 /// Refuses what would bar every key that can manage the tenant (AZ-11).

@@ -16,6 +16,7 @@ use crate::random;
 use crate::store::Conn;
 use crate::store::groups::{self, GroupRow};
 use crate::store::page::{Listed, Page};
+use crate::store::policies;
 use crate::store::roles::{self, RoleRow};
 use crate::store::tenants::{self, TenantRow};
 
@@ -167,6 +168,7 @@ pub(crate) async fn insert(
         version: 1,
     };
     tenants::insert(conn, &row).await?;
+    policies::keep(conn, &row, "system", None).await?;
     let admin =
         built_in_role(conn, &row.id, "admin", "May do everything in the tenant", &["**:*"], now).await?;
     let own_keys = ["me:read", "me/keys:*", "me/sessions:*"];

@@ -155,6 +155,7 @@ mod tests {
             expires_at: Some(START + 30 * MINUTE),
             idle_seconds: None,
             conditions: None,
+            awaits_approval: false,
         };
         let hash = Pepper::new(1, &[0; 32]).hash("x");
         let secret = SecretVersion { generation: 1, pepper: 1, hash, created_at: 0, retires_at: None };

@@ -32,6 +32,7 @@ fn world() -> World {
             expires_at: Some(NOW.unix_ms + 80 * DAY),
             idle_seconds: None,
             conditions: None,
+            awaits_approval: false,
         },
         secret: SecretVersion {
             generation: 1,
@@ -110,6 +111,7 @@ fn spoilers() -> Vec<(Code, Spoiler)> {
         (Code::OwnerSuspended, |w| w.owner.as_mut().expect("owner").state = OwnerState::Suspended),
         (Code::ClassDisabled, |w| w.tenant.features.member_keys = false),
         (Code::Inactive, |w| w.key.switch = Switch::Off),
+        (Code::ApprovalPending, |w| w.key.awaits_approval = true),
         (Code::NotYetValid, |w| w.key.not_before = Some(NOW.unix_ms + 1)),
         (Code::Expired, |w| w.key.expires_at = Some(NOW.unix_ms)),
         (Code::TooOld, |w| w.tenant.policy.member.max_age_days = Some(10)),
@@ -180,7 +182,7 @@ fn codes_are_in_the_order_of_precedence() {
 
 proptest! {
     #[test]
-    fn x2_the_first_reason_in_order_wins(picks in prop::collection::vec(any::<bool>(), 18)) {
+    fn x2_the_first_reason_in_order_wins(picks in prop::collection::vec(any::<bool>(), 19)) {
         let spoilers = spoilers();
         let mut world = world();
         let mut expected = None;
@@ -192,7 +194,7 @@ proptest! {
             }
         }
         // A window of 0 has no moment to lapse at: the later code is then the true one.
-        if expected == Some(Code::OwnerLoginLapsed) && picks[12] {
+        if expected == Some(Code::OwnerLoginLapsed) && picks[13] {
             expected = Some(Code::OwnerKeysDisabled);
         }
         let needs = needs();
@@ -200,7 +202,7 @@ proptest! {
     }
 
     #[test]
-    fn explain_agrees_with_decide(picks in prop::collection::vec(any::<bool>(), 18)) {
+    fn explain_agrees_with_decide(picks in prop::collection::vec(any::<bool>(), 19)) {
         let mut world = world();
         for ((_, spoil), picked) in spoilers().iter().zip(&picks) {
             if *picked {

@@ -4,6 +4,7 @@
 //! (`keyward help exit-codes`).
 
 pub(crate) mod api;
+pub(crate) mod approvals;
 pub(crate) mod audit;
 pub(crate) mod audit_local;
 pub(crate) mod bench;

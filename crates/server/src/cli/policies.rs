@@ -1,12 +1,17 @@
 //! `keyward policies`
 
+mod drafts;
+mod versions;
+
 use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
+use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use super::client::Request;
+use super::expiry::parse_moment;
 use super::noun::{self, VersionArgs};
 use super::{Exit, Failure, Global, Outcome, Session};
 
@@ -25,8 +30,17 @@ enum PoliciesCommand {
     Show(ShowArgs),
     /// Change single settings
     Edit(EditArgs),
-    /// Merge a YAML or JSON file into the policy
+    /// Merge a YAML or JSON file into the policy, at once or at a moment
     Apply(ApplyArgs),
+    /// Tell which keys a policy would stop, and why; nothing changes
+    Simulate(drafts::SimulateArgs),
+    /// List every policy that the tenant had, the newest first
+    #[command(visible_aliases = ["list", "ls"])]
+    Versions(versions::VersionsArgs),
+    /// Put the policy of an earlier version in place again
+    Rollback(versions::RollbackArgs),
+    /// Policies that are thought of
+    Drafts(drafts::DraftsArgs),
 }
 
 #[derive(Args, Debug)]
@@ -46,6 +60,9 @@ struct ApplyArgs {
     /// File, or - for stdin; a `version` inside must still be the present one
     #[arg(short, long, value_name = "FILE")]
     file: PathBuf,
+    /// Apply it then, RFC 3339 or YYYY-MM-DD: until then it is a draft
+    #[arg(long, value_name = "TIME", value_parser = parse_moment, conflicts_with = "if_match")]
+    starts_at: Option<Timestamp>,
     #[command(flatten)]
     version: VersionArgs,
 }
@@ -60,6 +77,10 @@ pub(crate) async fn run(args: PoliciesArgs, global: &Global) -> Outcome {
             change(session, patch, args.version).await
         }
         PoliciesCommand::Apply(args) => apply(session, args).await,
+        PoliciesCommand::Simulate(args) => drafts::simulate(session, &args).await,
+        PoliciesCommand::Versions(args) => versions::versions(session, &args).await,
+        PoliciesCommand::Rollback(args) => versions::roll_back(session, args).await,
+        PoliciesCommand::Drafts(args) => drafts::run(args, session).await,
     }
 }
 
@@ -73,6 +94,9 @@ async fn apply(session: &Session, args: ApplyArgs) -> Outcome {
     let mut policy = read_document(&args.file)?;
     let stated = policy.as_object_mut().and_then(|members| members.remove("version"));
     let stated = stated.map(|version| super::cell::plain(&version));
+    if let Some(at) = args.starts_at {
+        return drafts::schedule(session, policy, at).await;
+    }
     change(session, policy, VersionArgs { if_match: args.version.if_match.or(stated) }).await
 }
 

@@ -165,6 +165,8 @@ fn key_routes() -> Vec<Route> {
         route(GET, "/v1/keys/{id}/sessions", read_keys, keys::SESSIONS, keys::sessions),
         route(DELETE, "/v1/keys/{id}/sessions", revoke_keys, keys::END_SESSIONS, keys::end_sessions),
         route(POST, "/v1/keys/{id}/explain", read_keys, keys::EXPLAIN, keys::explain),
+        route(POST, "/v1/keys/{id}/approve", OneOf(&["keys:approve"]), keys::APPROVE, keys::approve),
+        route(POST, "/v1/keys/{id}/reject", OneOf(&["keys:approve"]), keys::REJECT, keys::reject),
         route(POST, "/v1/keys/{id}/revoke", revoke_keys, keys::REVOKE, keys::revoke),
         route(POST, "/v1/keys/{id}/activate", edit_keys, keys::ACTIVATE, keys::activate),
         route(POST, "/v1/keys/{id}/deactivate", edit_keys, keys::DEACTIVATE, keys::deactivate),
@@ -189,6 +191,18 @@ fn key_routes() -> Vec<Route> {
 
         route(GET, "/v1/policies", OneOf(&["policies:read"]), policies::SHOW, policies::show),
         route(PATCH, "/v1/policies", OneOf(&["policies:write"]), policies::EDIT, policies::edit),
+        route(GET, "/v1/policies/versions", OneOf(&["policies:read"]), policies::VERSIONS, policies::list_versions),
+        route(GET, "/v1/policies/versions/{version}", OneOf(&["policies:read"]), policies::VERSION, policies::show_version),
+        route(POST, "/v1/policies/rollback", OneOf(&["policies:write"]), policies::ROLL_BACK, policies::roll_back),
+        route(GET, "/v1/policies/drafts", OneOf(&["policies:read"]), policies::DRAFTS, policies::list_drafts),
+        route(POST, "/v1/policies/drafts", OneOf(&["policies:write"]), policies::DRAFT, policies::draft),
+        route(GET, "/v1/policies/drafts/{id}", OneOf(&["policies:read"]), policies::SHOW_DRAFT, policies::show_draft),
+        route(DELETE, "/v1/policies/drafts/{id}", OneOf(&["policies:write"]), policies::DELETE_DRAFT, policies::delete_draft),
+        route(POST, "/v1/policies/drafts/{id}/rebase", OneOf(&["policies:write"]), policies::REBASE, policies::rebase),
+        // Whoever may stop keys may see which: as with validate_only.
+        route(POST, "/v1/policies/drafts/{id}/simulate", OneOf(&["policies:write"]), policies::SIMULATE, policies::simulate),
+        route(GET, "/v1/policies/drafts/{id}/impact", OneOf(&["policies:write"]), policies::IMPACT, policies::list_impact),
+        route(POST, "/v1/policies/drafts/{id}/apply", OneOf(&["policies:write"]), policies::APPLY, policies::apply),
 
         // `verify::HOT` is answered before this map, in `dispatch.rs`.
 

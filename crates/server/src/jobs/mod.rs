@@ -14,6 +14,7 @@ use keyward_core::jwt::LEEWAY_SECONDS;
 
 use crate::app::App;
 use crate::error::Result;
+use crate::policies::schedule;
 use crate::store::{
     attempts, changes, factors, handovers, idempotency, jobs, keys, notifications, passkeys, passwords,
     revoked_tokens, sessions, token_budgets, webhooks,
@@ -47,6 +48,9 @@ const MOST_NAMES: i64 = 100_000;
 /// Revocations are kept for so long after the end of their token, whose clock may be another's.
 const REVOKED_SECONDS: i64 = 3600 + LEEWAY_SECONDS;
 
+/// How often to look for scheduled policies.
+const DRAFTS: Duration = Duration::from_secs(2);
+
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// Starts every job; each goes on for as long as the server runs.
@@ -62,6 +66,7 @@ pub(crate) fn start(app: &Arc<App>) {
     every(app, refusals::FLUSH, "firsts", |app| async move { firsts::tell(&app).await });
     every(app, MINUTE, "checkpoints", |app| async move { checkpoints::sign_heads(&app).await });
     every(app, MINUTE, "signing_keys", |app| async move { signing_keys::keep_up(&app).await });
+    every(app, DRAFTS, "drafts", |app| async move { schedule::apply_due(&app).await });
     // At once: what came due while no server ran.
     repeat(app, Duration::ZERO, MINUTE, "expiry", |app| async move { expiry_notice::tell(&app).await });
     repeat(app, Duration::ZERO, MINUTE, "rotation", |app| async move { rotation::rotate(&app).await });

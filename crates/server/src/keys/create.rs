@@ -9,7 +9,7 @@ use keyward_core::token::{self, AccessKey};
 
 use super::view::Viewer;
 use super::wire::{KeyCreated, KeyIn};
-use super::{rotation, rules};
+use super::{approval, rotation, rules};
 use crate::app::{Actor, App, Tx};
 use crate::audit::{Audited, Event};
 use crate::error::{Error, Result};
@@ -41,8 +41,10 @@ pub(crate) async fn make(app: &App, tx: &mut Tx<'_>, input: KeyIn) -> Result<Aud
         Some(wish) => Some(handovers::keep_with_link(app, tx, &row, (1, &secret), wish).await?),
         None => None,
     };
+    let request = key.awaits_approval.then(|| approval::requested(&key));
     let created = reveal(tx, KeyCreated::new(key, secret), link);
-    Ok(Audited::new(created, event).touches_key(tx.tenant(), access_key.digits()))
+    let events = [event].into_iter().chain(request).collect();
+    Ok(Audited::many(created, events).touches_key(tx.tenant(), access_key.digits()))
 }
 
 /// Shows the secret, or the link to it, or neither when nothing was made.
@@ -77,13 +79,17 @@ pub(crate) async fn draft(
     let conditions = input.conditions.clone().map(rules::conditions).transpose()?.flatten();
     rules::class_is_on(&directory.tenant, input.class)?;
     rules::address_rule(&directory.tenant.policy, input.class, conditions.as_ref())?;
+    rules::may_create(tx, &directory.tenant.policy, input.class)?;
+    rules::label_rule(tx, &directory.tenant.policy, input.class, &input.label)?;
     let span = span(tx, directory, input)?;
     let holder = holder(tx, directory, input, scopes.as_ref(), owners).await?;
+    must_have_room_in_class(tx, directory, input.class).await?;
     let access_key = AccessKey::generate(&mut random::fill);
     let row = KeyRow {
         access_key: access_key.digits().into(),
         scopes: scopes.as_ref().map(to_json).transpose()?,
         conditions: conditions_json(conditions.as_ref())?,
+        awaits_approval: !tx.is_local() && directory.tenant.policy.class(input.class).approval,
         ..new_row(tx, input, span, &holder)?
     };
     Ok(Draft { row, access_key, holder })
@@ -134,6 +140,9 @@ fn new_row(tx: &Tx<'_>, input: &KeyIn, span: (Option<i64>, Option<i64>), holder:
         rotate_days: None,
         grace_days: None,
         rotates_at: None,
+        awaits_approval: false,
+        approved_at: None,
+        approved_by: None,
         version: 1,
         imported_from: None,
         imported_at: None,
@@ -281,6 +290,24 @@ fn has_room(directory: &TenantRecord, living: i64) -> Result<()> {
         rule: "max_keys_per_user",
         detail: format!("a user may own {quota} keys; revoke one first"),
     })
+}
+
+/// Refuses one more living key of a class than policy allows the tenant (X5).
+pub(super) async fn must_have_room_in_class(
+    tx: &mut Tx<'_>,
+    directory: &TenantRecord,
+    class: KeyClass,
+) -> Result<()> {
+    let Some(quota) = directory.tenant.policy.class(class).max_keys.filter(|_| !tx.is_local()) else {
+        return Ok(());
+    };
+    let (tenant, now) = (tx.tenant().to_owned(), tx.now);
+    if keys::count_of_class(tx.conn(), &tenant, class.as_str(), now).await? < i64::from(quota) {
+        return Ok(());
+    }
+    let rule = rules::named(class, ["member.max_keys", "workspace.max_keys", "ingest.max_keys"]);
+    let detail = format!("the tenant may have {quota} {} keys; revoke one first", class.as_str());
+    Err(Error::Policy { rule, detail })
 }
 
 /// A workspace key acts with its own roles and groups, as admin unless told otherwise (MO1, BM6).

@@ -3,7 +3,7 @@
 use keyward_core::key::KeyClass;
 use keyward_core::right::RightSet;
 
-use super::create::{assignment_rights, conditions_json, must_have_room, to_json};
+use super::create::{assignment_rights, conditions_json, must_have_room, must_have_room_in_class, to_json};
 use super::wire::{KeyOut, KeyPatch};
 use super::{find_to_change, rotation, rules};
 use crate::app::{Actor, App, Tx};
@@ -53,7 +53,8 @@ fn check(patch: &KeyPatch) -> Result<()> {
 
 async fn apply(tx: &mut Tx<'_>, directory: &TenantRecord, row: &mut KeyRow, patch: &KeyPatch) -> Result<()> {
     let class = record::class(row)?;
-    if let Some(label) = &patch.label {
+    if let Some(label) = patch.label.as_ref().filter(|label| **label != row.label) {
+        rules::label_rule(tx, &directory.tenant.policy, class, label)?;
         row.label.clone_from(label);
     }
     let wish = rules::validity(patch.expires_at.as_deref(), patch.ttl_seconds, patch.expires.as_deref())?;
@@ -92,6 +93,9 @@ pub(super) async fn set_end(
     let is_over = row.expires_at.is_some_and(|end| end <= tx.now);
     if let Some(owner_id) = row.owner_id.as_deref().filter(|_| is_over) {
         must_have_room(tx, directory, owner_id).await?;
+    }
+    if is_over {
+        must_have_room_in_class(tx, directory, class).await?;
     }
     row.expires_at = rules::resolve_end(class, directory.tenant.policy.class(class), wish, tx.now)?;
     if row.expires_at.is_none() {

@@ -4,12 +4,14 @@ use keyward_core::address::{InvalidNetwork, Networks, parse_network};
 use keyward_core::decide::is_ambiguous;
 use keyward_core::key::{Conditions, KeyClass};
 use keyward_core::limit::{MAX_LIMITS, RateLimit};
-use keyward_core::policy::{ClassPolicy, Policy, Validity, ValidityProblem};
+use keyward_core::policy::{ClassPolicy, Policy, Validity, ValidityProblem, WhoMayCreate};
 use keyward_core::right::{Resource, Right, RightSet};
 use serde_json::Value;
 
+use crate::app::Tx;
 use crate::clock::rfc3339;
 use crate::error::{Error, Fault, Result};
+use crate::verify::facts;
 use crate::wire;
 
 /// Rights in one list, and entries in one condition, at most.
@@ -207,6 +209,33 @@ pub(crate) fn class_is_on(tenant: &keyward_core::key::Tenant, class: KeyClass) -
         return off("switches");
     }
     Ok(())
+}
+
+/// One of three names of a rule, in the order of the classes.
+pub(super) fn named(class: KeyClass, names: [&'static str; 3]) -> &'static str {
+    names[class as usize]
+}
+
+/// Refuses a new key where policy leaves the class to administrators (X5).
+pub(super) fn may_create(tx: &Tx<'_>, policy: &Policy, class: KeyClass) -> Result<()> {
+    if policy.class(class).who_may_create == WhoMayCreate::Everybody || facts::administers(&tx.rights) {
+        return Ok(());
+    }
+    let names = ["member.who_may_create", "workspace.who_may_create", "ingest.who_may_create"];
+    let detail = format!("policy leaves the making of {} keys to administrators", class.as_str());
+    Err(Error::Policy { rule: named(class, names), detail })
+}
+
+/// Refuses a new label that is not as policy wants it (X5).
+pub(super) fn label_rule(tx: &Tx<'_>, policy: &Policy, class: KeyClass, label: &str) -> Result<()> {
+    let rules = policy.class(class);
+    if rules.allows_label(label) || tx.is_local() {
+        return Ok(());
+    }
+    let names = ["member.label_pattern", "workspace.label_pattern", "ingest.label_pattern"];
+    let pattern = rules.label_pattern.as_deref().unwrap_or_default();
+    let detail = format!("labels of {} keys must look like {pattern}", class.as_str());
+    Err(Error::Policy { rule: named(class, names), detail })
 }
 
 /// Refuses a new key without an address condition where policy wants one.

@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use keyward_core::decide::{Code, KeyFacts, Now, standing_cause};
+use keyward_core::decide::{self, Code, KeyFacts, Now, standing_cause};
 use keyward_core::id::UserId;
-use keyward_core::key::{OwnerState, Status, status};
+use keyward_core::key::{OwnerState, Status, Tenant, status};
 use keyward_core::policy::Policy;
 use keyward_core::right::RightSet;
 use keyward_core::token::AccessKey;
@@ -14,8 +14,8 @@ use super::rotation::RotationOut;
 use super::wire::{BulkKey, CreditsOut, ImportedOut, KeyOut, SecretOut};
 use crate::clock::rfc3339;
 use crate::error::{Error, Result};
-use crate::store::Conn;
 use crate::store::keys::{KeyRow, SecretRow};
+use crate::store::{Conn, users};
 use crate::verify::facts::{self, Effective, TenantRecord, UserRecord};
 use crate::verify::record::{self, KeyRecord};
 
@@ -76,6 +76,38 @@ impl Viewer {
         }))
     }
 
+    /// Reads the owners of all keys from one id to another with one query.
+    pub(crate) async fn meet_owners(&mut self, conn: &mut Conn, from: &str, to: &str) -> Result<()> {
+        for row in users::owners(conn, &self.tenant.id.to_string(), from, to).await? {
+            let owner = facts::user_record(&row, 0)?;
+            self.owners.insert(owner.id, Some(Arc::new(owner)));
+        }
+        Ok(())
+    }
+
+    /// The first reason that would stop a key, whose owner was met, under the rules of a tenant: its own
+    /// switch and times included, whatever is asked of it.
+    pub(crate) fn lapse(
+        &self,
+        tenant: &Tenant,
+        record: &KeyRecord,
+        last_used_at: Option<i64>,
+    ) -> Option<Code> {
+        let (key, secret) = (record.key(), record.current_secret(self.now)?);
+        let owner = record.terms.owner_id.and_then(|id| self.owners.get(&id)?.as_deref());
+        let facts = KeyFacts {
+            key: &key,
+            secret: &secret,
+            owner: owner.map(|owner| &owner.owner),
+            tenant,
+            rights: &RightSet::default(),
+            last_used_at,
+            limits: &[],
+            credits: None,
+        };
+        decide::lapse(&facts, Now { unix_ms: self.now, monotonic_ns: 0 })
+    }
+
     /// What the owner of a key may do without it.
     pub(super) async fn owner_rights(&mut self, conn: &mut Conn, owner: Option<UserId>) -> Result<RightSet> {
         let owner = self.owner(conn, owner).await?;
@@ -113,11 +145,13 @@ impl Viewer {
         let secrets = row.secret_rows()?.iter().map(|secret| self.secret(secret)).collect();
         let terms = &standing.record.terms;
         let suspended = standing.status == Status::Suspended;
+        let awaits =
+            (standing.status == Status::Pending && row.awaits_approval).then_some(Code::ApprovalPending);
         Ok(KeyOut {
             access_key: format!("kwa_{}", row.access_key),
             class: terms.class,
             status: standing.status,
-            status_cause: standing.cause.filter(|_| suspended).map(Code::as_str),
+            status_cause: standing.cause.filter(|_| suspended).or(awaits).map(Code::as_str),
             scopes: terms.scopes.as_deref().map(texts),
             role_ids: terms.grant.roles.iter().map(ToString::to_string).collect(),
             group_ids: terms.grant.groups.iter().map(ToString::to_string).collect(),
@@ -145,6 +179,9 @@ impl Viewer {
                 external_id: row.external_id.unwrap_or_default(),
                 at: rfc3339(at),
             }),
+            awaits_approval: row.awaits_approval,
+            approved_at: row.approved_at.map(rfc3339),
+            approved_by: row.approved_by,
             id: row.id,
             tenant_id: row.tenant_id,
             owner_id: row.owner_id,

@@ -194,7 +194,7 @@ pub(crate) struct KeyOut {
     pub(crate) label: String,
     #[schema(value_type = String)]
     pub(crate) status: Status,
-    /// The reason code when suspended.
+    /// The reason code when suspended, `approval_pending` when nobody has approved the key yet.
     pub(crate) status_cause: Option<&'static str>,
     pub(crate) scopes: Option<Vec<String>>,
     pub(crate) role_ids: Vec<String>,
@@ -227,6 +227,10 @@ pub(crate) struct KeyOut {
     pub(crate) rotation: Option<RotationOut>,
     /// Where it came from, when it was not made here.
     pub(crate) imported: Option<ImportedOut>,
+    /// Nobody has approved it yet: it is refused until somebody does.
+    pub(crate) awaits_approval: bool,
+    pub(crate) approved_at: Option<String>,
+    pub(crate) approved_by: Option<String>,
     /// Every secret that was ever made, oldest first.
     pub(crate) secrets: Vec<SecretOut>,
     /// When the secret was seen in a URL: replace it.

@@ -30,6 +30,10 @@ pub(crate) enum Kind {
     TrustedUse,
     /// A webhook takes nothing, or was switched off for that.
     Webhook,
+    /// A key waits to be approved, or somebody decided about it.
+    Approval,
+    /// A scheduled policy could not be applied.
+    Policy,
     /// Password, second factors or address of one's own account changed.
     Account,
 }
@@ -56,7 +60,7 @@ pub(crate) enum Audience {
 
 impl Kind {
     /// Every kind.
-    pub(crate) const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::KeyExpiring,
         Self::KeyExpired,
         Self::KeyGrants,
@@ -67,6 +71,8 @@ impl Kind {
         Self::RefusedCalls,
         Self::TrustedUse,
         Self::Webhook,
+        Self::Approval,
+        Self::Policy,
         Self::Account,
     ];
 
@@ -83,6 +89,8 @@ impl Kind {
             Self::RefusedCalls => "refused_calls",
             Self::TrustedUse => "trusted_use",
             Self::Webhook => "webhook",
+            Self::Approval => "approval",
+            Self::Policy => "policy",
             Self::Account => "account",
         }
     }
@@ -107,7 +115,13 @@ impl Kind {
 /// What an event is news of, and to whom; `None` for what nobody is told.
 pub(crate) fn of(event: &Recorded) -> Option<(Kind, Audience)> {
     // A refusal is news only where it is what the event is about.
-    let of_refusals = ["auth.locked", "factor.clone_warning", "auth.failures_spike", "verify.failures_spike"];
+    let of_refusals = [
+        "auth.locked",
+        "factor.clone_warning",
+        "auth.failures_spike",
+        "verify.failures_spike",
+        "policy.draft_fail",
+    ];
     if event.outcome != Outcome::Success && !of_refusals.contains(&event.action.as_str()) {
         return None;
     }
@@ -126,6 +140,9 @@ pub(crate) fn of(event: &Recorded) -> Option<(Kind, Audience)> {
             (Kind::Leak, Audience::User(owner.into()))
         }
         "key.rotate_scheduled" => (Kind::SecretWaits, Audience::KeyStewards(target())),
+        "key.request_approval" => (Kind::Approval, Audience::Administrators),
+        "key.approve" | "key.reject" => (Kind::Approval, Audience::KeyPeople(target())),
+        "policy.draft_fail" => (Kind::Policy, Audience::Administrators),
         "key.exposed" | "key.leak_reported" | "key.canary_used" | "key.handover_reopened" => {
             (Kind::Leak, Audience::KeyStewards(target()))
         }

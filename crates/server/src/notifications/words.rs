@@ -136,6 +136,16 @@ fn english(kind: Kind) -> (&'static str, &'static str) {
              somebody enables it: keyward webhooks edit {id} --enabled true. What was not taken can be sent \
              again: keyward webhooks deliveries {id}.",
         ),
+        Kind::Approval => (
+            "The key “{label}” and its approval: {action}",
+            "{actor} ({action}, {at}): the key “{label}” ({id}). A requested key works only when somebody else \
+             approves it: keyward approvals approve {id}. An approved one works now, a rejected one never will.",
+        ),
+        Kind::Policy => (
+            "A scheduled policy was not applied",
+            "A draft of the policy ({id}) that {actor} had scheduled could not be applied ({at}): {detail}. The \
+             policy stays as it was. Rebase the draft and apply it again: keyward policies drafts show {id}.",
+        ),
         Kind::Account => (
             "Your account was changed",
             "{actor} changed how you log in or where news of you go ({action}, {at}, from {address}). If \
@@ -199,6 +209,18 @@ fn german(kind: Kind) -> (&'static str, &'static str) {
              Nach webhook.failing wird es insgesamt drei Tage lang versucht; nach webhook.disabled wird nichts mehr \
              gesendet, bis ihn jemand einschaltet: keyward webhooks edit {id} --enabled true. Was nicht angenommen \
              wurde, kann erneut gesendet werden: keyward webhooks deliveries {id}.",
+        ),
+        Kind::Approval => (
+            "Der Schlüssel „{label}“ und seine Freigabe: {action}",
+            "{actor} ({action}, {at}): der Schlüssel „{label}“ ({id}). Ein beantragter Schlüssel gilt erst, wenn \
+             jemand anders ihn freigibt: keyward approvals approve {id}. Ein freigegebener gilt jetzt, ein \
+             abgelehnter nie.",
+        ),
+        Kind::Policy => (
+            "Eine geplante Richtlinie wurde nicht angewandt",
+            "Ein Entwurf der Richtlinie ({id}), den {actor} geplant hatte, konnte nicht angewandt werden ({at}): \
+             {detail}. Die Richtlinie bleibt, wie sie war. Passen Sie den Entwurf an und wenden Sie ihn erneut \
+             an: keyward policies drafts show {id}.",
         ),
         Kind::Account => (
             "Ihr Konto wurde geändert",

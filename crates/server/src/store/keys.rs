@@ -36,6 +36,9 @@ pub(crate) struct KeyRow {
     pub(crate) rotate_days: Option<i64>,
     pub(crate) grace_days: Option<i64>,
     pub(crate) rotates_at: Option<i64>,
+    pub(crate) awaits_approval: bool,
+    pub(crate) approved_at: Option<i64>,
+    pub(crate) approved_by: Option<String>,
     pub(crate) version: i64,
     /// The import that brought it along.
     pub(crate) imported_from: Option<String>,
@@ -157,6 +160,8 @@ pub(crate) struct KeyFilter {
     pub(crate) never_expires: Option<bool>,
     /// Never used at all.
     pub(crate) unused: Option<bool>,
+    /// Nobody has approved it yet.
+    pub(crate) awaits_approval: Option<bool>,
 }
 
 /// What a list of keys is sorted by; descending when the flag is set.
@@ -203,6 +208,7 @@ macro_rules! list_keys {
                AND ($13 IS NULL OR (k.expires_at IS NULL) = $13)
                AND ($14 IS NULL OR (NOT EXISTS (SELECT 1 FROM key_seen x WHERE x.tenant_id = k.tenant_id
                     AND x.key_id = k.id)) = $14)
+               AND ($19 IS NULL OR k.awaits_approval = $19)
                AND (",
             $after,
             " IS NULL OR (",
@@ -270,7 +276,7 @@ pub(crate) async fn list(
         .bind(&filter.label).bind(&filter.created_by).bind(filter.created_before)
         .bind(filter.created_after).bind(filter.expires_before).bind(filter.expires_after)
         .bind(filter.last_used_before).bind(filter.never_expires).bind(filter.unused)
-        .bind(number).bind(text).bind(id).bind(limit)
+        .bind(number).bind(text).bind(id).bind(limit).bind(filter.awaits_approval)
         .fetch_all(c).await)?)
 }
 
@@ -283,15 +289,36 @@ pub(crate) async fn count_owned(conn: &mut Conn, tenant: &str, owner: &str, now:
     Ok(count)
 }
 
+/// Living keys of a class, for the quota of the tenant (X5).
+pub(crate) async fn count_of_class(conn: &mut Conn, tenant: &str, class: &str, now: i64) -> Result<i64> {
+    Ok(on!(conn, c => sqlx::query_scalar(
+        "SELECT COUNT(*) FROM keys WHERE tenant_id = $1 AND class = $2 AND switch <> 'revoked'
+           AND (expires_at IS NULL OR expires_at > $3)"
+    ).bind(tenant).bind(class).bind(now).fetch_one(c).await)?)
+}
+
+/// Keys that are neither revoked nor switched off, behind `after` in the order of their ids: the quick way
+/// through all of them.
+pub(crate) async fn switched_on(
+    conn: &mut Conn,
+    tenant: &str,
+    after: &str,
+    limit: i64,
+) -> Result<Vec<KeyRow>> {
+    Ok(on!(conn, c => sqlx::query_as(select_keys!(
+        "WHERE k.tenant_id = $1 AND k.id > $2 AND k.switch = 'on' ORDER BY k.id LIMIT $3"
+    )).bind(tenant).bind(after).bind(limit).fetch_all(c).await)?)
+}
+
 /// Adds a key without secrets and holdings.
 pub(crate) async fn insert(conn: &mut Conn, row: &KeyRow) -> Result<()> {
     on!(conn, c => sqlx::query(
         "INSERT INTO keys (tenant_id, id, access_key, class, owner_id, label, switch, scopes, not_before,
             expires_at, idle_seconds, conditions, limits, credits_granted, credits_left, created_at,
             created_by, updated_at, updated_by, version, credits_granted_at, canary, rotate_days, grace_days,
-            rotates_at, imported_from, imported_at, external_id)
+            rotates_at, imported_from, imported_at, external_id, awaits_approval)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20,
-            $21, $22, $23, $24, $25, $26, $27, $28)"
+            $21, $22, $23, $24, $25, $26, $27, $28, $29)"
     )
     .bind(&row.tenant_id).bind(&row.id).bind(&row.access_key).bind(&row.class).bind(&row.owner_id)
     .bind(&row.label).bind(&row.switch).bind(&row.scopes).bind(row.not_before).bind(row.expires_at)
@@ -300,6 +327,7 @@ pub(crate) async fn insert(conn: &mut Conn, row: &KeyRow) -> Result<()> {
     .bind(&row.updated_by).bind(row.version).bind(row.credits_granted_at).bind(row.canary)
     .bind(row.rotate_days).bind(row.grace_days).bind(row.rotates_at)
     .bind(&row.imported_from).bind(row.imported_at).bind(&row.external_id)
+    .bind(row.awaits_approval)
     .execute(c).await.map(drop))?;
     Ok(())
 }
@@ -310,7 +338,8 @@ pub(crate) async fn update(conn: &mut Conn, row: &KeyRow) -> Result<()> {
         "UPDATE keys SET label = $3, switch = $4, scopes = $5, not_before = $6, expires_at = $7,
             idle_seconds = $8, conditions = $9, limits = $10, updated_at = $11, updated_by = $12,
             revoked_at = $13, revoked_by = $14, revoked_reason = $15, exposed_at = $16, version = $17,
-            rotate_days = $18, grace_days = $19, rotates_at = $20
+            rotate_days = $18, grace_days = $19, rotates_at = $20, awaits_approval = $21, approved_at = $22,
+            approved_by = $23
          WHERE tenant_id = $1 AND id = $2"
     )
     .bind(&row.tenant_id).bind(&row.id).bind(&row.label).bind(&row.switch).bind(&row.scopes)
@@ -318,6 +347,7 @@ pub(crate) async fn update(conn: &mut Conn, row: &KeyRow) -> Result<()> {
     .bind(&row.limits).bind(row.updated_at).bind(&row.updated_by).bind(row.revoked_at)
     .bind(&row.revoked_by).bind(&row.revoked_reason).bind(row.exposed_at).bind(row.version)
     .bind(row.rotate_days).bind(row.grace_days).bind(row.rotates_at)
+    .bind(row.awaits_approval).bind(row.approved_at).bind(&row.approved_by)
     .execute(c).await.map(drop))?;
     Ok(())
 }

@@ -21,6 +21,7 @@ pub(crate) mod notifications;
 pub(crate) mod page;
 pub(crate) mod passkeys;
 pub(crate) mod passwords;
+pub(crate) mod policies;
 pub(crate) mod revoked_tokens;
 pub(crate) mod roles;
 pub(crate) mod rotations;

@@ -126,6 +126,8 @@ pub(crate) async fn delete(conn: &mut Conn, id: &str) -> Result<()> {
         "DELETE FROM user_groups WHERE tenant_id = $1",
         "DELETE FROM roles WHERE tenant_id = $1",
         "DELETE FROM users WHERE tenant_id = $1",
+        "DELETE FROM policy_drafts WHERE tenant_id = $1",
+        "DELETE FROM policy_versions WHERE tenant_id = $1",
         "DELETE FROM audit_events WHERE tenant_id = $1",
         "DELETE FROM audit_checkpoints WHERE tenant_id = $1",
         // Answers kept for the operator name it too.

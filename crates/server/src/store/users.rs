@@ -132,6 +132,14 @@ pub(crate) async fn load(conn: &mut Conn, tenant: &str, id: &str) -> Result<Opti
         .bind(tenant).bind(id).fetch_optional(c).await)?)
 }
 
+/// The owners, living or deleted, of all keys from one id to another.
+pub(crate) async fn owners(conn: &mut Conn, tenant: &str, from: &str, to: &str) -> Result<Vec<UserRow>> {
+    Ok(on!(conn, c => sqlx::query_as(select_users!(
+        "WHERE u.tenant_id = $1 AND u.id IN
+           (SELECT o.owner_id FROM keys o WHERE o.tenant_id = $1 AND o.id >= $2 AND o.id <= $3)"
+    )).bind(tenant).bind(from).bind(to).fetch_all(c).await)?)
+}
+
 /// The living user of this canonical name.
 pub(crate) async fn find_by_name(conn: &mut Conn, tenant: &str, key: &str) -> Result<Option<UserRow>> {
     Ok(on!(conn, c => sqlx::query_as(select_users!(

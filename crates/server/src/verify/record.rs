@@ -29,6 +29,7 @@ pub(crate) struct Terms {
     pub(crate) owner_id: Option<UserId>,
     pub(crate) class: KeyClass,
     canary: bool,
+    awaits_approval: bool,
     pub(crate) scopes: Option<Arc<RightSet>>,
     pub(crate) grant: Arc<Grant>,
     pub(crate) limits: Box<[RateLimit]>,
@@ -134,6 +135,7 @@ impl KeyRecord {
             expires_at: self.expires_at.get(),
             idle_seconds: self.terms.idle_seconds,
             conditions: self.terms.conditions.clone(),
+            awaits_approval: self.terms.awaits_approval,
         }
     }
 
@@ -185,6 +187,7 @@ fn terms(row: &KeyRow) -> Result<Arc<Terms>> {
         owner_id: row.owner_id.as_deref().map(str::parse).transpose().map_err(Error::internal)?,
         class: class(row)?,
         canary: row.canary,
+        awaits_approval: row.awaits_approval,
         scopes: parse_json(row.scopes.as_deref())?.map(|scopes| RIGHTS.share(scopes)),
         grant: grant(row.role_ids.as_deref(), row.group_ids.as_deref())?,
         limits: limits.unwrap_or_default(),

@@ -32,7 +32,8 @@ impl Operation {
 
     /// The path with its parameters filled in; `member` is what belongs to the object.
     pub(crate) fn at(&self, id: &str, member: &str) -> String {
-        self.path.replace("{id}", id).replace("{member}", member).replace("{delivery}", member)
+        let path = self.path.replace("{id}", id).replace("{version}", id);
+        path.replace("{member}", member).replace("{delivery}", member)
     }
 
     /// Sends the example, or an empty body.

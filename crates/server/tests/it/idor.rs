@@ -44,6 +44,7 @@ struct Estate {
     notice: String,
     incident: String,
     webhook: String,
+    draft: String,
     own_group: String,
     own_user: String,
     gone: [(&'static str, String); 3],
@@ -84,6 +85,7 @@ impl Estate {
         let admin_jobs = all(&admin, "/v1/jobs");
         let nothing =
             json!({ "filter": { "label": "none such" }, "action": "deactivate", "confirm": "deactivate 0" });
+        let draft = text(&admin.post("/v1/policies/drafts", json!({ "patch": {} })).ok()["id"]);
         let incident = text(&admin.post("/v1/incidents", nothing).ok()["id"]);
         let hook = json!({ "url": "https://hooks.example.com/", "events": ["key.canary_used"] });
         let webhook = text(&admin.post("/v1/webhooks", hook).ok()["id"]);
@@ -107,6 +109,7 @@ impl Estate {
             notice: first_notice(&otto),
             incident,
             webhook,
+            draft,
             own_group,
             own_user,
             gone,
@@ -126,6 +129,9 @@ impl Estate {
             "trusted" => &self.trusted,
             "incidents" => &self.incident,
             "webhooks" => &self.webhook,
+            // Each tenant counts its own versions: none has this one.
+            "policies" if path.contains("/versions/") => "1000000000",
+            "policies" => &self.draft,
             "auth" => &self.session,
             "jobs" => &self.job,
             "handovers" => &self.handover,

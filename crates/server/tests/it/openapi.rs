@@ -161,6 +161,8 @@ impl Stage<'_> {
                     json!({ "filter": { "label": name }, "action": "deactivate", "confirm": "deactivate 0" });
                 text(&self.root.post("/v1/incidents", body).ok()["id"])
             }
+            "policies" if operation.path.contains("/versions/") => "1".into(),
+            "policies" => text(&self.root.post("/v1/policies/drafts", json!({ "patch": {} })).ok()["id"]),
             "auth" => key_session(&self.root),
             "jobs" => self.failed_job(),
             "handovers" => text(&self.waiting_key()["handover"]["id"]),
@@ -187,6 +189,11 @@ impl Stage<'_> {
         if ["copy_trusted_secret", "disable_trusted"].contains(&operation.id.as_str()) {
             // The default one, unless there is one.
             self.root.post("/v1/trusted/enable", json!({}));
+        }
+        if ["approve_key", "reject_key"].contains(&operation.id.as_str()) {
+            self.server
+                .place
+                .sql("UPDATE keys SET awaits_approval = true, created_by = 'user_0' WHERE label = 'staged'");
         }
         if operation.id == "remove_group_member" {
             self.root.put(&operation.at(&id, &member)).expect(204);

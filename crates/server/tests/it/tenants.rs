@@ -319,6 +319,7 @@ fn az_3_every_table_of_a_tenant_is_keyed_by_it() {
 const EVERY_TENANT: &[&str] = &[
     "SELECT COUNT(handle) FROM imported_secrets",
     "SELECT handle FROM imported_secrets WHERE handle > $1",
+    "FROM policy_drafts WHERE state = 'scheduled' AND starts_at",
     "DELETE FROM idempotency WHERE created_at",
     "SELECT COUNT(access_key) FROM keys",
     "SELECT access_key FROM keys WHERE access_key > $1",

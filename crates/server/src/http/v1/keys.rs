@@ -18,7 +18,9 @@ use crate::http::openapi::{Operation, shape};
 use crate::keys::wire::{
     BulkOut, BulkRevokeIn, ExtendIn, KeyCreated, KeyIn, KeyOut, KeyPatch, RotateIn, UsageOut,
 };
-use crate::keys::{self, bulk, create, edit as editing, explain as explaining, lifecycle, usage as used};
+use crate::keys::{
+    self, approval, bulk, create, edit as editing, explain as explaining, lifecycle, usage as used,
+};
 use crate::names::like_pattern;
 use crate::sessions::{self, SessionOut, lists};
 use crate::store::keys::{KeyFilter, KeySort};
@@ -40,6 +42,7 @@ const FILTERS: &[&str] = &[
     "last_used_before",
     "never_expires",
     "unused",
+    "awaits_approval",
     "sort",
 ];
 
@@ -94,6 +97,20 @@ pub(crate) const EXPLAIN: Operation = Operation::act(
     "Tell every check that a request with this key would meet",
     (shape::<ExplainIn>(), r#"{"rights": ["models/emea:read"], "client_ip": "192.0.2.7"}"#),
     shape::<ExplainOut>(),
+);
+pub(crate) const APPROVE: Operation = Operation::act(
+    "approve_key",
+    TAG,
+    "Approve a key that somebody else made, so that it works",
+    (shape::<Nothing>(), "{}"),
+    shape::<KeyOut>(),
+);
+pub(crate) const REJECT: Operation = Operation::act(
+    "reject_key",
+    TAG,
+    "Reject a key that waits for an approval; it is revoked",
+    (shape::<ReasonIn>(), r#"{"reason": "a token of the gateway is enough"}"#),
+    shape::<KeyOut>(),
 );
 pub(crate) const REVOKE: Operation = Operation::act(
     "revoke_key",
@@ -164,6 +181,7 @@ pub(crate) struct ListQuery {
     last_used_before: Option<String>,
     never_expires: Option<bool>,
     unused: Option<bool>,
+    awaits_approval: Option<bool>,
     sort: Option<String>,
     limit: Option<i64>,
     cursor: Option<String>,
@@ -204,6 +222,7 @@ impl ListQuery {
             last_used_before: at("last_used_before", &self.last_used_before)?,
             never_expires: self.never_expires,
             unused: self.unused,
+            awaits_approval: self.awaits_approval,
         })
     }
 
@@ -226,7 +245,7 @@ impl ListQuery {
             (
                 (&self.status, &self.class, &self.owner_id, &self.q, &self.label, &self.created_by),
                 (&self.created_before, &self.created_after, &self.expires_before, &self.expires_after),
-                (&self.last_used_before, self.never_expires, self.unused, self.sort()?),
+                (&self.last_used_before, self.never_expires, self.unused, self.awaits_approval, self.sort()?),
             )
         );
         Page::read(self.limit, self.cursor.as_deref(), &scope)
@@ -358,6 +377,24 @@ pub(crate) async fn explain(
     Json(input): Json<ExplainIn>,
 ) -> Answered {
     Answer::ok(&explaining::explain(&app, &actor, &id, &input).await?)
+}
+
+pub(crate) async fn approve(
+    State(app): State<Arc<App>>,
+    Caller(actor): Caller,
+    Path(id): Path<String>,
+    Json(_): Json<Nothing>,
+) -> Answered {
+    answer(&approval::approve(&app, &actor, &id).await?)
+}
+
+pub(crate) async fn reject(
+    State(app): State<Arc<App>>,
+    Caller(actor): Caller,
+    Path(id): Path<String>,
+    Json(input): Json<ReasonIn>,
+) -> Answered {
+    answer(&approval::reject(&app, &actor, &id, input.checked()?).await?)
 }
 
 pub(crate) async fn revoke(

@@ -210,6 +210,7 @@ fn operation(scene: &Scene) {
     let gone = scene.newest();
     assert_eq!((&gone["before"]["slug"], &gone["before"]["state"]), (&json!("acme"), &json!("active")));
     scene.step("policy.edit", Holds::Both, "PATCH", "/v1/policies", json!({ "max_keys_per_user": 5 }));
+    policies(scene);
     let filter = json!({ "filter": "info,keyward::verify=debug" });
     scene.step("log_levels.edit", Holds::Both, "PUT", "/v1/log-levels", filter);
     let exported = scene.root.get("/v1/audit-events/export").expect(200);
@@ -241,6 +242,37 @@ fn operation(scene: &Scene) {
     let split = ["root-key", "split", "--shares", "3", "--threshold", "2", "-o", "json"];
     assert!(scene.server.place.run(&split).status.success());
     local("root_key.split");
+}
+
+/// Versions, drafts and approvals of the policy that `operation` edited.
+fn policies(scene: &Scene) {
+    let step = |action: &str, holds, path: &str, body: Value| scene.step(action, holds, "POST", path, body);
+    let later =
+        json!({ "starts_at": (jiff::Timestamp::now() + jiff::SignedDuration::from_hours(1)).to_string() });
+    step("policy.rollback", Holds::Both, "/v1/policies/rollback", json!({ "version": 1, "note": "early" }));
+    assert_eq!(scene.newest()["reason"], "early");
+    let patch = json!({ "patch": { "ingest": { "approval": true } } });
+    let draft = |holds| text(&step("policy.draft", holds, "/v1/policies/drafts", patch.clone())["id"]);
+    let path = format!("/v1/policies/drafts/{}", draft(Holds::After));
+    step("policy.schedule", Holds::After, &format!("{path}/apply"), later.clone());
+    step("policy.draft_rebase", Holds::Both, &format!("{path}/rebase"), json!({}));
+    scene.step("policy.draft_delete", Holds::Before, "DELETE", &path, json!({}));
+    let (first, stale) = (draft(Holds::After), draft(Holds::After));
+    let path = format!("/v1/policies/drafts/{stale}/apply");
+    step("policy.schedule", Holds::After, &path, later);
+    step("policy.apply", Holds::Both, &format!("/v1/policies/drafts/{first}/apply"), json!({}));
+    scene.server.place.sql("UPDATE policy_drafts SET starts_at = 1 WHERE state = 'scheduled'");
+    wait_until(|| scene.newest()["action"] == "policy.draft_fail");
+    let made = |label: &str| {
+        let key = scene.root.key(json!({ "class": "ingest", "label": label }));
+        assert_eq!(scene.newest()["action"], "key.request_approval");
+        // Somebody else made it.
+        scene.server.place.sql("UPDATE keys SET created_by = 'user_0' WHERE awaits_approval");
+        format!("/v1/keys/{}", text(&key["id"]))
+    };
+    step("key.approve", Holds::Both, &format!("{}/approve", made("good")), json!({}));
+    step("key.reject", Holds::Both, &format!("{}/reject", made("bad")), json!({ "reason": "no" }));
+    scene.root.patch("/v1/policies", json!({ "ingest": null })).expect(200);
 }
 
 #[test]

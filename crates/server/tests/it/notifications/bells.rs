@@ -84,7 +84,7 @@ fn bm_9_wishes_by_kind_and_channel_and_language() {
     let ada = server.caller(&text(&key["secret"]));
     postbox.wait_for(1);
     let shown = ada.get("/v1/notification-preferences").ok();
-    assert_eq!((shown["language"].as_str(), shown["kinds"].as_array().map(Vec::len)), (Some("en"), Some(11)));
+    assert_eq!((shown["language"].as_str(), shown["kinds"].as_array().map(Vec::len)), (Some("en"), Some(13)));
 
     let path = "/v1/notification-preferences";
     let dark = json!({ "kinds": [{ "kind": "account", "mail": false }] });

@@ -5,6 +5,7 @@ mod exits;
 mod keys;
 mod local;
 mod outputs;
+mod policies;
 mod rotation;
 mod tenants;
 

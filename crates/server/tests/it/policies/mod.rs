@@ -1,9 +1,33 @@
-//! `/v1/policies`: rules that bind keys already issued.
+//! `/v1/policies`: rules that bind keys already issued, how they are changed, and approvals.
+
+mod approvals;
+mod drafts;
+mod impact;
+mod rules;
+mod schedule;
+mod versions;
 
 use serde_json::{Value, json};
 
 use crate::keys::{fault, path};
-use crate::support::{Answer, Server, text};
+use crate::logins::{ask_for_no_factor, session, somebody};
+use crate::support::{Answer, Caller, Server, text};
+
+/// A session of a new user with these rights whose last proof is too old for what is dangerous.
+fn stale_session(server: &Server, name: &str, rights: &[&str]) -> Caller {
+    ask_for_no_factor(&server.root());
+    somebody(server, name, rights);
+    let stale = session(&server.url, name);
+    // Before the server has read it.
+    server.place.sql("UPDATE sessions SET stepped_up_at = stepped_up_at - 601000");
+    stale
+}
+
+/// Drafts changes of the policy; returns the path of the draft.
+fn draft(caller: &Caller, patch: Value) -> String {
+    let made = caller.post("/v1/policies/drafts", json!({ "patch": patch })).expect(201).body;
+    format!("/v1/policies/drafts/{}", text(&made["id"]))
+}
 
 #[test]
 fn x_5_mo_5_bm_2_sq_4_the_document_and_its_defaults() {
@@ -62,7 +86,7 @@ fn x_5_bad_rules_are_named_and_change_nothing() {
 }
 
 /// A member key of a user `bob`, made ten days ago and never used since.
-fn ten_days_old(server: &Server) -> (String, Value) {
+pub(super) fn ten_days_old(server: &Server) -> (String, Value) {
     let made = server.root().member("bob", &[]);
     server.place.sql("UPDATE users SET created_at = created_at - 864000000 WHERE username = 'bob'");
     server.place.sql("UPDATE keys SET created_at = created_at - 864000000 WHERE class = 'member'");
