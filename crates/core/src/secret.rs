@@ -102,6 +102,11 @@ impl SecretHash {
         })
     }
 
+    /// The first bytes, for a look-up under a name that tells nothing without the key.
+    pub(crate) fn first_bytes(&self) -> [u8; 16] {
+        std::array::from_fn(|at| self.0[at])
+    }
+
     /// Constant-time equality (STO-10).
     #[must_use]
     pub fn matches(&self, other: &SecretHash) -> bool {

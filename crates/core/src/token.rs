@@ -9,7 +9,7 @@ pub mod kinds;
 use std::fmt;
 
 use crate::key::KeyClass;
-use crate::secret::Secret;
+use crate::secret::{Secret, SecretHash};
 
 const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 /// Characters of the public key id (95 bits).
@@ -51,6 +51,12 @@ impl AccessKey {
     pub fn from_digits(digits: &str) -> Option<Self> {
         let bytes: [u8; KEY_ID_LEN] = digits.as_bytes().try_into().ok()?;
         is_alphanumeric(&bytes).then_some(Self(bytes))
+    }
+
+    /// The id that a keyed hash stands for: what is no credential of ours is looked up by it.
+    #[must_use]
+    pub fn of_hash(hash: &SecretHash) -> Self {
+        Self(hash.first_bytes().map(|byte| ALPHABET[usize::from(byte % 62)]))
     }
 
     /// A fresh key id from the caller's source of randomness.

@@ -49,7 +49,7 @@ pub(crate) struct App {
     pub(crate) failures: crate::verify::limits::FailureThrottle,
     /// Those who report leaks.
     pub(crate) reports: crate::verify::limits::ReportThrottle,
-    pub(crate) hashers: Hashers,
+    pub(crate) hashers: Arc<Hashers>,
     pub(crate) attempts: NamesInTurn,
     pub(crate) refusals: Refusals,
     pub(crate) notices: Notices,

@@ -210,6 +210,18 @@ impl<T> Audited<T> {
         self
     }
 
+    /// An imported credential is there, or is found by another handle.
+    pub(crate) fn touches_imported(mut self, tenant: &str, handle: &str) -> Self {
+        self.push(ChangeKind::Imported, tenant, handle);
+        self
+    }
+
+    /// There is a new way to look imported credentials up.
+    pub(crate) fn touches_import_ways(mut self) -> Self {
+        self.push(ChangeKind::ImportWays, crate::seal::INSTANCE, crate::seal::INSTANCE);
+        self
+    }
+
     fn push(&mut self, kind: ChangeKind, tenant: &str, subject: &str) {
         self.changes.push(Change { kind, tenant_id: tenant.into(), subject: subject.into() });
     }

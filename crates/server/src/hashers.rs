@@ -144,6 +144,15 @@ impl Hashers {
         again.await?
     }
 
+    /// Computes a slow hash of another kind, which brings its own memory.
+    pub(crate) async fn compute<T: Send + 'static>(
+        &self,
+        _: &Place,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T> {
+        self.run(|_| work()).await
+    }
+
     async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Memory) -> T + Send + 'static,

@@ -8,7 +8,9 @@ mod checkpoints;
 mod cli;
 mod clock;
 mod config;
+mod csv;
 mod error;
+mod exports;
 mod factors;
 mod failures;
 mod groups;
@@ -16,6 +18,7 @@ mod handovers;
 mod hashers;
 mod http;
 mod identify;
+mod imports;
 mod incidents;
 mod jobs;
 mod keys;
@@ -35,6 +38,7 @@ mod peppers;
 mod policies;
 mod random;
 mod refusals;
+mod reports;
 mod roles;
 mod root_key;
 mod seal;
@@ -100,6 +104,8 @@ enum Command {
     Verify(cli::verify::VerifyArgs),
     Identify(cli::identify::IdentifyArgs),
     Incident(cli::incident::IncidentArgs),
+    Import(cli::import::ImportArgs),
+    Export(cli::export::ExportArgs),
     Audit(cli::audit::AuditArgs),
     Whoami(cli::whoami::WhoamiArgs),
     Sessions(cli::sessions::SessionsArgs),
@@ -144,6 +150,8 @@ async fn main() -> ExitCode {
         Command::Verify(args) => cli::verify::run(args, global).await,
         Command::Identify(args) => cli::identify::run(args, global).await,
         Command::Incident(args) => cli::incident::run(args, global).await,
+        Command::Import(args) => cli::import::run(args, global).await,
+        Command::Export(args) => cli::export::run(args, global).await,
         Command::Audit(args) => cli::audit::run(args, global).await,
         Command::Whoami(args) => cli::whoami::run(args, global).await,
         Command::Sessions(args) => cli::sessions::run(args, global).await,

@@ -20,6 +20,7 @@ use crate::hashers::Hashers;
 use crate::http::metrics::{self, Metrics};
 use crate::http::server::Server;
 use crate::http::tls::Tls;
+use crate::imports::ways::{self, Ways};
 use crate::jobs::expiry_notice::Watch;
 use crate::jobs::outbox::Outbox;
 use crate::logging::LogLevels;
@@ -32,7 +33,7 @@ use crate::store::group::Writers;
 use crate::store::{Db, changes, instance};
 use crate::verify::cache::{Cache, CacheSettings};
 use crate::verify::limits::{FailureThrottle, ReportThrottle};
-use crate::verify::{Verifier, feed, keyring};
+use crate::verify::{Sealed, Verifier, feed, keyring};
 use crate::{checkpoints, jobs, root_key, setup, signing_keys};
 
 const DATABASE: &str = "keyward.db";
@@ -53,22 +54,23 @@ pub(crate) async fn open(settings: Settings, log_levels: LogLevels) -> Result<Ar
     let applied = changes::last_seq(&mut conn).await?;
     let peppers = seal::load_peppers(&root_key, &mut conn).await?;
     let keyring = keyring::load(&root_key, &mut conn, clock.monotonic_ms()).await?;
+    let import_ways = Ways::load(&root_key, &mut conn).await?;
     drop(conn);
     let control = Handle::current();
     let cache = Cache::new(db.clone(), control.clone(), clock, root_key.clone(), cache_settings(&settings));
     cache.health.applied_seq.store(applied, Ordering::Release);
     cache.health.confirmed_ms.store(clock.monotonic_ms(), Ordering::Release);
+    let hashers = Arc::new(Hashers::start(settings.login.hashers, settings.login.queue));
     let verifier = Verifier::new(
         Arc::new(cache),
         prefixes(&settings),
-        peppers,
-        keyring,
+        Sealed { peppers, keyring, import_ways },
         root_key.clone(),
+        hashers.clone(),
         clock,
         &settings,
     );
     let mailer = Mailer::new(&settings.mail)?;
-    let hashers = Hashers::start(settings.login.hashers, settings.login.queue);
     Ok(Arc::new(App {
         writers: Writers::new(db.clone()),
         db,
@@ -124,6 +126,7 @@ async fn initialise(db: &Db, root_key: &RootKey, clock: Clock, settings: &Settin
     if instance::peppers(tx.conn()).await?.is_empty() {
         seal::add_pepper(root_key, tx.conn(), 1, clock.unix_ms()).await?;
     }
+    ways::make_key(root_key, tx.conn(), clock.unix_ms()).await?;
     checkpoints::make_signing_key(root_key, tx.conn(), clock.unix_ms()).await?;
     signing_keys::make_first(root_key, tx.conn(), settings.tokens.algorithm, clock.unix_ms()).await?;
     tx.commit().await

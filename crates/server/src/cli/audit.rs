@@ -9,7 +9,7 @@ use super::checkpoint::{self, KeptCheckpoint};
 use super::client::Request;
 use super::expiry::parse_moment;
 use super::noun::{self, ListArgs, Noun};
-use super::{Exit, Failure, Global, Outcome, Session, audit_local, cell, output};
+use super::{Exit, Failure, Global, Outcome, Session, audit_local, cell, stream};
 
 /// Audit events as the API lists them.
 const EVENTS: Noun = Noun {
@@ -115,20 +115,8 @@ impl RangeArgs {
     }
 }
 
-/// Passes the stream on as it comes; nothing is held in memory.
 async fn export(session: &Session, args: &RangeArgs) -> Outcome {
-    let request = args.narrow(Request::get("/v1/audit-events/export"));
-    let mut response = session.client.stream(request).await?;
-    let mut last = b'\n';
-    while let Some(part) = response.chunk().await? {
-        output::write_bytes(&part)?;
-        last = part.last().copied().unwrap_or(last);
-    }
-    if last != b'\n' {
-        session.output.note("warning: the export ends in the middle of a line");
-        return Ok(Exit::Failure);
-    }
-    Ok(Exit::Ok)
+    stream::pass_on(session, args.narrow(Request::get("/v1/audit-events/export"))).await
 }
 
 async fn verify(session: &Session, kept: &[KeptCheckpoint]) -> Outcome {

@@ -3,6 +3,8 @@
 use jiff::Timestamp;
 use serde_json::Value;
 
+use crate::csv;
+
 /// Makes text from elsewhere harmless: control characters, ANSI escapes and invisible direction
 /// marks are shown as escapes instead of being obeyed by the terminal (AUD-3).
 pub(crate) fn clean(text: &str) -> String {
@@ -91,9 +93,7 @@ fn in_one_line(object: &Value, now: Timestamp) -> String {
 /// front (WEB-6); numbers stay numbers.
 pub(crate) fn for_csv(value: &Value) -> String {
     let text = plain(value);
-    let formula = text.starts_with(['=', '+', '-', '@', '\t', '\r', '\0']) && !value.is_number();
-    let text = if formula { format!("'{text}") } else { text };
-    if text.contains([',', '"', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text }
+    if value.is_number() { csv::quoted(text) } else { csv::cell(&text) }
 }
 
 fn is_time(name: &str) -> bool {

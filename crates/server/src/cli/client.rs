@@ -150,6 +150,22 @@ impl Client {
         }
     }
 
+    /// The same where the refusal of one thing does not keep from the next: what speaks against it is the
+    /// inner error.
+    pub(crate) async fn send_or_refusal(&self, request: Request) -> anyhow::Result<Result<Value, Value>> {
+        let response = self.answer(&request).await?;
+        if response.status().is_success() {
+            return self.read(response).await.map(Ok);
+        }
+        let (status, headers) = (response.status(), response.headers().clone());
+        let text = response.text().await.unwrap_or_default();
+        let about_it = [StatusCode::BAD_REQUEST, StatusCode::CONFLICT, StatusCode::UNPROCESSABLE_ENTITY];
+        match serde_json::from_str::<Value>(&text) {
+            Ok(problem) if about_it.contains(&status) => Ok(Err(problem)),
+            _ => Err(problem::failure(status, &headers, &text).into()),
+        }
+    }
+
     async fn read(&self, response: reqwest::Response) -> anyhow::Result<Value> {
         let text = response.text().await.map_err(|error| self.unreachable(&error))?;
         if text.trim().is_empty() {

@@ -10,6 +10,14 @@ use tokio::time::{Instant, timeout_at};
 use crate::config::Settings;
 use crate::error::{Error, Result};
 
+/// Bytes of a body with many rows in it.
+pub(crate) const LARGE: usize = 8 * 1024 * 1024;
+
+/// Bytes that a body may have where it goes.
+pub(crate) fn most_for(path: &str, settings: &Settings) -> usize {
+    if path == "/v1/imports" { LARGE } else { settings.limits.max_body_bytes }
+}
+
 /// Reads a whole body: no larger than the configured limit, and once it takes longer than a header
 /// may, no slower than the configured pace.
 ///

@@ -10,7 +10,7 @@ use http::header::{CONTENT_TYPE, LOCATION};
 use http_body_util::BodyExt as _;
 use serde_json::Value;
 
-use super::body::read_body;
+use super::body::{most_for, read_body_up_to};
 use crate::app::{Actor, App};
 use crate::error::{Error, Result};
 use crate::random::to_hex;
@@ -32,7 +32,8 @@ pub(crate) async fn run(app: &App, mut actor: Actor, mut request: Request, next:
         key: checked(key.to_str().unwrap_or_default())?,
     };
     let (parts, body) = request.into_parts();
-    let body = read_body(body, &app.settings).await?;
+    let most = most_for(parts.uri.path(), &app.settings);
+    let body = read_body_up_to(body, &app.settings, most).await?;
     let hash = request_hash(app, parts.uri.path_and_query().map_or("", |path| path.as_str()), &body);
     if let Some(replay) = claim(app, &key, &hash).await? {
         return Ok(replay);

@@ -39,6 +39,11 @@ impl<T: DeserializeOwned> FromRequest<std::sync::Arc<App>> for Json<T> {
     }
 }
 
+/// Refuses a body that is told to be something else than JSON, or nothing.
+pub(super) fn check_kind(headers: &http::HeaderMap) -> Result<()> {
+    check_type(headers.get(CONTENT_TYPE).map_or(b"", |kind| kind.as_bytes()), false)
+}
+
 fn check_type(kind: &[u8], is_patch: bool) -> Result<()> {
     let kind = std::str::from_utf8(kind).unwrap_or_default();
     let essence = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();

@@ -25,6 +25,7 @@ pub(crate) mod problem;
 pub(crate) mod problems;
 pub(crate) mod router;
 pub(crate) mod server;
+pub(crate) mod stream;
 pub(crate) mod tls;
 pub(crate) mod trusted;
 mod unreadable;

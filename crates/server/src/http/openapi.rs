@@ -53,6 +53,8 @@ pub(crate) enum Returns {
     One(Shape),
     List(Shape),
     Lines,
+    /// A table as CSV.
+    Csv,
 }
 
 impl Operation {
@@ -233,6 +235,7 @@ fn responses(operation: &Operation, schemas: &mut Schemas, need: Need) -> Value 
     let content = match operation.answer {
         Returns::Nothing => None,
         Returns::Lines => Some(json!({ "application/jsonl": { "schema": { "type": "string" } } })),
+        Returns::Csv => Some(json!({ "text/csv": { "schema": { "type": "string" } } })),
         Returns::One(shape) => {
             Some(json!({ "application/json": { "schema": reference(&(shape.collect)(schemas)) } }))
         }

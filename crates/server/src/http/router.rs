@@ -11,8 +11,8 @@ use http::Method;
 use super::guard::{self, guard};
 use super::openapi::Operation;
 use super::v1::{
-    audit, auth, factors, groups, handovers, identify, incidents, jobs, keys, leaks, log_levels, me,
-    notifications, policies, roles, setup, signing_keys, tenants, tokens, trusted, users, verify,
+    audit, auth, exports, factors, groups, handovers, identify, imports, incidents, jobs, keys, leaks,
+    log_levels, me, notifications, policies, reports, roles, setup, signing_keys, tenants, tokens, trusted, users, verify,
 };
 use super::{health, jwks, oauth, openapi, problems};
 use crate::app::App;
@@ -172,6 +172,10 @@ fn key_routes() -> Vec<Route> {
         route(POST, "/v1/keys/{id}/rotate/finish", rotate_keys, keys::ROTATE_FINISH, keys::rotate_finish),
         route(POST, "/v1/keys/{id}/rotate/abort", rotate_keys, keys::ROTATE_ABORT, keys::rotate_abort),
         route(POST, "/v1/keys/{id}/secret", rotate_keys, keys::NEW_SECRET, keys::new_secret),
+
+        route(POST, "/v1/imports", OneOf(&["keys:import"]), imports::RUN, imports::run),
+        route(GET, "/v1/export", OneOf(&["export:read"]), exports::READ, exports::read),
+        route(GET, "/v1/reports/credentials", OneOf(&["reports:read"]), reports::CREDENTIALS, reports::credentials),
 
         route(POST, "/v1/identify", read_keys, identify::IDENTIFY, identify::identify),
         route(GET, "/v1/incidents", OneOf(&["keys:read"]), incidents::LIST, incidents::list),

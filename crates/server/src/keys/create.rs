@@ -1,5 +1,7 @@
 //! Making a key (MO1, MO2, BM1 to BM4, KEY-8, KEY-10, AZ-5).
 
+use std::collections::HashMap;
+
 use keyward_core::key::{Conditions, KeyClass};
 use keyward_core::right::RightSet;
 use keyward_core::secret::Secret;
@@ -26,26 +28,8 @@ pub(crate) async fn create(app: &App, actor: &Actor, input: KeyIn) -> Result<Key
 
 /// The same within a transaction.
 pub(crate) async fn make(app: &App, tx: &mut Tx<'_>, input: KeyIn) -> Result<Audited<KeyCreated>> {
-    check_label("/label", &input.label, 100)?;
-    rules::count("/credits", input.credits, 1..=1_000_000_000_000)?;
-    rules::count("/idle_seconds", input.idle_seconds, 60..=315_360_000)?;
-    rules::limits(input.limits.as_deref().unwrap_or_default())?;
-    let scopes = input.scopes.as_deref().map(|texts| rules::rights("/scopes", texts)).transpose()?;
-    let conditions = input.conditions.clone().map(rules::conditions).transpose()?.flatten();
     let directory = tx.directory().await?;
-    rules::class_is_on(&directory.tenant, input.class)?;
-    rules::address_rule(&directory.tenant.policy, input.class, conditions.as_ref())?;
-    let span = span(tx, &directory, &input)?;
-    let holder = holder(tx, &directory, &input, scopes.as_ref()).await?;
-    let access_key = AccessKey::generate(&mut random::fill);
-    let row = KeyRow {
-        access_key: access_key.digits().into(),
-        scopes: scopes.as_ref().map(to_json).transpose()?,
-        conditions: conditions_json(conditions.as_ref())?,
-        ..new_row(tx, &input, span, &holder)?
-    };
-    let mut row = row;
-    rotation::set(&mut row, rotation::schedule(&directory, input.class, input.rotation)?, tx.now);
+    let Draft { row, access_key, holder } = draft(tx, &directory, &input, &mut Owners::default()).await?;
     let (secret, version) = make_secret(app, input.class, access_key, 1, tx.now);
     insert(tx, &row, &holder, &version).await?;
     let mut viewer = Viewer::with(directory, tx.now);
@@ -67,6 +51,43 @@ pub(super) fn reveal(tx: &Tx<'_>, created: KeyCreated, link: Option<HandoverLink
         Some(link) => created.handed_over(link),
         None => created,
     }
+}
+
+/// A key that may be made, not yet written.
+pub(crate) struct Draft {
+    pub(crate) row: KeyRow,
+    pub(crate) access_key: AccessKey,
+    pub(crate) holder: Holder,
+}
+
+/// Everything that is asked of a new key, whatever its secret: form, policy, quota, and that nobody gives
+/// what they do not hold (AZ-5).
+pub(crate) async fn draft(
+    tx: &mut Tx<'_>,
+    directory: &TenantRecord,
+    input: &KeyIn,
+    owners: &mut Owners,
+) -> Result<Draft> {
+    check_label("/label", &input.label, 100)?;
+    rules::count("/credits", input.credits, 1..=1_000_000_000_000)?;
+    rules::count("/idle_seconds", input.idle_seconds, 60..=315_360_000)?;
+    rules::limits(input.limits.as_deref().unwrap_or_default())?;
+    let scopes = input.scopes.as_deref().map(|texts| rules::rights("/scopes", texts)).transpose()?;
+    let conditions = input.conditions.clone().map(rules::conditions).transpose()?.flatten();
+    rules::class_is_on(&directory.tenant, input.class)?;
+    rules::address_rule(&directory.tenant.policy, input.class, conditions.as_ref())?;
+    let span = span(tx, directory, input)?;
+    let holder = holder(tx, directory, input, scopes.as_ref(), owners).await?;
+    let access_key = AccessKey::generate(&mut random::fill);
+    let row = KeyRow {
+        access_key: access_key.digits().into(),
+        scopes: scopes.as_ref().map(to_json).transpose()?,
+        conditions: conditions_json(conditions.as_ref())?,
+        ..new_row(tx, input, span, &holder)?
+    };
+    let mut row = row;
+    rotation::set(&mut row, rotation::schedule(directory, input.class, input.rotation)?, tx.now);
+    Ok(Draft { row, access_key, holder })
 }
 
 /// Beginning and end of the new key.
@@ -115,6 +136,9 @@ fn new_row(tx: &Tx<'_>, input: &KeyIn, span: (Option<i64>, Option<i64>), holder:
         grace_days: None,
         rotates_at: None,
         version: 1,
+        imported_from: None,
+        imported_at: None,
+        external_id: None,
         owner_username: holder.username.clone(),
         role_ids: Some(holder.role_ids.join(",")),
         group_ids: Some(holder.group_ids.join(",")),
@@ -123,7 +147,13 @@ fn new_row(tx: &Tx<'_>, input: &KeyIn, span: (Option<i64>, Option<i64>), holder:
     })
 }
 
-async fn insert(tx: &mut Tx<'_>, row: &KeyRow, holder: &Holder, version: &SecretRow) -> Result<()> {
+/// Writes a key with what it holds and its first secret.
+pub(crate) async fn insert(
+    tx: &mut Tx<'_>,
+    row: &KeyRow,
+    holder: &Holder,
+    version: &SecretRow,
+) -> Result<()> {
     keys::insert(tx.conn(), row).await?;
     for role in &holder.role_ids {
         roles::grant(tx.conn(), &row.tenant_id, &row.id, role).await?;
@@ -134,9 +164,41 @@ async fn insert(tx: &mut Tx<'_>, row: &KeyRow, holder: &Holder, version: &Secret
     keys::insert_secret(tx.conn(), &row.tenant_id, &row.id, version, &row.created_by).await
 }
 
+/// The owners met so far, so that many keys of one cost one look.
+#[derive(Default)]
+pub(crate) struct Owners(HashMap<String, KnownOwner>);
+
+/// An owner as far as new keys need it.
+struct KnownOwner {
+    username: String,
+    held: RightSet,
+    /// Living keys, for the quota.
+    living: i64,
+}
+
+impl Owners {
+    async fn find(&mut self, tx: &mut Tx<'_>, directory: &TenantRecord, id: &str) -> Result<&KnownOwner> {
+        if !self.0.contains_key(id) {
+            let (tenant, now) = (tx.tenant().to_owned(), tx.now);
+            let user = users::find(tx.conn(), &tenant, id).await?.ok_or(Error::NotFound)?;
+            let living = keys::count_owned(tx.conn(), &tenant, id, now).await?;
+            let held = crate::users::rights(directory, &user)?;
+            self.0.insert(id.to_owned(), KnownOwner { username: user.username, held, living });
+        }
+        self.0.get(id).ok_or(Error::NotFound)
+    }
+
+    /// One more key of this owner was written.
+    pub(crate) fn count(&mut self, id: &str) {
+        if let Some(owner) = self.0.get_mut(id) {
+            owner.living += 1;
+        }
+    }
+}
+
 /// What a new key will act with.
-struct Holder {
-    owner_id: Option<String>,
+pub(crate) struct Holder {
+    pub(crate) owner_id: Option<String>,
     username: Option<String>,
     role_ids: Vec<String>,
     group_ids: Vec<String>,
@@ -147,11 +209,12 @@ async fn holder(
     directory: &TenantRecord,
     input: &KeyIn,
     scopes: Option<&RightSet>,
+    owners: &mut Owners,
 ) -> Result<Holder> {
     // A key proves itself with each request, so it is worth more than the session that makes it.
     tx.must_be_fresh()?;
     match input.class {
-        KeyClass::Member => owner(tx, directory, input, scopes).await,
+        KeyClass::Member => owner(tx, directory, input, scopes, owners).await,
         KeyClass::Workspace => workspace(tx, directory, input, scopes).await,
         KeyClass::Ingest => ingest(tx, input, scopes),
     }
@@ -163,6 +226,7 @@ async fn owner(
     directory: &TenantRecord,
     input: &KeyIn,
     scopes: Option<&RightSet>,
+    owners: &mut Owners,
 ) -> Result<Holder> {
     refuse_assignments(input, "a member key acts with its owner's roles and groups")?;
     let own = tx.actor.user_id();
@@ -178,13 +242,12 @@ async fn owner(
         // Who may not issue for others may not learn who exists either.
         tx.must_hold("keys/others:create").map_err(|_| Error::NotFound)?;
     }
-    let tenant = tx.tenant().to_owned();
-    let user = users::find(tx.conn(), &tenant, &owner_id).await?.ok_or(Error::NotFound)?;
-    let held = crate::users::rights(directory, &user)?;
+    let known = owners.find(tx, directory, &owner_id).await?;
+    let (username, held) = (known.username.clone(), known.held.clone());
     if own != Some(owner_id.as_str()) {
         tx.must_cover(&held, "above_caller", "the owner may do more than you")?;
     }
-    must_have_room(tx, directory, &owner_id).await?;
+    has_room(directory, known.living)?;
     let given = match scopes {
         Some(scopes) if !held.covers_all(scopes) => {
             return Err(Error::forbidden(
@@ -198,7 +261,7 @@ async fn owner(
     tx.must_cover(&given, "rights_exceed_caller", "the key could do more than you; narrow its scopes")?;
     Ok(Holder {
         owner_id: Some(owner_id),
-        username: Some(user.username),
+        username: Some(username),
         role_ids: Vec::new(),
         group_ids: Vec::new(),
     })
@@ -206,9 +269,13 @@ async fn owner(
 
 /// Refuses one more living key of a user than policy allows (BM2).
 pub(super) async fn must_have_room(tx: &mut Tx<'_>, directory: &TenantRecord, owner_id: &str) -> Result<()> {
-    let quota = i64::from(directory.tenant.policy.max_keys_per_user);
     let (tenant, now) = (tx.tenant().to_owned(), tx.now);
-    if keys::count_owned(tx.conn(), &tenant, owner_id, now).await? < quota {
+    has_room(directory, keys::count_owned(tx.conn(), &tenant, owner_id, now).await?)
+}
+
+fn has_room(directory: &TenantRecord, living: i64) -> Result<()> {
+    let quota = i64::from(directory.tenant.policy.max_keys_per_user);
+    if living < quota {
         return Ok(());
     }
     Err(Error::Policy {

@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use keyward_core::decide::{Code, KeyFacts, Now, standing_cause};
 use keyward_core::id::UserId;
-use keyward_core::key::{Status, status};
+use keyward_core::key::{OwnerState, Status, status};
 use keyward_core::policy::Policy;
 use keyward_core::right::RightSet;
 use keyward_core::token::AccessKey;
 
 use super::rotation::RotationOut;
-use super::wire::{BulkKey, CreditsOut, KeyOut, SecretOut};
+use super::wire::{BulkKey, CreditsOut, ImportedOut, KeyOut, SecretOut};
 use crate::clock::rfc3339;
 use crate::error::{Error, Result};
 use crate::store::Conn;
@@ -60,6 +60,20 @@ impl Viewer {
         let owner = facts::load_user(conn, self.tenant.id, id, 0).await?.map(Arc::new);
         self.owners.insert(id, owner.clone());
         Ok(owner)
+    }
+
+    /// `active`, `suspended` or `deleted`.
+    pub(crate) async fn owner_state(
+        &mut self,
+        conn: &mut Conn,
+        owner: Option<UserId>,
+    ) -> Result<Option<&'static str>> {
+        let owner = self.owner(conn, owner).await?;
+        Ok(owner.map(|owner| match owner.owner.state {
+            OwnerState::Active => "active",
+            OwnerState::Suspended => "suspended",
+            OwnerState::Deleted => "deleted",
+        }))
     }
 
     /// What the owner of a key may do without it.
@@ -126,6 +140,11 @@ impl Viewer {
             exposed_at: row.exposed_at.map(rfc3339),
             canary: row.canary,
             rotation: RotationOut::of(&row),
+            imported: row.imported_from.zip(row.imported_at).map(|(source, at)| ImportedOut {
+                source,
+                external_id: row.external_id.unwrap_or_default(),
+                at: rfc3339(at),
+            }),
             id: row.id,
             tenant_id: row.tenant_id,
             owner_id: row.owner_id,

@@ -225,11 +225,23 @@ pub(crate) struct KeyOut {
     pub(crate) canary: bool,
     /// How it rotates by itself; `null` when it does not.
     pub(crate) rotation: Option<RotationOut>,
+    /// Where it came from, when it was not made here.
+    pub(crate) imported: Option<ImportedOut>,
     /// Every secret that was ever made, oldest first.
     pub(crate) secrets: Vec<SecretOut>,
     /// When the secret was seen in a URL: replace it.
     pub(crate) exposed_at: Option<String>,
     pub(crate) version: i64,
+}
+
+/// Where an imported key came from.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ImportedOut {
+    /// The name of the import.
+    pub(crate) source: String,
+    /// What the key is called there.
+    pub(crate) external_id: String,
+    pub(crate) at: String,
 }
 
 /// Credits of a key.

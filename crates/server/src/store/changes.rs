@@ -24,11 +24,15 @@ pub(crate) enum ChangeKind {
     Token,
     /// One session; the subject is the id inside its token.
     Session,
+    /// One imported credential; the subject is its handle.
+    Imported,
+    /// How imported credentials are looked up.
+    ImportWays,
 }
 
 impl ChangeKind {
     /// Every kind that is read whole, with what seals it opened.
-    pub(crate) const SEALED: [Self; 2] = [Self::Pepper, Self::SigningKeys];
+    pub(crate) const SEALED: [Self; 3] = [Self::Pepper, Self::SigningKeys, Self::ImportWays];
 
     /// Whether it is one of those.
     pub(crate) fn is_sealed(self) -> bool {
@@ -46,6 +50,8 @@ impl ChangeKind {
             Self::Trusted => "trusted",
             Self::Token => "token",
             Self::Session => "session",
+            Self::Imported => "imported",
+            Self::ImportWays => "import_ways",
         }
     }
 }
@@ -114,6 +120,8 @@ pub(crate) async fn since(conn: &mut Conn, after: i64, limit: i64) -> Result<Vec
                 "trusted" => ChangeKind::Trusted,
                 "token" => ChangeKind::Token,
                 "session" => ChangeKind::Session,
+                "imported" => ChangeKind::Imported,
+                "import_ways" => ChangeKind::ImportWays,
                 // Written by a newer binary during a rolling upgrade; none of our facts.
                 _ => return None,
             };

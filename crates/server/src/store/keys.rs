@@ -37,6 +37,11 @@ pub(crate) struct KeyRow {
     pub(crate) grace_days: Option<i64>,
     pub(crate) rotates_at: Option<i64>,
     pub(crate) version: i64,
+    /// The import that brought it along.
+    pub(crate) imported_from: Option<String>,
+    pub(crate) imported_at: Option<i64>,
+    /// What it is called there.
+    pub(crate) external_id: Option<String>,
     /// Name of a living owner.
     pub(crate) owner_username: Option<String>,
     /// Ids of the roles, separated by commas.
@@ -109,6 +114,13 @@ pub(crate) async fn find(conn: &mut Conn, tenant: &str, id: &str) -> Result<Opti
 pub(crate) async fn load(conn: &mut Conn, access_key: &str) -> Result<Option<KeyRow>> {
     Ok(on!(conn, c => sqlx::query_as(select_keys!("WHERE k.access_key = $1"))
         .bind(access_key).fetch_optional(c).await)?)
+}
+
+/// Keys of a tenant in the order of their ids, those behind `after`.
+pub(crate) async fn behind(conn: &mut Conn, tenant: &str, after: &str, limit: i64) -> Result<Vec<KeyRow>> {
+    Ok(on!(conn, c => sqlx::query_as(select_keys!(
+        "WHERE k.tenant_id = $1 AND k.id > $2 ORDER BY k.id LIMIT $3"
+    )).bind(tenant).bind(after).bind(limit).fetch_all(c).await)?)
 }
 
 /// How many keys there are, in all tenants.
@@ -277,9 +289,10 @@ pub(crate) async fn insert(conn: &mut Conn, row: &KeyRow) -> Result<()> {
         "INSERT INTO keys (tenant_id, id, access_key, class, owner_id, label, switch, scopes, not_before,
             expires_at, idle_seconds, conditions, limits, credits_granted, credits_left, created_at,
             created_by, updated_at, updated_by, version, credits_granted_at, canary,
-            rotate_days, grace_days, rotates_at)
+            rotate_days, grace_days, rotates_at,
+            imported_from, imported_at, external_id)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20,
-            $21, $22, $23, $24, $25)"
+            $21, $22, $23, $24, $25, $26, $27, $28)"
     )
     .bind(&row.tenant_id).bind(&row.id).bind(&row.access_key).bind(&row.class).bind(&row.owner_id)
     .bind(&row.label).bind(&row.switch).bind(&row.scopes).bind(row.not_before).bind(row.expires_at)
@@ -287,6 +300,7 @@ pub(crate) async fn insert(conn: &mut Conn, row: &KeyRow) -> Result<()> {
     .bind(row.credits_left).bind(row.created_at).bind(&row.created_by).bind(row.updated_at)
     .bind(&row.updated_by).bind(row.version).bind(row.credits_granted_at).bind(row.canary)
     .bind(row.rotate_days).bind(row.grace_days).bind(row.rotates_at)
+    .bind(&row.imported_from).bind(row.imported_at).bind(&row.external_id)
     .execute(c).await.map(drop))?;
     Ok(())
 }
@@ -356,7 +370,7 @@ pub(crate) async fn set_retirement(
     Ok(())
 }
 
-/// Re-hashes a secret under a newer pepper (STO-3).
+/// Re-hashes a secret under a newer pepper (STO-3), or an imported one, which is under none, for the first time.
 pub(crate) async fn rehash(
     conn: &mut Conn,
     tenant: &str,
@@ -368,7 +382,7 @@ pub(crate) async fn rehash(
     on!(conn, c => sqlx::query(
         "UPDATE key_secrets SET pepper_id = $4, hash = $5
          WHERE tenant_id = $1 AND key_id = $2 AND generation = $3 AND pepper_id < $4
-           AND pepper_id IN (SELECT id FROM peppers WHERE retired_at IS NULL)"
+           AND (pepper_id = 0 OR pepper_id IN (SELECT id FROM peppers WHERE retired_at IS NULL))"
     ).bind(tenant).bind(key).bind(generation).bind(pepper).bind(hash).execute(c).await.map(drop))?;
     Ok(())
 }

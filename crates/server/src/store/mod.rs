@@ -11,6 +11,7 @@ pub(crate) mod group;
 pub(crate) mod groups;
 pub(crate) mod handovers;
 pub(crate) mod idempotency;
+pub(crate) mod imports;
 pub(crate) mod incidents;
 pub(crate) mod instance;
 pub(crate) mod jobs;

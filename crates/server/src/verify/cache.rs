@@ -14,6 +14,7 @@ use tokio::runtime::Handle;
 use tokio::sync::OnceCell;
 
 use super::facts::{Age, TenantRecord, UserRecord};
+use super::foreign::ForeignRecord;
 use super::record::KeyRecord;
 use super::register::Register;
 use super::sessions::SessionRecord;
@@ -27,6 +28,7 @@ use crate::store::Db;
 
 mod changes;
 mod credits;
+mod imports;
 mod loads;
 
 type Map<K, V> = papaya::HashMap<K, Arc<V>, foldhash::fast::RandomState>;
@@ -51,6 +53,8 @@ pub(crate) enum Need {
     Credits(AccessKey, i64),
     /// A trusted secret.
     Trusted(AccessKey),
+    /// What a handle of an imported credential leads to.
+    Foreign(AccessKey),
     /// The tokens that were revoked by their id.
     Revocations,
 }
@@ -108,6 +112,7 @@ pub(crate) struct Cache {
     users: Map<UserId, UserRecord>,
     tenants: Map<TenantId, TenantRecord>,
     trusted: Map<AccessKey, TrustedRecord>,
+    foreign: Map<AccessKey, ForeignRecord>,
     revocations: ArcSwapOption<Revocations>,
     /// Those that came while all were being read.
     late_revocations: Mutex<Option<Vec<String>>>,
@@ -144,6 +149,7 @@ impl Cache {
             users: Map::default(),
             tenants: Map::default(),
             trusted: Map::default(),
+            foreign: Map::default(),
             revocations: ArcSwapOption::empty(),
             late_revocations: Mutex::default(),
             root_key,
@@ -226,7 +232,7 @@ impl Cache {
 
     /// The register is believed for as long as an unknown key is (VER-9).
     fn rules_out(&self, need: Need, now: Now) -> bool {
-        let (Need::Key(id) | Need::Trusted(id)) = need else { return false };
+        let (Need::Key(id) | Need::Trusted(id) | Need::Foreign(id)) = need else { return false };
         let unconfirmed_ms =
             (now.monotonic_ns / 1_000_000).saturating_sub(self.health.confirmed_ms.load(Ordering::Acquire));
         unconfirmed_ms < millis(self.settings.unknown_ttl) && self.register.rules_out(id, now)
@@ -275,9 +281,11 @@ impl Cache {
 
     fn shard(&self, need: Need) -> std::sync::MutexGuard<'_, u64> {
         let number = match need {
-            Need::Key(id) | Need::Credits(id, _) | Need::Trusted(id) | Need::Session(id) => {
-                id.digits().bytes().map(usize::from).sum()
-            }
+            Need::Key(id)
+            | Need::Credits(id, _)
+            | Need::Trusted(id)
+            | Need::Foreign(id)
+            | Need::Session(id) => id.digits().bytes().map(usize::from).sum(),
             Need::User(_, id) => (id.as_u128() % SHARDS as u128) as usize,
             Need::Tenant(id) => (id.as_u128() % SHARDS as u128) as usize,
             Need::Revocations => 0,

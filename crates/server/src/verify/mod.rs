@@ -7,6 +7,7 @@ pub(crate) mod cache;
 pub(crate) mod canaries;
 pub(crate) mod facts;
 pub(crate) mod feed;
+pub(crate) mod foreign;
 pub(crate) mod keyring;
 mod lease;
 pub(crate) mod limits;
@@ -36,6 +37,7 @@ use keyward_core::token::{self, AccessKey, ParsedSecret, Prefixes};
 use self::cache::{Cache, Need};
 use self::canaries::Canaries;
 use self::facts::{Effective, TenantRecord, UserRecord};
+use self::foreign::{ForeignRecord, Guesses};
 use self::keyring::Keyring;
 use self::limits::Meter;
 use self::record::KeyRecord;
@@ -45,6 +47,8 @@ use self::usage::{Sighting, Usage};
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::error::{Error, Result};
+use crate::hashers::Hashers;
+use crate::imports::ways::Ways;
 use crate::seal::RootKey;
 
 /// For how long one verification reads facts, before the database counts as too slow.
@@ -129,12 +133,21 @@ enum Missing {
     SigningKeys,
     /// So many uses of a token, out of the store.
     Uses(Arc<Checked>, i64),
+    /// The slow hash of an imported credential.
+    Proof(Arc<ForeignRecord>),
 }
 
 impl From<Need> for Missing {
     fn from(need: Need) -> Self {
         Self::Facts(need)
     }
+}
+
+/// What is sealed in the database and lies in memory whole.
+pub(crate) struct Sealed {
+    pub(crate) peppers: Vec<Pepper>,
+    pub(crate) keyring: Keyring,
+    pub(crate) import_ways: Ways,
 }
 
 /// The verify path of this node.
@@ -149,6 +162,9 @@ pub(crate) struct Verifier {
     /// Newest first.
     pub(crate) peppers: ArcSwap<Vec<Pepper>>,
     pub(crate) keyring: ArcSwap<Keyring>,
+    pub(crate) import_ways: ArcSwap<Ways>,
+    guesses: Guesses,
+    hashers: Arc<Hashers>,
     root_key: Arc<RootKey>,
     clock: Clock,
     tokens: Tokens,
@@ -161,12 +177,13 @@ impl Verifier {
     pub(crate) fn new(
         cache: Arc<Cache>,
         prefixes: Prefixes,
-        peppers: Vec<Pepper>,
-        keyring: Keyring,
+        sealed: Sealed,
         root_key: Arc<RootKey>,
+        hashers: Arc<Hashers>,
         clock: Clock,
         settings: &Settings,
     ) -> Self {
+        let Sealed { peppers, keyring, import_ways } = sealed;
         let (peppers, keyring) = (ArcSwap::from_pointee(peppers), ArcSwap::from_pointee(keyring));
         let (tokens, passwords) = (Tokens::new(settings.issuer()), settings.login.passwords);
         Self {
@@ -178,6 +195,9 @@ impl Verifier {
             prefixes,
             peppers,
             keyring,
+            import_ways: ArcSwap::from_pointee(import_ways),
+            guesses: Guesses::default(),
+            hashers,
             root_key,
             clock,
             tokens,
@@ -205,7 +225,13 @@ impl Verifier {
 
     async fn verify_with_reads(&self, ask: &Ask<'_>, mut missing: Missing) -> Result<Verified> {
         loop {
-            self.learn(missing).await?;
+            if let Missing::Proof(record) = &missing {
+                if let Some(refused) = self.prove(ask, record).await? {
+                    return Ok(refused);
+                }
+            } else {
+                self.learn(missing).await?;
+            }
             // Reading took time.
             let now = self.clock.now();
             match self.verify_cached(ask, now) {
@@ -225,6 +251,7 @@ impl Verifier {
             Missing::Pepper(id) => self.learn_pepper(id).await,
             Missing::SigningKeys => self.learn_signing_keys().await,
             Missing::Uses(token, wish) => self.cache.lease_uses(token, wish).await,
+            Missing::Proof(_) => Ok(()),
         }
     }
 
@@ -249,6 +276,19 @@ impl Verifier {
             self.usage.denied(key, Code::WrongSecret);
             return Ok(Verified::refused(Code::WrongSecret));
         };
+        self.verify_found(ask, found, secret, parsed.expose(), now)
+    }
+
+    /// Decides about a key whose secret was presented rightly.
+    fn verify_found(
+        &self,
+        ask: &Ask<'_>,
+        found: Found,
+        secret: SecretVersion,
+        text: &str,
+        now: Now,
+    ) -> Result<Verified, Missing> {
+        let key = found.key().expect("it was found by its key");
         if key.is_canary() {
             self.canaries.note(key, secret.generation, ask.sighting);
             self.usage.denied(key, Code::WrongSecret);
@@ -259,7 +299,7 @@ impl Verifier {
         match decision {
             Decision::Allow { .. } => {
                 self.usage.allowed(key, secret.generation, ask.sighting, now.unix_ms);
-                self.note_old_pepper(&secret, &parsed, key);
+                self.note_old_pepper(&secret, text, key);
             }
             Decision::Deny { code, .. } => self.usage.denied(key, code),
         }
@@ -271,7 +311,15 @@ impl Verifier {
     fn verify_no_secret(&self, ask: &Ask<'_>, now: Now) -> Result<Verified, Missing> {
         match ask.presented {
             Presented::Token(text) => self.verify_token(text, ask, now),
-            Presented::Secret(text) if jwt::is_compact(text) => self.verify_token(text, ask, now),
+            Presented::Secret(text) if jwt::is_compact(text) => {
+                let verified = self.verify_token(text, ask, now)?;
+                if verified.token.is_some() || self.import_ways.load().is_empty() {
+                    return Ok(verified);
+                }
+                // Two dots alone make no token.
+                let foreign = self.verify_foreign(ask, now)?;
+                Ok(if foreign.found.is_some() { foreign } else { verified })
+            }
             _ => self.verify_session(ask, now),
         }
     }
@@ -385,10 +433,10 @@ impl Verifier {
     }
 
     /// A hit under an old pepper is re-hashed in the background (STO-3).
-    fn note_old_pepper(&self, secret: &SecretVersion, parsed: &ParsedSecret<'_>, key: &Arc<KeyRecord>) {
+    fn note_old_pepper(&self, secret: &SecretVersion, text: &str, key: &Arc<KeyRecord>) {
         let peppers = self.peppers.load();
         let Some(newest) = peppers.first().filter(|newest| newest.id() != secret.pepper) else { return };
-        let hash = newest.hash(parsed.expose());
+        let hash = newest.hash(text);
         self.cache.rehash_later(key.clone(), secret.generation, newest.id(), hash);
     }
 }

@@ -1,6 +1,6 @@
 //! Which keys and trusted secrets there may be (R10): beyond a few reads a second, guesses cost the database nothing.
 //!
-//! A Bloom filter over all access keys, kept by the change feed. It never denies a key that the feed
+//! A Bloom filter over all access keys, and over the handles of imported ones, kept by the change feed. It never denies a key that the feed
 //! has told of; a key that the feed has yet to tell of is found by the reads that stay allowed, so that
 //! a key which was made on another node a moment ago verifies at once while nobody guesses (VER-9).
 
@@ -15,7 +15,7 @@ use keyward_core::token::AccessKey;
 
 use super::limits::spend;
 use crate::error::Result;
-use crate::store::{Db, keys, trusted};
+use crate::store::{Db, imports, keys, trusted};
 
 /// Share of strange keys that the filter takes for real; they cost a read.
 const MISTAKEN: f64 = 0.01;
@@ -106,7 +106,7 @@ impl Register {
         }
         // One connection, because each keeps the pages that it reads.
         let mut conn = db.read().await?;
-        let held = keys::count_all(&mut conn).await?;
+        let held = keys::count_all(&mut conn).await? + imports::count_all(&mut conn).await?;
         let growing = Arc::new(Filter::new(ROOM.max(held * 2)));
         // From here on it hears of every key that is committed, so the pages may be read one by one.
         self.filters
@@ -114,6 +114,13 @@ impl Register {
         let mut after = String::new();
         loop {
             let page = keys::access_keys(&mut conn, &after, PAGE).await?;
+            page.iter().filter_map(|digits| AccessKey::from_digits(digits)).for_each(|id| growing.add(id));
+            let Some(last) = page.into_iter().next_back() else { break };
+            after = last;
+        }
+        let mut after = String::new();
+        loop {
+            let page = imports::handles(&mut conn, &after, PAGE).await?;
             page.iter().filter_map(|digits| AccessKey::from_digits(digits)).for_each(|id| growing.add(id));
             let Some(last) = page.into_iter().next_back() else { break };
             after = last;

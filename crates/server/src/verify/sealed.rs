@@ -1,4 +1,4 @@
-//! What is sealed and lies in memory whole: peppers and signing keys. It is read anew when the feed tells
+//! What is sealed and lies in memory whole: peppers, signing keys, ways to imported keys. It is read anew when the feed tells
 //! of a change, when a fact names what is not known yet, and when it has become too old to be believed.
 
 use std::sync::Arc;
@@ -69,6 +69,9 @@ impl Verifier {
         match kind {
             ChangeKind::Pepper => {
                 self.use_peppers(self.cache.read_peppers(self.root_key.clone()).await?);
+            }
+            ChangeKind::ImportWays => {
+                self.import_ways.store(Arc::new(self.cache.read_import_ways().await?));
             }
             _ => self.keyring.store(Arc::new(self.cache.read_keyring().await?)),
         }

@@ -124,10 +124,10 @@ impl Verifier {
         let (token, in_cookie) = match ask.presented {
             Presented::Secret(token) => (token, false),
             Presented::Cookie(token) => (token, true),
-            _ => return Ok(Verified::refused(Code::Malformed)),
+            _ => return self.verify_foreign(ask, now),
         };
         if token::parse_other(token, token::SESSION_PREFIX).is_none() {
-            return Ok(Verified::refused(Code::Malformed));
+            return self.verify_foreign(ask, now);
         }
         let Some((record, matches)) = self.known_session(token, now)? else {
             return Ok(Verified::refused(Code::UnknownKey));

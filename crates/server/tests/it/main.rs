@@ -18,6 +18,7 @@ mod grants_at_random;
 mod groups;
 mod http;
 mod idor;
+mod imports;
 mod keys;
 mod last_administrator;
 mod leaks;

@@ -26,6 +26,13 @@ pub(super) struct SessionsArgs {
 }
 
 #[derive(Args, Debug)]
+pub(super) struct ReportArgs {
+    /// In which form
+    #[arg(long, value_parser = ["csv", "json"])]
+    pub(super) format: Option<String>,
+}
+
+#[derive(Args, Debug)]
 pub(super) struct ReasonArgs {
     /// key_… or kwa_…
     pub(super) key: String,

@@ -8,14 +8,15 @@ use serde_json::{Map, Value};
 
 pub(crate) use args::RequestArgs;
 use args::{
-    CreateArgs, EditArgs, ExplainArgs, ExtendArgs, KeyArgs, NewSecretArgs, ReasonArgs, RevokeArgs,
-    RotateArgs, RotateStep, SessionsArgs, UsageArgs,
+    CreateArgs, EditArgs, ExplainArgs, ExtendArgs, KeyArgs, NewSecretArgs, ReasonArgs, ReportArgs,
+    RevokeArgs, RotateArgs, RotateStep, SessionsArgs, UsageArgs,
 };
 
 use super::client::Request;
 use super::noun::{self, ListArgs, Noun, put};
+use super::output::Format;
 use super::secret::{SecretArgs, Sink};
-use super::{Exit, Failure, Global, Outcome, Session, handovers, prompt, sessions, users};
+use super::{Exit, Failure, Global, Outcome, Session, handovers, prompt, sessions, stream, users};
 
 /// Keys as the API lists them.
 pub(crate) const KEYS: Noun = Noun {
@@ -82,6 +83,8 @@ enum KeysCommand {
     /// End a key for good, or many by a filter
     #[command(visible_alias = "rm")]
     Revoke(RevokeArgs),
+    /// Report every key with owner, state, age, use and rights, as CSV
+    Report(ReportArgs),
     /// Show when, from where and how often a key was used
     Usage(UsageArgs),
     /// List the sessions that began with a key
@@ -108,6 +111,7 @@ pub(crate) async fn run(args: KeysArgs, global: &Global) -> Outcome {
             KEYS.act(session, &args.key, "deactivate", reason(args.reason), "disabled").await
         }
         KeysCommand::Revoke(args) => revoke(session, args).await,
+        KeysCommand::Report(args) => report(session, &args).await,
         KeysCommand::Usage(args) => usage(session, &args).await,
         KeysCommand::Sessions(args) => {
             let request = args.list.request(&format!("{}/sessions", KEYS.at(&args.key)), &[])?;
@@ -237,6 +241,17 @@ async fn end_sessions(session: &Session, key: &str) -> Outcome {
     session.client.send(Request::new(http::Method::DELETE, path)).await?;
     session.output.note(&format!("every session of {key} ended"));
     Ok(Exit::Ok)
+}
+
+/// CSV comes neutralised from the server: the same for whoever asks.
+async fn report(session: &Session, args: &ReportArgs) -> Outcome {
+    let request = |format: &str| Request::get("/v1/reports/credentials").query("format", format);
+    let asked = session.output.asked().map(|format| if format == Format::Csv { "csv" } else { "json" });
+    match (args.format.as_deref().or(asked), session.output.asked()) {
+        (None | Some("csv"), _) => stream::pass_on(session, request("csv")).await,
+        (_, Some(Format::Jsonl)) => stream::pass_on(session, request("jsonl")).await,
+        _ => stream::pass_on_as_array(session, request("jsonl")).await,
+    }
 }
 
 async fn usage(session: &Session, args: &UsageArgs) -> Outcome {

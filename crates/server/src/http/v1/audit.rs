@@ -1,19 +1,14 @@
 //! `/v1/audit-events`.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 
-use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::response::Response;
-use bytes::Bytes;
-use http::header::CONTENT_TYPE;
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use tokio::sync::mpsc;
 use utoipa::ToSchema;
 
-use crate::app::{Actor, App};
+use crate::app::App;
 use crate::audit::{self, Audited, Event};
 use crate::checkpoints::{self, CheckpointOut, Kept, VerificationOut};
 use crate::error::{Error, Result};
@@ -22,6 +17,7 @@ use crate::http::guard::Caller;
 use crate::http::json::Query;
 use crate::http::openapi::{Operation, Returns, shape};
 use crate::http::problem::Problem;
+use crate::http::stream::{self, Parts};
 use crate::store::audit::{self as store, AuditFilter, AuditRow};
 use crate::store::page::Page;
 use crate::wire::time;
@@ -232,35 +228,27 @@ pub(crate) async fn export(
         Ok(Audited::new((), event))
     })
     .await?;
-    let (sender, receiver) = mpsc::channel::<Result<Bytes, Infallible>>(4);
-    let control = app.control.clone();
-    control.spawn(async move {
-        if let Err(error) = send_chain(&app, &actor, &range, &sender).await {
-            tracing::warn!(%error, "an export broke off");
-        }
-    });
-    let stream = futures_util::stream::unfold(receiver, async |mut receiver| {
-        receiver.recv().await.map(|chunk| (chunk, receiver))
-    });
-    let mut response = Response::new(Body::from_stream(stream));
-    response.headers_mut().insert(CONTENT_TYPE, http::HeaderValue::from_static("application/jsonl"));
-    Ok(response)
+    let reader = app.clone();
+    Ok(stream::answer(&app, "application/jsonl", move |parts| async move {
+        send_chain(&reader, &actor.tenant_id, &range, &parts).await.map(drop)
+    }))
 }
 
-async fn send_chain(
+/// Sends the chain of a tenant; false when the client went away.
+pub(crate) async fn send_chain(
     app: &App,
-    actor: &Actor,
+    tenant: &str,
     range: &std::ops::Range<i64>,
-    sender: &mpsc::Sender<Result<Bytes, Infallible>>,
-) -> Result<()> {
+    parts: &Parts,
+) -> Result<bool> {
     let mut after = 0;
     loop {
-        let rows = store::chain(&mut app.read().await?, &actor.tenant_id, after, 500).await?;
-        let Some(last) = rows.last() else { return Ok(()) };
+        let rows = store::chain(&mut app.read().await?, tenant, after, 500).await?;
+        let Some(last) = rows.last() else { return Ok(true) };
         after = last.seq;
-        let lines: String = rows.iter().filter(|row| range.contains(&row.at)).map(line).collect();
-        if !lines.is_empty() && sender.send(Ok(lines.into())).await.is_err() {
-            return Ok(());
+        let lines = rows.iter().filter(|row| range.contains(&row.at)).map(line).collect();
+        if !parts.send(lines).await {
+            return Ok(false);
         }
     }
 }

@@ -2,10 +2,12 @@
 
 pub(crate) mod audit;
 pub(crate) mod auth;
+pub(crate) mod exports;
 pub(crate) mod factors;
 pub(crate) mod groups;
 pub(crate) mod handovers;
 pub(crate) mod identify;
+pub(crate) mod imports;
 pub(crate) mod incidents;
 pub(crate) mod jobs;
 pub(crate) mod keys;
@@ -14,6 +16,7 @@ pub(crate) mod log_levels;
 pub(crate) mod me;
 pub(crate) mod notifications;
 pub(crate) mod policies;
+pub(crate) mod reports;
 pub(crate) mod roles;
 pub(crate) mod setup;
 pub(crate) mod signing_keys;

@@ -54,7 +54,15 @@ impl Cache {
                     });
                 }
             }
-            ChangeKind::Pepper | ChangeKind::SigningKeys => {}
+            ChangeKind::Imported => {
+                if let Some(id) = AccessKey::from_digits(&change.subject) {
+                    self.register.add(id);
+                    self.invalidate(Need::Foreign(id), || {
+                        self.foreign.pin().get(&id).map(|record| record.age.expire())
+                    });
+                }
+            }
+            ChangeKind::Pepper | ChangeKind::SigningKeys | ChangeKind::ImportWays => {}
         }
     }
 
@@ -78,6 +86,7 @@ impl Cache {
         self.users.pin().values().for_each(|record| record.age.expire());
         self.tenants.pin().values().for_each(|record| record.age.expire());
         self.trusted.pin().values().for_each(|record| record.age.expire());
+        self.foreign.pin().values().for_each(|record| record.age.expire());
         if let Some(known) = self.revocations.load().as_ref() {
             known.age.expire();
         }

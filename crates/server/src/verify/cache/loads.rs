@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::seal::{self, RootKey};
 use crate::store::Transaction;
 use crate::verify::facts::{self, TenantRecord, UserRecord};
+use crate::verify::foreign::{self, ForeignRecord};
 use crate::verify::keyring::{self, Keyring};
 use crate::verify::record::KeyRecord;
 use crate::verify::sessions::{self, SessionRecord};
@@ -109,6 +110,7 @@ impl Cache {
                 Need::Trusted(id) => {
                     Fresh::Trusted(trusted::load(&self.root_key, &mut conn, id, now_ms).await?)
                 }
+                Need::Foreign(id) => Fresh::Foreign(foreign::load(&mut conn, id, now_ms).await?),
                 Need::Session(id) => Fresh::Session(sessions::load_session(&mut conn, id, now_ms).await?),
                 Need::Credits(..) | Need::Revocations => return Ok(()),
             };
@@ -133,6 +135,7 @@ impl Cache {
             (Need::Trusted(id), Fresh::Trusted(Some(record))) => {
                 put(&self.trusted, id, record, TrustedRecord::carry_on)
             }
+            (Need::Foreign(id), Fresh::Foreign(Some(record))) => put(&self.foreign, id, record, |_, _| ()),
             (Need::Session(id), Fresh::Session(Some(record))) => {
                 put(&self.sessions, id, record, SessionRecord::carry_on)
             }
@@ -155,6 +158,7 @@ impl Cache {
             Need::Tenant(id) => drop(self.tenants.pin().remove(&id)),
             Need::Session(id) => drop(self.sessions.pin().remove(&id)),
             Need::Trusted(id) => drop(self.trusted.pin().remove(&id)),
+            Need::Foreign(id) => drop(self.foreign.pin().remove(&id)),
             Need::Credits(..) | Need::Revocations => {}
         }
     }
@@ -175,6 +179,7 @@ enum Fresh {
     User(Option<UserRecord>),
     Tenant(Option<Arc<TenantRecord>>),
     Trusted(Option<TrustedRecord>),
+    Foreign(Option<ForeignRecord>),
     Session(Option<SessionRecord>),
 }
 
