@@ -126,8 +126,8 @@ const FIELDS: &[(&str, Kind)] = &[
     ("class", Kind::Text),
     ("owner", Kind::Text),
     ("scopes", Kind::List),
-    ("roles", Kind::List),
-    ("groups", Kind::List),
+    ("roles", Kind::Names),
+    ("groups", Kind::Names),
     ("not_before", Kind::Time),
     ("expires_at", Kind::Time),
     ("ttl_seconds", Kind::Number),
@@ -144,6 +144,8 @@ pub(super) enum Kind {
     Text,
     /// Words between blanks or semicolons.
     List,
+    /// Names between semicolons.
+    Names,
     Number,
     /// A time, also with a blank for the T, or in Unix milliseconds.
     Time,

@@ -118,7 +118,9 @@ fn aud_1_the_page_of_the_audit_log_names_every_action() {
         include_str!("../factors.rs"),
         include_str!("../factors/proof.rs"),
         include_str!("../groups.rs"),
+        include_str!("../exports.rs"),
         include_str!("../handovers.rs"),
+        include_str!("../imports.rs"),
         include_str!("../incidents.rs"),
         include_str!("../jobs/expiry_notice.rs"),
         include_str!("../jobs/list.rs"),
@@ -137,6 +139,7 @@ fn aud_1_the_page_of_the_audit_log_names_every_action() {
         include_str!("../passwords/proof.rs"),
         include_str!("../peppers.rs"),
         include_str!("../policies.rs"),
+        include_str!("../reports.rs"),
         include_str!("../roles.rs"),
         include_str!("../sessions.rs"),
         include_str!("../signing_keys.rs"),
@@ -171,6 +174,9 @@ fn aud_1_the_page_of_the_audit_log_names_every_action() {
         "session",
         "verify",
         "incident",
+        "import",
+        "export",
+        "report",
     ];
     let actions: BTreeSet<String> = sources
         .iter()

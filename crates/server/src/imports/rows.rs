@@ -242,6 +242,8 @@ impl<'b> Batch<'b> {
             credits: row.credits,
             idle_seconds: row.idle_seconds,
             canary: false,
+            rotation: None,
+            handover: None,
         })
     }
 

@@ -28,6 +28,9 @@ use crate::store::imports::{self as store, ImportedRow};
 /// A hash that fits nothing known makes us read the key again this often at most.
 const GUESSED_MS: u64 = 1_000;
 
+/// Tenants whose keys may have the same public part, as far as one text is tried on them.
+const MOST_PROOFS: usize = 8;
+
 /// What a handle leads to.
 #[derive(Debug)]
 pub(crate) struct ForeignRecord {
@@ -86,16 +89,27 @@ impl Verifier {
         let Some(foreign) = Foreign::of(ask.presented) else {
             return Ok(Verified::refused(Code::Malformed));
         };
-        let mut missing = None;
+        let (mut missing, mut unproven) = (None, Vec::new());
+        let mut refused = Verified::refused(Code::UnknownKey);
         for fingerprint in ways.fingerprints(foreign.text) {
-            match self.cache.foreign(ways::handle(&fingerprint), now) {
-                Ok(Some(record)) => return self.verify_imported(ask, foreign, &record, &fingerprint, now),
-                Ok(None) => {}
-                // Another way may lead to what is in memory.
-                Err(need) => missing = missing.or(Some(need)),
+            let looked = match self.cache.foreign(ways::handle(&fingerprint), now) {
+                Ok(Some(record)) => self.verify_imported(ask, foreign, &record, &fingerprint, now),
+                Ok(None) => continue,
+                Err(need) => Err(need.into()),
+            };
+            // Another way may lead to what is in memory, and a public part may be that of several.
+            match looked {
+                Ok(verified) if verified.found.is_some() => return Ok(verified),
+                Ok(verified) => refused = verified,
+                Err(Missing::Proof(records)) => unproven.extend(records),
+                Err(other) => missing = missing.or(Some(other)),
             }
         }
-        missing.map_or(Ok(Verified::refused(Code::UnknownKey)), |need| Err(need.into()))
+        match missing {
+            Some(missing) => Err(missing),
+            None if unproven.is_empty() => Ok(refused),
+            None => Err(Missing::Proof(unproven)),
+        }
     }
 
     fn verify_imported(
@@ -118,7 +132,7 @@ impl Verifier {
         let known = key.secrets().find(|version| version.generation == record.generation);
         let Some(secret) = known else { return Ok(Verified::refused(Code::UnknownKey)) };
         if secret.pepper == imports::UNPROVEN && record.unproven.is_some() {
-            return Err(Missing::Proof(record.clone()));
+            return Err(Missing::Proof(vec![record.clone()]));
         }
         if self.is_text_of(&secret, foreign.text, fingerprint)? {
             return self.verify_found(ask, found, secret, foreign.text, now);
@@ -147,8 +161,12 @@ impl Verifier {
 
     /// Computes the slow hash of a credential that is used for the first time, and takes it over when it
     /// fits: from then on it is found by its text, and the slow hash is gone.
-    pub(super) async fn prove(&self, ask: &Ask<'_>, record: &ForeignRecord) -> Result<Option<Verified>> {
-        let (Some(foreign), Some(row)) = (Foreign::of(ask.presented), &record.unproven) else {
+    pub(super) async fn prove(
+        &self,
+        ask: &Ask<'_>,
+        records: &[Arc<ForeignRecord>],
+    ) -> Result<Option<Verified>> {
+        let Some(foreign) = Foreign::of(ask.presented) else {
             return Ok(Some(Verified::refused(Code::UnknownKey)));
         };
         let (source, now) = (ask.sighting.address, self.clock.now());
@@ -157,26 +175,35 @@ impl Verifier {
             return Ok(Some(Verified { decision, ..Verified::refused(Code::RateLimited) }));
         }
         let place = self.hashers.place(source)?;
-        let hash = self.cache.unseal_import(row).await?;
-        let hash = SlowHash::parse(&hash).map_err(|why| Error::Damaged(why.into()))?;
-        let text = Zeroizing::new(foreign.text.to_owned());
-        if !self.hashers.compute(&place, move || hash.fits(&text)).await? {
-            self.guesses.note(source, now);
+        for record in records.iter().take(MOST_PROOFS) {
+            let Some(row) = &record.unproven else { continue };
+            let hash = self.cache.unseal_import(row).await?;
+            let hash = SlowHash::parse(&hash).map_err(|why| Error::Damaged(why.into()))?;
+            let text = Zeroizing::new(foreign.text.to_owned());
+            if self.hashers.compute(&place, move || hash.fits(&text)).await? {
+                return self.adopt(row, foreign.text).await.map(|()| None);
+            }
+        }
+        self.guesses.note(source, now);
+        for record in records {
             if let Ok(Some(found)) = self.find(record.access_key, now)
                 && let Some(key) = found.key()
             {
                 self.usage.denied(key, Code::WrongSecret);
             }
-            return Ok(Some(Verified::refused(Code::WrongSecret)));
         }
-        let handle = ways::handle(&ways::text_fingerprint(self.import_ways.load().key(), foreign.text));
+        Ok(Some(Verified::refused(Code::WrongSecret)))
+    }
+
+    /// From now on the credential is found by its text, and hashed as one of ours.
+    async fn adopt(&self, row: &ImportedRow, text: &str) -> Result<()> {
+        let handle = ways::handle(&ways::text_fingerprint(self.import_ways.load().key(), text));
         let (pepper, hash) = {
             let peppers = self.peppers.load();
             let newest = peppers.first().expect("start-up makes the first pepper");
-            (newest.id(), newest.hash(foreign.text).to_hex())
+            (newest.id(), newest.hash(text).to_hex())
         };
-        self.cache.adopt_import(row, handle, i64::from(pepper), hash).await?;
-        Ok(None)
+        self.cache.adopt_import(row, handle, i64::from(pepper), hash).await
     }
 }
 

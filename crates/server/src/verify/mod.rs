@@ -133,8 +133,8 @@ enum Missing {
     SigningKeys,
     /// So many uses of a token, out of the store.
     Uses(Arc<Checked>, i64),
-    /// The slow hash of an imported credential.
-    Proof(Arc<ForeignRecord>),
+    /// The slow hash of an imported credential, or of several with the same public part.
+    Proof(Vec<Arc<ForeignRecord>>),
 }
 
 impl From<Need> for Missing {
@@ -225,8 +225,8 @@ impl Verifier {
 
     async fn verify_with_reads(&self, ask: &Ask<'_>, mut missing: Missing) -> Result<Verified> {
         loop {
-            if let Missing::Proof(record) = &missing {
-                if let Some(refused) = self.prove(ask, record).await? {
+            if let Missing::Proof(records) = &missing {
+                if let Some(refused) = self.prove(ask, records).await? {
                     return Ok(refused);
                 }
             } else {

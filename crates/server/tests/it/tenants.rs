@@ -131,6 +131,13 @@ fn furnish(server: &Server, slug: &str) -> (String, Vec<String>) {
     admin.post("/v1/incidents", incident).expect(200);
     admin.post("/report-leak", json!({ "token": leaked["secret"] })).expect(202);
     admin.get("/v1/audit-events/export").expect(200);
+    let mut rows = Vec::new();
+    for (name, hash) in [("fast", "0".repeat(64)), ("slow", crate::imports::BCRYPT.to_owned())] {
+        let row = json!({ "external_id": name, "hash": hash, "class": "ingest", "lookup_prefix": "lost" });
+        let format = if name == "fast" { "sha256" } else { "bcrypt" };
+        rows.push(admin.post("/v1/imports", json!({ "source": "lost", "format": format, "rows": [row] })));
+    }
+    rows.into_iter().for_each(|answer| assert_eq!(answer.ok()["imported"], 1));
     assert_eq!(root.code(&mia.secret), "ok");
     set_password(&admin, &user, PASSWORD);
     for (password, status) in [("seven wet hats on a rope", 401), (PASSWORD, 200)] {
@@ -267,6 +274,8 @@ fn az_3_every_table_of_a_tenant_is_keyed_by_it() {
         "notification_wishes",
         "expiry_notices",
         "handovers",
+        "imported_secrets",
+        "import_ways",
     ];
     let mut looked_at = 0;
     for name in [
@@ -274,6 +283,7 @@ fn az_3_every_table_of_a_tenant_is_keyed_by_it() {
         "roles",
         "groups",
         "keys",
+        "imports",
         "usage",
         "audit",
         "idempotency",
@@ -299,7 +309,9 @@ fn az_3_every_table_of_a_tenant_is_keyed_by_it() {
 }
 
 /// Statements that are about every tenant on purpose, each known by a piece of it.
-const EVERY_TENANT: [&str; 13] = [
+const EVERY_TENANT: [&str; 15] = [
+    "SELECT COUNT(handle) FROM imported_secrets",
+    "SELECT handle FROM imported_secrets WHERE handle > $1",
     "DELETE FROM idempotency WHERE created_at",
     "SELECT COUNT(access_key) FROM keys",
     "SELECT access_key FROM keys WHERE access_key > $1",

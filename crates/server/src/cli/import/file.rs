@@ -151,6 +151,10 @@ fn typed(value: Value, kind: Kind) -> Value {
             let words = text.split([' ', ';']).filter(|word| !word.is_empty());
             words.map(|word| Value::String(word.to_owned())).collect()
         }
+        (Kind::Names, Value::String(text)) => {
+            let names = text.split(';').map(str::trim).filter(|name| !name.is_empty());
+            names.map(|name| Value::String(name.to_owned())).collect()
+        }
         (Kind::Number, Value::String(text)) => text.parse::<i64>().map_or(value.clone(), Value::from),
         (Kind::Json, Value::String(text)) => serde_json::from_str(text).unwrap_or(value),
         (Kind::Time, Value::Number(millis)) => {
@@ -177,6 +181,7 @@ mod tests {
     fn cells_become_what_they_mean() {
         let text = |text: &str| Value::String(text.to_owned());
         assert_eq!(typed(text("a:read; b:write"), Kind::List), json!(["a:read", "b:write"]));
+        assert_eq!(typed(text("role of mia; b"), Kind::Names), json!(["role of mia", "b"]));
         assert_eq!(typed(text("7"), Kind::Number), json!(7));
         assert_eq!(typed(text("seven"), Kind::Number), json!("seven"));
         assert_eq!(typed(json!(1_700_000_000_000_i64), Kind::Time), json!("2023-11-14T22:13:20Z"));

@@ -15,8 +15,8 @@ const FIELDS: &[(&str, Kind)] = &[
     ("username", Kind::Text),
     ("email", Kind::Text),
     ("display_name", Kind::Text),
-    ("roles", Kind::List),
-    ("groups", Kind::List),
+    ("roles", Kind::Names),
+    ("groups", Kind::Names),
 ];
 
 #[derive(Args, Debug)]

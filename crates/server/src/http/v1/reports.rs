@@ -12,7 +12,7 @@ use crate::app::App;
 use crate::csv;
 use crate::error::{Error, Result};
 use crate::http::guard::Caller;
-use crate::http::json::Query;
+use crate::http::json::{Query, suggestion};
 use crate::http::openapi::{Operation, Returns};
 use crate::http::problem::Problem;
 use crate::http::stream::{self, Parts};
@@ -29,10 +29,8 @@ pub(crate) const CREDENTIALS: Operation = Operation {
 };
 
 /// In which form.
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug)]
 enum Format {
-    #[default]
     Csv,
     Jsonl,
 }
@@ -41,7 +39,19 @@ enum Format {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct ReportQuery {
-    format: Format,
+    format: Option<String>,
+}
+
+impl ReportQuery {
+    fn format(&self) -> Result<Format> {
+        match self.format.as_deref() {
+            None | Some("csv") => Ok(Format::Csv),
+            Some("jsonl") => Ok(Format::Jsonl),
+            Some(other) => {
+                Err(Error::malformed("format", "unknown_value", suggestion(other, &["csv", "jsonl"])))
+            }
+        }
+    }
 }
 
 pub(crate) async fn credentials(
@@ -49,14 +59,15 @@ pub(crate) async fn credentials(
     Caller(actor): Caller,
     Query(query): Query<ReportQuery>,
 ) -> Result<Response, Problem> {
+    let format = query.format()?;
     reports::begin(&app, &actor).await?;
-    let kind = match query.format {
+    let kind = match format {
         Format::Csv => "text/csv; charset=utf-8; header=present",
         Format::Jsonl => "application/jsonl",
     };
     let (tenant, reader) = (actor.tenant_id, app.clone());
-    let mut response = stream::answer(&app, kind, move |parts| send(reader, tenant, query.format, parts));
-    if let Format::Csv = query.format {
+    let mut response = stream::answer(&app, kind, move |parts| send(reader, tenant, format, parts));
+    if let Format::Csv = format {
         let name = HeaderValue::from_static("attachment; filename=\"credentials.csv\"");
         response.headers_mut().insert(CONTENT_DISPOSITION, name);
     }

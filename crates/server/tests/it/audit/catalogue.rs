@@ -214,6 +214,11 @@ fn operation(scene: &Scene) {
     scene.step("log_levels.edit", Holds::Both, "PUT", "/v1/log-levels", filter);
     let exported = scene.root.get("/v1/audit-events/export").expect(200);
     assert!(exported.text.contains("\"action\":\"audit.export\""), "an export shows itself");
+    let rows = json!([{ "external_id": "a", "class": "ingest", "hash": "0".repeat(64) }]);
+    let body = json!({ "source": "elsewhere", "format": "sha256", "rows": rows });
+    scene.step("import.keys", Holds::After, "POST", "/v1/imports", body);
+    scene.step("report.read", Holds::Neither, "GET", "/v1/reports/credentials", Value::Null);
+    scene.step("export.read", Holds::After, "GET", "/v1/export", Value::Null);
     let local = |action: &str| {
         let event = scene.newest();
         assert_eq!((&event["action"], &event["actor"]["kind"]), (&json!(action), &json!("system")));

@@ -102,7 +102,8 @@ fn x_11_az_4_report_and_export_are_of_one_tenant_and_need_their_right() {
 fn ses_6_an_old_session_exports_and_imports_nothing() {
     let server = Server::start();
     let root = server.root();
-    let (user, _) = root.member("ada", &["**:*"]);
+    let (user, _) =
+        root.member("ada", &["export:read", "reports:read", "keys:import", "keys:create", "ingest/**:*"]);
     set_password(&root, &user, PASSWORD);
     let login = json!({ "tenant": "primary", "username": "ada", "password": PASSWORD });
     let ada = server.caller(&text(&log_in(&server.url, login).ok()["token"]));

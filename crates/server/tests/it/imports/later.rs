@@ -46,9 +46,9 @@ fn x_11_key_9_a_rotation_lets_the_foreign_secret_work_for_the_overlap() {
     assert_eq!(renewed["secrets"].as_array().map(Vec::len), Some(2));
     assert_eq!([root.code(TEXT), root.code(&own)], ["ok", "ok"]);
     root.post(&format!("{path}/rotate/finish"), json!({})).expect(200);
-    assert_eq!([root.code(TEXT).as_str(), root.code(&own).as_str()], ["secret_retired", "ok"]);
+    assert_eq!([root.code(TEXT).as_str(), root.code(&own).as_str()], ["retired_secret", "ok"]);
     let newest = text(&root.post(&format!("{path}/secret"), json!({})).ok()["secret"]);
-    assert_eq!([root.code(&own).as_str(), root.code(&newest).as_str()], ["secret_retired", "ok"]);
+    assert_eq!([root.code(&own).as_str(), root.code(&newest).as_str()], ["retired_secret", "ok"]);
     root.post(&format!("{path}/revoke"), json!({})).expect(200);
     assert_eq!([root.code(TEXT).as_str(), root.code(&newest).as_str()], ["revoked", "revoked"]);
 }

@@ -20,6 +20,9 @@ use crate::support::{Answer, Caller};
 const TEXT: &str = "old_live_7Qm2vXw9RtKp4LzNa8Bc";
 const SHA256: &str = "9d5a95809cfddc9cba8a97c399f9a4684547cdbc46d44bf3d2a41cdd5a4962c3";
 
+/// A bcrypt hash of something.
+pub(crate) const BCRYPT: &str = "$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW";
+
 /// Rows of an import named `old`.
 fn import(caller: &Caller, format: &str, rows: Value) -> Answer {
     caller.post("/v1/imports", json!({ "source": "old", "format": format, "rows": rows }))
