@@ -12,7 +12,8 @@ use super::guard::{self, guard};
 use super::openapi::Operation;
 use super::v1::{
     audit, auth, exports, factors, groups, handovers, identify, imports, incidents, jobs, keys, leaks,
-    log_levels, me, notifications, policies, reports, roles, setup, signing_keys, tenants, tokens, trusted, users, verify,
+    log_levels, me, notifications, policies, reports, roles, setup, signing_keys, tenants, tokens, trusted,
+    users, verify,
 };
 use super::{health, jwks, oauth, openapi, problems};
 use crate::app::App;
