@@ -64,9 +64,9 @@ fn sto_6_r18_a_sealed_value_in_another_place_stops_the_start() {
 fn sto_6_each_sealing_is_counted_and_no_two_are_alike() {
     let (place, _) = stopped();
     assert_eq!(
-        place.sql("UPDATE data_keys SET uses = uses WHERE uses = 4"),
+        place.sql("UPDATE data_keys SET uses = uses WHERE uses = 5"),
         1,
-        "two peppers, the key of checkpoints and that of tokens"
+        "two peppers, the keys of checkpoints, of tokens and of what is imported"
     );
     let statement =
         "DELETE FROM peppers WHERE id = 2 AND sealed <> (SELECT kept.sealed FROM kept WHERE kept.id = 1)";
