@@ -35,8 +35,8 @@ pub(crate) struct Ticket {
 #[derive(Debug)]
 pub(crate) struct Report {
     delivery: DeliveryRow,
-    /// It was tried, and not kept back because the webhook is switched off.
-    sent: bool,
+    /// Its failure says something of the webhook: neither a test, nor kept back because that is off.
+    counts: bool,
     /// The endpoint wants no more, ever (410).
     gone: bool,
 }
@@ -112,7 +112,7 @@ async fn send(app: &App, job: &JobRow, message: Message) -> Attempt {
         Err(Failure::Later(why) | Failure::Wait(why, _)) if is_test || !sent => Err(Failure::Never(why)),
         done => done,
     };
-    (done, Some(Report { delivery, sent, gone }))
+    (done, Some(Report { delivery, counts: sent && !is_test, gone }))
 }
 
 /// Writes into the delivery what an answer means.
@@ -179,7 +179,7 @@ pub(crate) async fn note(conn: &mut Conn, report: &Report) -> Result<()> {
     if row.delivered_at.is_some() {
         return webhooks::note_success(conn, &row.tenant_id, &row.webhook_id).await;
     }
-    if report.sent {
+    if report.counts {
         let now = row.attempted_at.unwrap_or(row.created_at);
         webhooks::note_failure(conn, &row.tenant_id, &row.webhook_id, now).await?;
     }
@@ -190,7 +190,8 @@ pub(crate) async fn note(conn: &mut Conn, report: &Report) -> Result<()> {
 /// that wants no more or has taken nothing for as long as a message is tried (OUT-4).
 pub(crate) async fn follow_up(app: &App, report: &Report, given_up: bool) -> Result<()> {
     let delivery = &report.delivery;
-    if !report.gone && !given_up && delivery.attempts < TELL_AFTER {
+    let is_enough = report.gone || given_up || delivery.attempts >= TELL_AFTER;
+    if !report.counts || !is_enough {
         return Ok(());
     }
     let actor = Actor::local(&delivery.tenant_id, "webhooks");
