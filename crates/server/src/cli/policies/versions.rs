@@ -20,7 +20,8 @@ const VERSIONS: Noun = Noun {
 #[derive(Args, Debug)]
 pub(super) struct VersionsArgs {
     /// Show this one with what it changed
-    version: Option<i64>,
+    #[arg(value_name = "VERSION")]
+    number: Option<i64>,
     #[command(flatten)]
     list: ListArgs,
 }
@@ -28,7 +29,8 @@ pub(super) struct VersionsArgs {
 #[derive(Args, Debug)]
 pub(super) struct RollbackArgs {
     /// The version whose policy is put in place again
-    version: i64,
+    #[arg(value_name = "VERSION")]
+    number: i64,
     /// Why
     #[arg(long)]
     note: Option<String>,
@@ -37,7 +39,7 @@ pub(super) struct RollbackArgs {
 }
 
 pub(super) async fn versions(session: &Session, args: &VersionsArgs) -> Outcome {
-    match args.version {
+    match args.number {
         Some(version) => VERSIONS.show(session, &version.to_string()).await,
         None => VERSIONS.list(session, &args.list).await,
     }
@@ -45,15 +47,15 @@ pub(super) async fn versions(session: &Session, args: &VersionsArgs) -> Outcome 
 
 pub(super) async fn roll_back(session: &Session, args: RollbackArgs) -> Outcome {
     if !session.global.dry_run {
-        prompt::confirm(session, &format!("Put the policy of version {} in place again?", args.version))?;
+        prompt::confirm(session, &format!("Put the policy of version {} in place again?", args.number))?;
     }
-    let mut body = Map::from_iter([("version".to_owned(), json!(args.version))]);
+    let mut body = Map::from_iter([("version".to_owned(), json!(args.number))]);
     put(&mut body, "note", args.note);
     let request = Request::post(format!("{PATH}/rollback"), body).if_match(args.seen.if_match.as_ref());
     let policy = send_change(session, request).await?;
     if !policy.is_null() {
         session.output.object(&[], &policy)?;
     }
-    session.output.note(&told(session, &format!("the policy of version {} stands again", args.version)));
+    session.output.note(&told(session, &format!("the policy of version {} stands again", args.number)));
     Ok(Exit::Ok)
 }
