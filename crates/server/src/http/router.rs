@@ -63,7 +63,7 @@ where
 
 /// Every route of `/v1`, in the order of the documentation.
 pub(crate) fn routes() -> Vec<Route> {
-    [directory_routes(), key_routes(), token_routes()].into_iter().flatten().collect()
+    [directory_routes(), key_routes(), governance_routes(), token_routes()].into_iter().flatten().collect()
 }
 
 /// The routes of callers, tenants, and who there is in them.
@@ -186,9 +186,22 @@ fn key_routes() -> Vec<Route> {
         route(GET, "/v1/incidents/{id}", OneOf(&["keys:read"]), incidents::SHOW, incidents::show),
         route(POST, "/v1/incidents/{id}/undo", OneOf(&["keys:edit"]), incidents::UNDO, incidents::undo),
 
+        route(GET, "/v1/handovers", OneOf(&["keys:read"]), handovers::LIST, handovers::list),
+        route(GET, "/v1/handovers/{id}", OneOf(&["keys:read"]), handovers::SHOW, handovers::show),
+        route(POST, "/v1/handovers/open", Open, handovers::OPEN, handovers::open),
+        route(POST, "/v1/keys/{id}/handover", rotate_keys, handovers::LINK, handovers::link),
+
         route(POST, "/report-leak", Open, leaks::REPORT, leaks::report),
         route(POST, "/report-leak/github", Open, leaks::GITHUB, leaks::take_from_github),
+    ]
+}
 
+/// The routes of the rules for keys, of what is recorded, and of what leaves the server.
+// As above.
+#[rustfmt::skip]
+fn governance_routes() -> Vec<Route> {
+    use Need::OneOf;
+    vec![
         route(GET, "/v1/policies", OneOf(&["policies:read"]), policies::SHOW, policies::show),
         route(PATCH, "/v1/policies", OneOf(&["policies:write"]), policies::EDIT, policies::edit),
         route(GET, "/v1/policies/versions", OneOf(&["policies:read"]), policies::VERSIONS, policies::list_versions),
@@ -212,10 +225,6 @@ fn key_routes() -> Vec<Route> {
         route(GET, "/v1/audit-checkpoints", OneOf(&["audit:read"]), audit::CHECKPOINTS, audit::list_checkpoints),
         route(GET, "/v1/audit-events/{id}", OneOf(&["audit:read"]), audit::SHOW, audit::show),
 
-        route(GET, "/v1/handovers", OneOf(&["keys:read"]), handovers::LIST, handovers::list),
-        route(GET, "/v1/handovers/{id}", OneOf(&["keys:read"]), handovers::SHOW, handovers::show),
-        route(POST, "/v1/handovers/open", Need::Open, handovers::OPEN, handovers::open),
-        route(POST, "/v1/keys/{id}/handover", rotate_keys, handovers::LINK, handovers::link),
 
         route(GET, "/v1/jobs", OneOf(&["jobs:read"]), jobs::LIST, jobs::list),
         route(GET, "/v1/jobs/{id}", OneOf(&["jobs:read"]), jobs::SHOW, jobs::show),
