@@ -270,7 +270,10 @@ fn policies(scene: &Scene) {
         scene.server.place.sql("UPDATE keys SET created_by = 'user_0' WHERE awaits_approval");
         format!("/v1/keys/{}", text(&key["id"]))
     };
-    step("key.approve", Holds::Both, &format!("{}/approve", made("good")), json!({}));
+    let good = made("good");
+    step("key.approve", Holds::Both, &format!("{good}/approve"), json!({}));
+    // Nothing else keeps a pepper in use.
+    scene.root.post(&format!("{good}/revoke"), json!({})).expect(200);
     step("key.reject", Holds::Both, &format!("{}/reject", made("bad")), json!({ "reason": "no" }));
     scene.root.patch("/v1/policies", json!({ "ingest": null })).expect(200);
 }
