@@ -183,7 +183,8 @@ impl<T> Audited<T> {
     /// The tenant is gone.
     pub(crate) fn removes_tenant(mut self) -> Self {
         self.push(ChangeKind::Tenants, crate::seal::INSTANCE, crate::seal::INSTANCE);
-        self
+        // Its ways to imported keys go with it.
+        self.touches_import_ways()
     }
 
     /// The peppers changed.

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use self::file::{Line, Lines};
 use super::client::Request;
-use super::{Exit, Failure, Global, Outcome, Session, cell, noun, prompt};
+use super::{Exit, Failure, Global, Outcome, Session, cell, curl, noun, prompt};
 
 /// Rows in one request.
 const BATCH: usize = 1_000;
@@ -154,10 +154,18 @@ pub(super) enum Kind {
 
 async fn keys(session: &Session, args: &KeysArgs) -> Outcome {
     let hmac_key = match &args.hmac_key_file {
+        Some(_) if session.global.print_curl => Some(curl::CREDENTIAL.to_owned()),
         Some(path) => Some(prompt::read_found(None, Some(path))?.trim().to_owned()),
         None => None,
     };
-    let lines = Lines::read(&args.file, FIELDS, columns_of(&args.hash))?;
+    let mut lines = Lines::read(&args.file, FIELDS, columns_of(&args.hash))?;
+    if session.global.print_curl {
+        // One row shows the form; what stands in the file may be credentials.
+        lines.rows.truncate(1);
+        lines.rows.iter_mut().for_each(|line| {
+            line.row.insert("hash".into(), curl::CREDENTIAL.into());
+        });
+    }
     if lines.left_out > 0 {
         session.output.note(&format!("{} rows are revoked or disabled, and left out", lines.left_out));
     }

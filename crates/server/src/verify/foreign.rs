@@ -166,11 +166,12 @@ impl Verifier {
         ask: &Ask<'_>,
         records: &[Arc<ForeignRecord>],
     ) -> Result<Option<Verified>> {
-        let Some(foreign) = Foreign::of(ask.presented) else {
+        let (Some(foreign), Some(first)) = (Foreign::of(ask.presented), records.first()) else {
             return Ok(Some(Verified::refused(Code::UnknownKey)));
         };
+        let tenant = first.tenant_id;
         let (source, now) = (ask.sighting.address, self.clock.now());
-        if let Some(retry_after_seconds) = self.guesses.wait(source, now) {
+        if let Some(retry_after_seconds) = self.guesses.wait(tenant, source, now) {
             let decision = Decision::Deny { code: Code::RateLimited, retry_after_seconds };
             return Ok(Some(Verified { decision, ..Verified::refused(Code::RateLimited) }));
         }
@@ -184,7 +185,7 @@ impl Verifier {
                 return self.adopt(row, foreign.text).await.map(|()| None);
             }
         }
-        self.guesses.note(source, now);
+        self.guesses.note(tenant, source, now);
         for record in records {
             if let Ok(Some(found)) = self.find(record.access_key, now)
                 && let Some(key) = found.key()
@@ -215,10 +216,10 @@ pub(crate) async fn unseal(root: &RootKey, conn: &mut Conn, row: &ImportedRow) -
     Ok(Zeroizing::new(text.to_owned()))
 }
 
-/// Wrong guesses at slow hashes by source; each costs a computation, so there are fewer than of others.
+/// Wrong guesses at slow hashes of a tenant by source; each costs a computation, so there are fewer than of others.
 pub(crate) struct Guesses {
     limit: RateLimit,
-    sources: Arrivals<Option<IpAddr>>,
+    sources: Arrivals<(TenantId, Option<IpAddr>)>,
 }
 
 impl Default for Guesses {
@@ -229,17 +230,17 @@ impl Default for Guesses {
 }
 
 impl Guesses {
-    fn of(&self, source: Option<IpAddr>) -> Arc<AtomicU64> {
-        self.sources.of(&source.map(source_of))
+    fn of(&self, tenant: TenantId, source: Option<IpAddr>) -> Arc<AtomicU64> {
+        self.sources.of(&(tenant, source.map(source_of)))
     }
 
-    fn note(&self, source: Option<IpAddr>, now: Now) {
-        spend(&self.limit, &self.of(source), now);
+    fn note(&self, tenant: TenantId, source: Option<IpAddr>, now: Now) {
+        spend(&self.limit, &self.of(tenant, source), now);
     }
 
     /// Seconds until this source may try again.
-    fn wait(&self, source: Option<IpAddr>, now: Now) -> Option<u64> {
-        let arrival = self.of(source).load(std::sync::atomic::Ordering::Relaxed);
+    fn wait(&self, tenant: TenantId, source: Option<IpAddr>, now: Now) -> Option<u64> {
+        let arrival = self.of(tenant, source).load(std::sync::atomic::Ordering::Relaxed);
         let verdict = self.limit.judge(arrival, now.monotonic_ns, 1);
         (!verdict.allowed).then(|| verdict.wait_ns.div_ceil(1_000_000_000).max(1))
     }

@@ -139,7 +139,7 @@ fn x_2_ver_10_why_refused_is_for_owner_and_admins() {
         let steps = answer["steps"].as_array().expect("steps");
         let failed: Vec<_> = steps.iter().filter(|step| step["passed"] == false).collect();
         assert_eq!(failed, [&json!({ "check": "insufficient_rights", "passed": false })]);
-        assert_eq!(steps.len(), 18, "every check that a right secret can meet");
+        assert_eq!(steps.len(), 19, "every check that a right secret can meet");
     }
     caller(&stranger).post(&at, question.clone()).refused(404, "not_found");
     let explained = json!({ "rights": ["models:read"], "explain": true });
