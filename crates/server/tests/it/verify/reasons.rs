@@ -144,7 +144,7 @@ fn x_2_ver_10_why_refused_is_for_owner_and_admins() {
     caller(&stranger).post(&at, question.clone()).refused(404, "not_found");
     let explained = json!({ "rights": ["models:read"], "explain": true });
     let told = ask(&caller(&support), &key["secret"], explained.clone());
-    assert_eq!(told["explain"].as_array().expect("steps").len(), 18);
+    assert_eq!(told["explain"].as_array().expect("steps").len(), 19);
     let mut body = explained;
     body["credential"] = key["secret"].clone();
     caller(&stranger).post("/v1/verify", body.clone()).refused(403, "insufficient_rights");
