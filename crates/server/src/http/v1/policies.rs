@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 use utoipa::ToSchema;
 
 use crate::app::{Actor, App};
+use crate::csv;
 use crate::error::{Error, Result};
 use crate::http::answer::{Answer, Answered};
 use crate::http::guard::Caller;
@@ -307,49 +308,14 @@ async fn send_rows(
 }
 
 fn line(row: &ImpactRow) -> String {
-    let none = String::new();
-    let cells = [
-        &row.id,
+    csv::line([
+        row.id.as_str(),
         &row.access_key,
         &row.label,
         row.class.as_str(),
-        row.owner_id.as_ref().unwrap_or(&none),
-        row.owner_username.as_ref().unwrap_or(&none),
+        row.owner_id.as_deref().unwrap_or_default(),
+        row.owner_username.as_deref().unwrap_or_default(),
         row.code_now,
         row.code_then,
-    ];
-    cells.map(cell).join(",") + "\r\n"
-}
-
-/// A cell that no spreadsheet takes for a formula (WEB-6).
-fn cell(text: &str) -> String {
-    let risky = text.starts_with(['=', '+', '-', '@', '\t', '\r', '\0']);
-    let safe = if risky { format!("'{text}") } else { text.to_owned() };
-    if safe.contains(['"', ',', '\n', '\r']) { format!("\"{}\"", safe.replace('"', "\"\"")) } else { safe }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn web_6_no_cell_begins_a_formula_and_none_ends_early() {
-        for (text, expect) in [
-            ("plain", "plain"),
-            ("", ""),
-            ("a=1", "a=1"),
-            ("=1+1", "'=1+1"),
-            ("+1", "'+1"),
-            ("-1", "'-1"),
-            ("@x", "'@x"),
-            ("\tx", "'\tx"),
-            ("\0=x", "'\0=x"),
-            ("\r=x", "\"'\r=x\""),
-            ("a,b", "\"a,b\""),
-            ("say \"x\"", "\"say \"\"x\"\"\""),
-            ("=HYPERLINK(\"x\",\"y\")", "\"'=HYPERLINK(\"\"x\"\",\"\"y\"\")\""),
-        ] {
-            assert_eq!(cell(text), expect, "{text:?}");
-        }
-    }
+    ])
 }
