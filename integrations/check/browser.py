@@ -1,5 +1,6 @@
 """Chromium by WebDriver, with authenticators in software (WebAuthn §11)."""
 
+import base64
 import json
 import urllib.error
 import urllib.request
@@ -16,7 +17,8 @@ class PageError(Exception):
 class Browser:
     """One window, whose scripts are functions of the page."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, flags=()):
+        self.flags = flags
         self.port = free_port()
         self.driver = Program(["chromedriver", f"--port={self.port}"], self.port, folder / "chromedriver.log")
         self.session = None
@@ -24,7 +26,8 @@ class Browser:
     def start(self):
         """Starts driver and browser."""
         self.driver.start()
-        wanted = {"browserName": "chrome", "goog:chromeOptions": {"args": FLAGS}}
+        wanted = {"browserName": "chrome", "goog:chromeOptions": {"args": [*FLAGS, *self.flags]},
+                  "goog:loggingPrefs": {"browser": "ALL", "performance": "ALL"}}
         made = self.call("POST", "/session", {"capabilities": {"alwaysMatch": wanted}})
         self.session = f"/session/{made['sessionId']}"
 
@@ -85,3 +88,65 @@ class Browser:
             path = f"{self.session}/webauthn/authenticator/{other}/credential"
             self.call("POST", path, {**passkey, "signCount": count})
         return other
+
+    def eval(self, script, *arguments):
+        """What a piece of script returns."""
+        return self.call("POST", f"{self.session}/execute/sync", {"script": script, "args": list(arguments)})
+
+    def elements(self, css):
+        """The elements that a selector finds."""
+        found = self.call("POST", f"{self.session}/elements", {"using": "css selector", "value": css})
+        return [next(iter(element.values())) for element in found]
+
+    def element(self, css):
+        """The one that it finds first."""
+        found = self.elements(css)
+        assert found, f"there is no {css} on {self.path()}:\n{self.text()[:1500]}"
+        return found[0]
+
+    def click(self, css):
+        """A click, as a person makes one."""
+        self.call("POST", f"{self.session}/element/{self.element(css)}/click", {})
+
+    def press(self, text, within=""):
+        """Clicks the button or link that says so."""
+        found = self.eval("""
+            const [text, within] = arguments;
+            const all = [...document.querySelectorAll(`${within} button, ${within} a, ${within} summary`)];
+            return all.find(one => one.textContent.trim() === text && one.checkVisibility()) ?? null;
+        """, text, within)
+        assert found, f"nothing says {text!r} on {self.path()}:\n{self.text()[:1500]}"
+        self.call("POST", f"{self.session}/element/{next(iter(found.values()))}/click", {})
+
+    def fill(self, css, text):
+        """Types into a field what stands there from then on."""
+        field = self.element(css)
+        self.call("POST", f"{self.session}/element/{field}/clear", {})
+        self.call("POST", f"{self.session}/element/{field}/value", {"text": text})
+
+    def text(self, css="body"):
+        """What stands there for people."""
+        return self.eval("return document.querySelector(arguments[0])?.innerText ?? ''", css)
+
+    def path(self):
+        """The address without the host."""
+        url = self.call("GET", f"{self.session}/url")
+        return "/" + url.split("/", 3)[3] if url.count("/") >= 3 else url
+
+    def screenshot(self, file):
+        """A picture of the window."""
+        data = self.call("GET", f"{self.session}/screenshot")
+        file.write_bytes(base64.b64decode(data))
+
+    def resize(self, width, height):
+        """Another size of the window."""
+        self.call("POST", f"{self.session}/window/rect", {"width": width, "height": height})
+
+    def cdp(self, command, **parameters):
+        """A command of the DevTools protocol, for what WebDriver has not."""
+        body = {"cmd": command, "params": parameters}
+        return self.call("POST", f"{self.session}/goog/cdp/execute", body)
+
+    def log(self, kind="browser"):
+        """What the browser has logged since last asked."""
+        return self.call("POST", f"{self.session}/se/log", {"type": kind})

@@ -15,11 +15,12 @@ server:
 
 
 class Keyward:
-    """The server under `folder`, with a fresh data directory."""
+    """The server under `folder`, with a fresh data directory; `{port}` in its settings is its own."""
 
     def __init__(self, binary, folder, settings=CONFIG):
         data, config = folder / "data", folder / "config.yml"
-        config.write_text(settings)
+        self.port = free_port()
+        config.write_text(settings.replace("{port}", str(self.port)))
         made = subprocess.run(
             [binary, "bootstrap", "--data-dir", data, "--username", "root", "-o", "json"],
             capture_output=True, text=True, check=False,
@@ -28,7 +29,6 @@ class Keyward:
             raise StartError(f"keyward bootstrap: {made.stderr.strip()}")
         root = json.loads(made.stdout)
         self.tenant_id, self.root_secret = root["tenant_id"], root["secret"]
-        self.port = free_port()
         self.program = Program(
             [binary, "serve", "--config", config, "--data-dir", data,
              "--listen", f"127.0.0.1:{self.port}"],

@@ -35,6 +35,11 @@ impl<'de> Deserialize<'de> for Password {
 }
 
 impl Password {
+    /// Nothing, for a field that was left empty.
+    pub(crate) fn empty() -> Self {
+        Self(Zeroizing::default())
+    }
+
     /// The text, for hashing alone.
     pub(crate) fn expose(&self) -> &str {
         &self.0

@@ -181,7 +181,7 @@ impl Dispatch {
     }
 }
 
-/// Headers of every answer of the API and of the plain pages (WEB-3).
+/// Headers of every answer (WEB-3); the console has a content policy of its own.
 pub(super) fn harden(headers: &mut http::HeaderMap) {
     for (name, value) in [
         ("content-security-policy", "default-src 'none'; frame-ancestors 'none'"),
@@ -189,19 +189,14 @@ pub(super) fn harden(headers: &mut http::HeaderMap) {
         ("referrer-policy", "no-referrer"),
         ("cross-origin-resource-policy", "same-origin"),
     ] {
-        headers.insert(name, HeaderValue::from_static(value));
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
     }
     headers.entry("cache-control").or_insert(HeaderValue::from_static("no-store"));
 }
 
 /// Writes an error out, and its cause into the log.
 pub(crate) fn tell(error: &Error, request_id: &str) -> Reply {
-    match error {
-        Error::Internal(cause) => tracing::error!(request_id, %cause, "internal error"),
-        Error::Damaged(what) => tracing::error!(request_id, what, "damaged"),
-        Error::Outage(cause) => tracing::warn!(request_id, %cause, "unavailable"),
-        _ => {}
-    }
+    problem::log(error, request_id);
     let mut response = problem::respond(error, request_id).map(|body| Either::Left(Full::from(body)));
     harden(response.headers_mut());
     response

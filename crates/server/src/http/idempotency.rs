@@ -45,6 +45,44 @@ pub(crate) async fn run(app: &App, mut actor: Actor, mut request: Request, next:
     keep(app, &key, response).await
 }
 
+/// What became of a form that carries a mark.
+pub(crate) enum Sent {
+    /// Nothing yet: it is to be carried out.
+    Now,
+    /// It was carried out before; here is what it made.
+    Before(String),
+}
+
+/// The same for a form of the console: its mark is the key, and the place of what it made the answer.
+pub(crate) async fn send_once(app: &App, actor: &mut Actor, mark: &str) -> Result<Sent> {
+    let key = IdempotencyKey {
+        tenant: actor.tenant_id.clone(),
+        principal: actor.principal.id.clone(),
+        key: format!("console-{}", checked(mark)?),
+    };
+    match claim(app, &key, "console form").await? {
+        None => {
+            actor.idempotency = Some(key);
+            Ok(Sent::Now)
+        }
+        Some(replay) => {
+            let location = replay.headers().get(LOCATION).and_then(|value| value.to_str().ok());
+            Ok(Sent::Before(location.unwrap_or("/console").to_owned()))
+        }
+    }
+}
+
+/// Keeps the place of what a form made; a refusal frees its mark.
+pub(crate) async fn settle(app: &App, actor: &Actor, location: Option<&str>) -> Result<()> {
+    let Some(key) = &actor.idempotency else { return Ok(()) };
+    let mut tx = app.db.begin().await?;
+    match location {
+        Some(location) => idempotency::answer(tx.conn(), key, 303, location, "").await?,
+        None => idempotency::release(tx.conn(), key).await?,
+    }
+    tx.commit().await
+}
+
 fn checked(text: &str) -> Result<String> {
     let good = (1..=255).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());
     if good {

@@ -5,6 +5,7 @@ pub(crate) mod authz;
 pub(crate) mod body;
 pub(crate) mod caller;
 pub(crate) mod connection;
+pub(crate) mod console;
 pub(crate) mod cookie;
 mod cors;
 pub(crate) mod dispatch;

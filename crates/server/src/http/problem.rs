@@ -89,18 +89,32 @@ pub(crate) fn code(error: &Error) -> &'static str {
     }
 }
 
-/// The JSON text of an error. Causes of outages and faults of ours stay in the log.
-pub(crate) fn document(error: &Error, request_id: &str) -> Vec<u8> {
-    let code = code(error);
-    let detail = match error {
-        Error::Unauthenticated(_) | Error::SecondFactor(_) => problems::detail(code).to_owned(),
+/// The sentence of an error. Causes of outages and faults of ours stay in the log.
+pub(crate) fn detail(error: &Error) -> String {
+    match error {
+        Error::Unauthenticated(_) | Error::SecondFactor(_) => problems::detail(code(error)).to_owned(),
         Error::NotFound => "there is no such thing, or you may not know of it".to_owned(),
         Error::Damaged(_) | Error::Internal(_) | Error::Startup(_) | Error::Locked(_) => {
             "something went wrong on our side; it was logged".to_owned()
         }
         Error::Outage(_) => "the database cannot be used now; try again soon".to_owned(),
         other => other.to_string(),
-    };
+    }
+}
+
+/// Writes the cause of an error into the log, where there is one.
+pub(crate) fn log(error: &Error, request_id: &str) {
+    match error {
+        Error::Internal(cause) => tracing::error!(request_id, %cause, "internal error"),
+        Error::Damaged(what) => tracing::error!(request_id, what, "damaged"),
+        Error::Outage(cause) => tracing::warn!(request_id, %cause, "unavailable"),
+        _ => {}
+    }
+}
+
+/// The JSON text of an error.
+pub(crate) fn document(error: &Error, request_id: &str) -> Vec<u8> {
+    let (code, detail) = (code(error), detail(error));
     let errors = match error {
         Error::Malformed(faults) | Error::Invalid(faults) => faults.as_slice(),
         _ => &[],

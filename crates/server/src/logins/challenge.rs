@@ -25,13 +25,13 @@ const CHALLENGE_MS: i64 = 5 * 60_000;
 #[derive(Serialize)]
 pub(crate) struct Challenge {
     /// To be sent with the code to `/v1/auth/login/factor`.
-    challenge: String,
+    pub(crate) challenge: String,
     /// Kinds of factors that do: `totp`, `passkey`, `recovery_code`.
-    factors: Vec<String>,
-    challenge_expires_at: String,
+    pub(crate) factors: Vec<String>,
+    pub(crate) challenge_expires_at: String,
     /// For a user who has a passkey: what the browser is asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
-    passkey: Option<OptionsOut>,
+    pub(crate) passkey: Option<OptionsOut>,
 }
 
 impl fmt::Debug for Challenge {

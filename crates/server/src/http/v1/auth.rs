@@ -176,12 +176,20 @@ fn must_be_same_origin(app: &App, headers: &HeaderMap, in_cookie: bool) -> Resul
 
 /// The new session takes the place of the one whose cookie came along.
 async fn replace(app: &App, headers: &HeaderMap, call: &Call, opened: SessionOpened) -> Answered {
-    if opened.session.in_cookie
-        && let Some(before) = cookie::token(headers, &app.settings.server)?.map(Presented::Cookie)
-    {
-        sessions::end_by_token(app, before, ("login", "another login took its place"), call).await?;
+    if opened.session.in_cookie {
+        end_before(app, headers, call).await?;
     }
     answer(app, opened)
+}
+
+/// Ends the session whose cookie came along with a login.
+pub(crate) async fn end_before(app: &App, headers: &HeaderMap, call: &Call) -> Result<()> {
+    match cookie::token(headers, &app.settings.server)?.map(Presented::Cookie) {
+        Some(before) => {
+            sessions::end_by_token(app, before, ("login", "another login took its place"), call).await
+        }
+        None => Ok(()),
+    }
 }
 
 fn answer(app: &App, mut opened: SessionOpened) -> Answered {
@@ -190,7 +198,7 @@ fn answer(app: &App, mut opened: SessionOpened) -> Answered {
 }
 
 /// The token of a session that lives in a cookie goes there and nowhere else.
-pub(super) fn take_cookie(app: &App, opened: &mut SessionOpened) -> Option<String> {
+pub(crate) fn take_cookie(app: &App, opened: &mut SessionOpened) -> Option<String> {
     let token = opened.token.take_if(|_| opened.session.in_cookie)?;
     opened.secret_state = "in_cookie";
     Some(cookie::set(&app.settings.server, &token))

@@ -165,30 +165,47 @@ pub(crate) const NEW_SECRET: Operation = Operation::act(
 );
 
 /// Filters and sort of the list; console and CLI use the same words.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct ListQuery {
-    status: Option<String>,
-    class: Option<String>,
-    owner_id: Option<String>,
-    q: Option<String>,
-    label: Option<String>,
-    created_by: Option<String>,
-    created_before: Option<String>,
-    created_after: Option<String>,
-    expires_before: Option<String>,
-    expires_after: Option<String>,
-    last_used_before: Option<String>,
-    never_expires: Option<bool>,
-    unused: Option<bool>,
-    awaits_approval: Option<bool>,
-    sort: Option<String>,
-    limit: Option<i64>,
-    cursor: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) status: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) class: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) owner_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) q: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) label: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) created_by: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) created_before: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) created_after: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) expires_before: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) expires_after: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) last_used_before: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) never_expires: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) unused: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) awaits_approval: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) sort: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) limit: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) cursor: Option<String>,
 }
 
 impl ListQuery {
-    fn statuses(&self) -> Result<Vec<Status>> {
+    pub(crate) fn statuses(&self) -> Result<Vec<Status>> {
         let words = self.status.as_deref().unwrap_or_default().split(',').filter(|word| !word.is_empty());
         words
             .map(|word| {
@@ -197,7 +214,7 @@ impl ListQuery {
             .collect()
     }
 
-    fn filter(&self) -> Result<KeyFilter> {
+    pub(crate) fn filter(&self) -> Result<KeyFilter> {
         let at = |name: &str, text: &Option<String>| {
             text.as_deref().map(|text| time(name, text)).transpose().map_err(as_query)
         };
@@ -226,7 +243,7 @@ impl ListQuery {
         })
     }
 
-    fn sort(&self) -> Result<KeySort> {
+    pub(crate) fn sort(&self) -> Result<KeySort> {
         let text = self.sort.as_deref().unwrap_or("-created_at");
         let (down, name) = text.strip_prefix('-').map_or((false, text), |name| (true, name));
         match name {
@@ -239,7 +256,7 @@ impl ListQuery {
     }
 
     /// The cursor is bound to everything but itself and the limit.
-    fn page(&self) -> Result<Page> {
+    pub(crate) fn page(&self) -> Result<Page> {
         let scope = format!(
             "{:?}",
             (

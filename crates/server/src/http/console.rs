@@ -1,0 +1,155 @@
+//! The console: pages for people, over the same operations as `/v1` (`console.md`).
+//!
+//! A page is a handler in the file of its noun, a template of the same name, and a line in
+//! [`pages`]. Every control is a link or a form first; scripts only save a reload.
+
+pub(crate) mod assets;
+pub(crate) mod failure;
+pub(crate) mod form;
+pub(crate) mod frame;
+pub(crate) mod gate;
+pub(crate) mod key;
+pub(crate) mod keys;
+pub(crate) mod login;
+pub(crate) mod moment;
+pub(crate) mod my_keys;
+pub(crate) mod overview;
+pub(crate) mod password_link;
+pub(crate) mod security;
+pub(crate) mod step_up;
+pub(crate) mod words;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::handler::Handler;
+use axum::response::{IntoResponse, Redirect, Response};
+use axum::routing::{MethodFilter, MethodRouter, get, on};
+use http::Method;
+
+use super::problem::Problem;
+use super::router::Need;
+use crate::app::App;
+use crate::error::Error;
+
+const GET: Method = Method::GET;
+const POST: Method = Method::POST;
+
+/// Where those go who are not logged in.
+pub(crate) const LOGIN: &str = "/console/login";
+/// Where those go who must add a second factor before anything else.
+pub(crate) const SECURITY: &str = "/console/me/security";
+
+/// One page, or one form that is sent.
+pub(crate) struct Place {
+    pub(crate) method: Method,
+    pub(crate) path: &'static str,
+    pub(crate) need: Need,
+    handler: MethodRouter<Arc<App>>,
+}
+
+fn place<H, T>(method: Method, path: &'static str, need: Need, handler: H) -> Place
+where
+    H: Handler<T, Arc<App>>,
+    T: 'static,
+{
+    let filter = MethodFilter::try_from(method.clone()).expect("the map uses standard methods");
+    Place { method, path, need, handler: on(filter, handler) }
+}
+
+/// Every page.
+pub(crate) fn pages() -> Vec<Place> {
+    [entrance(), key_pages()].into_iter().flatten().collect()
+}
+
+/// How one comes in and out.
+// A page for each line, however long: this is a table.
+#[rustfmt::skip]
+fn entrance() -> Vec<Place> {
+    use Need::{Enrolment, Open, Session};
+    vec![
+        place(GET, "/console/login", Open, login::show),
+        place(POST, "/console/login", Open, login::log_in),
+        place(POST, "/console/login/factor", Open, login::give_factor),
+        place(POST, "/console/logout", Enrolment, login::log_out),
+        place(GET, "/console/password", Open, password_link::show),
+        place(POST, "/console/password", Open, password_link::redeem),
+        place(GET, "/console/me/security", Enrolment, security::show),
+        place(POST, "/console/me/security/totp", Enrolment, security::start_totp),
+        place(POST, "/console/me/security/{id}/confirm", Enrolment, security::confirm),
+        place(POST, "/console/me/security/{id}/remove", Session, security::remove),
+        place(POST, "/console/me/security/codes", Session, security::replace_codes),
+        place(POST, "/console/me/security/password", Session, security::change_password),
+        place(GET, "/console/step-up", Session, step_up::show),
+        place(POST, "/console/step-up", Session, step_up::prove),
+        place(GET, "/console", Session, overview::show),
+    ]
+}
+
+/// Keys: one's own, and all of the tenant.
+// As above.
+#[rustfmt::skip]
+fn key_pages() -> Vec<Place> {
+    use Need::OneOf;
+    let read = OneOf(&["keys:read", "me/keys:read"]);
+    let create = OneOf(&["keys:create", "me/keys:create"]);
+    let edit = OneOf(&["keys:edit", "me/keys:edit"]);
+    let rotate = OneOf(&["keys:rotate", "me/keys:rotate"]);
+    let revoke = OneOf(&["keys:revoke", "me/keys:revoke"]);
+    vec![
+        place(GET, "/console/me/keys", OneOf(&["me/keys:read"]), my_keys::list),
+        place(GET, "/console/keys", OneOf(&["keys:read"]), keys::list),
+        place(GET, "/console/keys/new", create, keys::new),
+        place(POST, "/console/keys", create, keys::create),
+        place(GET, "/console/keys/{id}", read, key::show),
+        place(GET, "/console/keys/{id}/first-call", read, key::first_call),
+        place(GET, "/console/keys/{id}/edit", edit, key::edit),
+        place(POST, "/console/keys/{id}/edit", edit, key::save),
+        place(GET, "/console/keys/{id}/rotate", rotate, key::ask_rotate),
+        place(POST, "/console/keys/{id}/rotate", rotate, key::rotate),
+        place(POST, "/console/keys/{id}/rotate/finish", rotate, key::finish_rotation),
+        place(POST, "/console/keys/{id}/rotate/abort", rotate, key::abort_rotation),
+        place(GET, "/console/keys/{id}/extend", edit, key::ask_extend),
+        place(POST, "/console/keys/{id}/extend", edit, key::extend),
+        place(POST, "/console/keys/{id}/activate", edit, key::activate),
+        place(POST, "/console/keys/{id}/deactivate", edit, key::deactivate),
+        place(GET, "/console/keys/{id}/revoke", revoke, key::ask_revoke),
+        place(POST, "/console/keys/{id}/revoke", revoke, key::revoke),
+    ]
+}
+
+/// The same router with the console in it.
+pub(crate) fn mount(mut router: Router<Arc<App>>, app: &Arc<App>) -> Router<Arc<App>> {
+    let gated = |need: Need, handler: MethodRouter<Arc<App>>| {
+        let gate = gate::Gate { app: app.clone(), need };
+        handler.layer(axum::middleware::from_fn_with_state(gate, gate::gate))
+    };
+    for page in pages() {
+        router = router.route(page.path, gated(page.need, page.handler));
+    }
+    router
+        .route("/", get(async || Redirect::to("/console")))
+        .route("/console/assets/{name}", get(assets::show))
+        .route("/console/{*rest}", gated(Need::Session, get(nowhere)))
+}
+
+/// For pages that there are not.
+async fn nowhere() -> Problem {
+    Problem(Error::NotFound)
+}
+
+/// What a handler of a page answers.
+pub(crate) type Shown = Result<Response, Problem>;
+
+/// The page of a template.
+pub(crate) fn page(template: &impl askama::Template) -> Shown {
+    let html = template.render().map_err(Error::internal)?;
+    Ok(axum::response::Html(html).into_response())
+}
+
+/// Another page, which says in a line what was done.
+pub(crate) fn go(path: &str, done: &str) -> Shown {
+    let mark = if path.contains('?') { '&' } else { '?' };
+    let to = if done.is_empty() { path.to_owned() } else { format!("{path}{mark}done={done}") };
+    Ok(Redirect::to(&to).into_response())
+}

@@ -1,0 +1,233 @@
+//! What stands before every page: a session of a person, the declared right, and for what is sent
+//! the origin of the page that sends it (SQ3, WEB-1); and behind it the headers of a page (WEB-3).
+
+use std::sync::Arc;
+
+use axum::extract::{FromRequestParts, Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Redirect, Response};
+use http::header::{CONTENT_SECURITY_POLICY, HeaderValue};
+use http::request::Parts;
+use http::{HeaderMap, Method};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+
+use super::frame::{Frame, Visitor};
+use super::words::{self, Language, Words};
+use super::{LOGIN, SECURITY, failure};
+use crate::app::{Actor, App, Call};
+use crate::error::{Error, Result};
+use crate::http::problem::{Pending, Problem};
+use crate::http::router::Need;
+use crate::http::{caller, cookie, problems};
+use crate::random;
+use crate::store::{tenants, users};
+
+/// What the gate of one page knows.
+#[derive(Clone)]
+pub(crate) struct Gate {
+    pub(crate) app: Arc<App>,
+    pub(crate) need: Need,
+}
+
+/// A request that was let in.
+#[derive(Clone)]
+pub(crate) struct Visit {
+    pub(crate) app: Arc<App>,
+    pub(crate) actor: Actor,
+    pub(crate) frame: Frame,
+}
+
+impl<S: Sync> FromRequestParts<S> for Visit {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let visit = parts.extensions.get::<Self>().cloned();
+        visit.ok_or_else(|| Problem(Error::Unauthenticated("no_credential")))
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Frame {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let frame = parts.extensions.get::<Self>().cloned();
+        frame.ok_or_else(|| Problem(Error::internal("a page without its gate")))
+    }
+}
+
+impl Visit {
+    /// A page that leads to what is dangerous asks for a proof first, not after it was filled in (SES-6).
+    pub(crate) fn must_be_fresh(&self) -> Result<()> {
+        self.actor.must_be_fresh(self.app.clock.unix_ms())
+    }
+}
+
+/// Lets a request through to its page, or shows what stands against it.
+pub(crate) async fn gate(State(gate): State<Gate>, request: Request, next: Next) -> Response {
+    let (mut parts, body) = request.into_parts();
+    let mut frame = empty_frame(&gate.app, &parts);
+    let call = parts.extensions.get::<Call>().cloned().unwrap_or_default();
+    let is_get = matches!(parts.method, Method::GET | Method::HEAD);
+    let entered = enter(&gate, &parts, &mut frame, call.clone()).await;
+    let mut response = match entered {
+        Ok(actor) => {
+            if let Some(actor) = actor {
+                let visit = Visit { app: gate.app.clone(), actor, frame: frame.clone() };
+                parts.extensions.insert(visit);
+            }
+            parts.extensions.insert(frame.clone());
+            clean_query(&mut parts);
+            next.run(Request::from_parts(parts, body)).await
+        }
+        Err(error) => Problem(error).into_response(),
+    };
+    if let Some(Pending(error)) = response.extensions_mut().remove::<Pending>() {
+        response = match elsewhere(&frame, &error, is_get) {
+            Some(path) => Redirect::to(&path).into_response(),
+            None => failure::show(&frame, &error, &call.request_id),
+        };
+    }
+    let policy = HeaderValue::from_str(&content_policy(&frame.nonce)).expect("a policy of ASCII");
+    response.headers_mut().insert(CONTENT_SECURITY_POLICY, policy);
+    response.headers_mut().insert("cross-origin-opener-policy", HeaderValue::from_static("same-origin"));
+    let features = "camera=(), geolocation=(), microphone=(), payment=(), usb=()";
+    response.headers_mut().insert("permissions-policy", HeaderValue::from_static(features));
+    response
+}
+
+/// Scripts run by the nonce alone, and only htmx and our own may write HTML (WEB-3).
+fn content_policy(nonce: &str) -> String {
+    format!(
+        "default-src 'none'; script-src 'nonce-{nonce}'; style-src 'self'; img-src 'self'; connect-src 'self'; \
+         form-action 'self'; base-uri 'none'; object-src 'none'; frame-ancestors 'none'; \
+         trusted-types htmx; require-trusted-types-for 'script'"
+    )
+}
+
+/// Where somebody goes who must do something else first; nothing if it must be told.
+fn elsewhere(frame: &Frame, error: &Error, is_get: bool) -> Option<String> {
+    let back = || utf8_percent_encode(&frame.address, NON_ALPHANUMERIC).to_string();
+    match error {
+        Error::Unauthenticated(_) if frame.visitor.is_none() && frame.path != LOGIN => Some(match is_get {
+            true => format!("{LOGIN}?return_to={}", back()),
+            false => LOGIN.to_owned(),
+        }),
+        Error::Forbidden { code: "second_factor_missing", .. } if is_get => Some(SECURITY.to_owned()),
+        Error::Forbidden { code: "step_up_required", .. } => {
+            // What is sent stands below the page that it was sent from.
+            let page = if is_get {
+                &*frame.address
+            } else {
+                frame.path.rsplit_once('/').map_or("/console", |cut| cut.0)
+            };
+            let back = utf8_percent_encode(page, NON_ALPHANUMERIC);
+            Some(format!("/console/step-up?return_to={back}"))
+        }
+        _ => None,
+    }
+}
+
+/// Fields of filters that were left empty, and the word about what was done, are no parameters.
+fn clean_query(parts: &mut Parts) {
+    let Some(query) = parts.uri.query() else { return };
+    let kept: Vec<&str> =
+        query.split('&').filter(|part| !part.ends_with('=') && !part.starts_with("done=")).collect();
+    let path = parts.uri.path();
+    let uri = if kept.is_empty() { path.to_owned() } else { format!("{path}?{}", kept.join("&")) };
+    if let Ok(uri) = uri.parse() {
+        parts.uri = uri;
+    }
+}
+
+fn empty_frame(app: &App, parts: &Parts) -> Frame {
+    let query = parts.uri.query().unwrap_or_default();
+    let done = query.split('&').find_map(|part| part.strip_prefix("done="));
+    Frame {
+        words: Words(words::of_browser(&parts.headers)),
+        nonce: random::hex::<16>(),
+        path: parts.uri.path().to_owned(),
+        address: parts.uri.path_and_query().map_or("/console", |target| target.as_str()).to_owned(),
+        done: done.map(Into::into),
+        now: app.clock.unix_ms(),
+        visitor: None,
+    }
+}
+
+/// Who comes, if the page is not for everybody.
+async fn enter(gate: &Gate, parts: &Parts, frame: &mut Frame, call: Call) -> Result<Option<Actor>> {
+    let (app, headers) = (&gate.app, &parts.headers);
+    let is_change = !matches!(parts.method, Method::GET | Method::HEAD);
+    if matches!(gate.need, Need::Open) {
+        if is_change {
+            cookie::must_be_same_origin(&parts.method, headers, &app.settings.server)?;
+        }
+        return Ok(None);
+    }
+    if !app.is_set_up().await? {
+        return Err(Error::NotSetUp);
+    }
+    let actor = by_cookie(app, headers, call).await?;
+    frame.visitor = Some(visitor(app, &actor, frame).await?);
+    if is_change {
+        cookie::must_be_same_origin(&parts.method, headers, &app.settings.server)?;
+    }
+    let refused = refusal(&gate.need, &actor);
+    if let Some((code, detail)) = refused {
+        app.refusals.note(&actor, "console", code);
+        return Err(Error::forbidden(code, detail));
+    }
+    Ok(Some(actor))
+}
+
+/// Only the cookie of a person's login opens the console, whatever else comes along (SQ3).
+async fn by_cookie(app: &App, headers: &HeaderMap, call: Call) -> Result<Actor> {
+    if cookie::token(headers, &app.settings.server)?.is_none() {
+        return Err(Error::Unauthenticated("no_credential"));
+    }
+    let actor = caller::authenticate(app, headers, call).await?;
+    match &actor.session {
+        Some(session) if session.in_cookie && session.method.is_interactive() => Ok(actor),
+        _ => Err(Error::Unauthenticated("no_credential")),
+    }
+}
+
+fn refusal(need: &Need, actor: &Actor) -> Option<(&'static str, String)> {
+    let enrolment_only = actor.session.as_ref().is_some_and(|session| session.enrolment_only);
+    if enrolment_only && !matches!(need, Need::Enrolment) {
+        let code = "second_factor_missing";
+        return Some((code, problems::detail(code).into()));
+    }
+    match need {
+        Need::OneOf(rights) if !rights.iter().any(|right| actor.may(right)) => {
+            Some(("insufficient_rights", format!("this needs the right {}", rights.join(" or "))))
+        }
+        _ => None,
+    }
+}
+
+async fn visitor(app: &App, actor: &Actor, frame: &mut Frame) -> Result<Visitor> {
+    let session = actor.session.as_ref().ok_or(Error::Unauthenticated("no_credential"))?;
+    let unread = match actor.user_id() {
+        Some(_) => crate::notifications::unread(app, actor).await?.unread,
+        None => 0,
+    };
+    let mut conn = app.read().await?;
+    let tenant = tenants::find(&mut conn, &actor.tenant_id).await?.ok_or(Error::NotFound)?;
+    let user = users::find(&mut conn, &actor.tenant_id, &actor.principal.id).await?;
+    let language = user.and_then(|user| user.language).and_then(|text| Language::parse(&text));
+    if let Some(language) = language {
+        frame.words = Words(language);
+    }
+    let mark = format!("console form v1\0{}", session.handle.digits());
+    Ok(Visitor {
+        id: actor.principal.id.clone(),
+        username: actor.principal.label.clone(),
+        tenant_id: tenant.id,
+        tenant_name: tenant.name,
+        visiting: actor.visiting,
+        rights: actor.rights.clone(),
+        unread,
+        form_token: random::to_hex(&app.root_key.mac(mark.as_bytes())[..16]),
+        enrolment_only: session.enrolment_only,
+    })
+}

@@ -1,0 +1,77 @@
+//! Moments as people read them: how far away, with the exact time beside.
+
+use jiff::Timestamp;
+
+use super::words::Words;
+
+const MINUTE: i64 = 60;
+const HOUR: i64 = 60 * MINUTE;
+const DAY: i64 = 24 * HOUR;
+
+/// A moment, ready for a `<time>`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Moment {
+    /// RFC 3339.
+    pub(crate) iso: String,
+    /// In words, in UTC.
+    pub(crate) exact: String,
+    /// From now.
+    pub(crate) relative: String,
+    /// Before now.
+    pub(crate) is_past: bool,
+}
+
+impl Moment {
+    pub(crate) fn new(at_ms: i64, now_ms: i64, words: Words) -> Self {
+        let exact = Timestamp::from_millisecond(at_ms).unwrap_or_default();
+        Self {
+            iso: exact.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+            exact: exact.strftime("%Y-%m-%d %H:%M UTC").to_string(),
+            relative: relative(at_ms - now_ms, words),
+            is_past: at_ms <= now_ms,
+        }
+    }
+}
+
+fn relative(distance_ms: i64, words: Words) -> String {
+    let seconds = distance_ms.div_euclid(1000);
+    let far = seconds.abs();
+    let amount = match far {
+        ..MINUTE => return words.text("just now").to_owned(),
+        ..HOUR => words.count("1 minute|{} minutes", far / MINUTE),
+        ..DAY => words.count("1 hour|{} hours", far / HOUR),
+        _ if far < 120 * DAY => words.count("1 day|{} days", far / DAY),
+        _ if far < 730 * DAY => words.count("1 month|{} months", far / (30 * DAY)),
+        _ => words.count("1 year|{} years", far / (365 * DAY)),
+    };
+    if seconds < 0 { words.fill("{} ago", &[&amount]) } else { words.fill("in {}", &[&amount]) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::words::Language;
+    use super::*;
+
+    #[test]
+    fn a_moment_is_told_from_now_and_exactly() {
+        let at = |seconds: i64| Moment::new(seconds * 1000, 0, Words(Language::En));
+        for (seconds, told) in [
+            (30, "just now"),
+            (-59, "just now"),
+            (60, "in 1 minute"),
+            (-7200, "2 hours ago"),
+            (6 * DAY, "in 6 days"),
+            (90 * DAY, "in 90 days"),
+            (150 * DAY, "in 5 months"),
+            (-800 * DAY, "2 years ago"),
+        ] {
+            assert_eq!(at(seconds).relative, told);
+        }
+        let moment = at(DAY);
+        assert_eq!(
+            (moment.iso.as_str(), moment.exact.as_str()),
+            ("1970-01-02T00:00:00Z", "1970-01-02 00:00 UTC")
+        );
+        assert_eq!(Moment::new(-7_200_000, 0, Words(Language::De)).relative, "vor 2 Stunden");
+    }
+}
