@@ -50,14 +50,18 @@ class Keyward:
 
     def post(self, path, body):
         """A management call as root; the answer must be a 2xx."""
+        return self.call("POST", path, body)
+
+    def call(self, method, path, body):
+        """The same with another method; what the answer holds."""
         answer = send(
-            self.port, "POST", path,
+            self.port, method, path,
             [("Authorization", f"Bearer {self.root_secret}"), ("Content-Type", "application/json")],
-            json.dumps(body).encode(),
+            b"" if body is None else json.dumps(body).encode(),
         )
         if answer.status not in range(200, 300):
-            raise StartError(f"POST {path}: {answer}")
-        return answer.json()
+            raise StartError(f"{method} {path}: {answer}")
+        return answer.json() if answer.body else None
 
 
 class Keys:

@@ -1,0 +1,1 @@
+"""Walks through the console, by who walks."""
