@@ -217,7 +217,10 @@ async fn reset_password(session: &Session, args: &PasswordResetArgs) -> Outcome 
     let link = send_change(session, request).await?;
     let shown = sink.deliver_token(session, link)?;
     session.output.summary(&["username", "kind", "expires_at", "redeem_url"], &shown)?;
-    session.output.note(&told(session, "the user sets the password with `keyward password redeem`"));
+    session.output.note(&told(
+        session,
+        "the user opens the address with # and the token behind it, or runs `keyward password redeem`",
+    ));
     Ok(Exit::Ok)
 }
 

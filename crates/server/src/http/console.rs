@@ -42,7 +42,6 @@ pub(crate) const SECURITY: &str = "/console/me/security";
 
 /// One page, or one form that is sent.
 pub(crate) struct Place {
-    pub(crate) method: Method,
     pub(crate) path: &'static str,
     pub(crate) need: Need,
     handler: MethodRouter<Arc<App>>,
@@ -53,8 +52,8 @@ where
     H: Handler<T, Arc<App>>,
     T: 'static,
 {
-    let filter = MethodFilter::try_from(method.clone()).expect("the map uses standard methods");
-    Place { method, path, need, handler: on(filter, handler) }
+    let filter = MethodFilter::try_from(method).expect("the map uses standard methods");
+    Place { path, need, handler: on(filter, handler) }
 }
 
 /// Every page.
