@@ -1,6 +1,7 @@
 //! The audit trail: what is in it, what never is, and that it cannot be bent.
 
 mod atomicity;
+mod auditors;
 mod canaries;
 mod catalogue;
 mod chain;
