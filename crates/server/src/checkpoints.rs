@@ -6,7 +6,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::app::App;
-use crate::audit::verify_chain;
+use crate::audit::chain::verify_chain;
 use crate::error::{Error, Result};
 use crate::random::{from_hex, to_hex};
 use crate::seal::{self, INSTANCE, Place};
@@ -24,6 +24,8 @@ pub(crate) struct VerificationOut {
     pub(crate) ok: bool,
     /// Events that were looked at.
     pub(crate) checked: i64,
+    /// Those of them that named somebody who was erased.
+    pub(crate) erased: i64,
     /// Number of the first event that is not as it was written.
     pub(crate) first_bad_seq: Option<i64>,
     pub(crate) reason: Option<String>,
@@ -101,6 +103,7 @@ pub(crate) async fn verification(app: &App, tenant: &str, kept: Option<&Kept>) -
         tenant_id: tenant.into(),
         ok: outcome.ok,
         checked: outcome.checked,
+        erased: outcome.erased,
         first_bad_seq: outcome.first_bad_seq,
         reason: outcome.reason,
         head: outcome.head,

@@ -119,6 +119,7 @@ fn directory_routes() -> Vec<Route> {
         route(DELETE, "/v1/users/{id}", OneOf(&["users:write"]), users::DELETE, users::delete),
         route(POST, "/v1/users/{id}/suspend", OneOf(&["users:write"]), users::SUSPEND, users::suspend),
         route(POST, "/v1/users/{id}/resume", OneOf(&["users:write"]), users::RESUME, users::resume),
+        route(POST, "/v1/users/{id}/erase", OneOf(&["users:erase"]), users::ERASE, users::erase),
         route(POST, "/v1/users/{id}/record-login", OneOf(&["users:write"]), users::RECORD_LOGIN, users::record_login),
         route(POST, "/v1/users/{id}/revoke-keys", revoke_keys, users::REVOKE_KEYS, users::revoke_keys),
         route(GET, "/v1/users/{id}/sessions", OneOf(&["users:read"]), users::SESSIONS, users::sessions),

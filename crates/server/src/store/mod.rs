@@ -6,6 +6,7 @@ pub(crate) mod audit;
 mod bulk;
 pub(crate) mod changes;
 pub(crate) mod credits;
+pub(crate) mod erasure;
 pub(crate) mod factors;
 pub(crate) mod group;
 pub(crate) mod groups;

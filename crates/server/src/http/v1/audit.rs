@@ -5,11 +5,10 @@ use std::sync::Arc;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use serde::Deserialize;
-use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use crate::app::App;
-use crate::audit::{self, Audited, Event};
+use crate::audit::{self, Audited, Event, Recorded, personal};
 use crate::checkpoints::{self, CheckpointOut, Kept, VerificationOut};
 use crate::error::{Error, Result};
 use crate::http::answer::{Answer, Answered};
@@ -19,7 +18,7 @@ use crate::http::openapi::{Operation, Returns, shape};
 use crate::http::problem::Problem;
 use crate::http::stream::{self, Parts};
 use crate::store::audit::{self as store, AuditFilter, AuditRow};
-use crate::store::page::Page;
+use crate::store::page::{Listed, Page};
 use crate::wire::time;
 
 const TAG: &str = "audit";
@@ -27,7 +26,7 @@ const TAG: &str = "audit";
 /// An audit event.
 #[derive(ToSchema)]
 #[schema(as = AuditEvent)]
-#[expect(dead_code, reason = "names the schema; events are sent as they were hashed")]
+#[expect(dead_code, reason = "names the schema of `Recorded`")]
 pub(crate) struct EventOut {
     id: String,
     /// Place in the tenant's chain, from 1 without gaps.
@@ -149,7 +148,8 @@ pub(crate) async fn list(
     let (filter, page) = (query.filter()?, query.page()?);
     app.notices.read(&actor, LIST.id, app.clock.monotonic_ms());
     let listed = store::list(&mut app.read().await?, &actor.tenant_id, &filter, &page).await?;
-    Answer::ok(&listed.map(|row| RawValue::from_string(row.body).ok()))
+    let data = listed.data.iter().map(personal::read).collect::<Result<_>>()?;
+    Answer::ok(&Listed::<Recorded> { data, next_cursor: listed.next_cursor })
 }
 
 pub(crate) async fn show(
@@ -160,12 +160,12 @@ pub(crate) async fn show(
     app.notices.read(&actor, SHOW.id, app.clock.monotonic_ms());
     let seq = audit::seq_of(&id).ok_or(Error::NotFound)?;
     let row = store::find(&mut app.read().await?, &actor.tenant_id, seq).await?.ok_or(Error::NotFound)?;
-    let body = RawValue::from_string(row.body).map_err(Error::internal)?;
+    let event = personal::read(&row)?;
     // The number alone does not make it the event that was asked for.
-    if !body.get().contains(&id) {
+    if event.id != id {
         return Err(Error::NotFound.into());
     }
-    Answer::ok(&body)
+    Answer::ok(&event)
 }
 
 /// What a checkpoint says that the caller kept.
@@ -253,10 +253,14 @@ pub(crate) async fn send_chain(
     }
 }
 
-/// The event with its hashes, so that the chain can be checked without us.
+/// The event with its hashes, and what it says of people beside it, so that the chain can be checked
+/// without us.
 fn line(row: &AuditRow) -> String {
     format!(
-        "{{\"previous_hash\":\"{}\",\"hash\":\"{}\",\"event\":{}}}\n",
-        row.previous_hash, row.hash, row.body
+        "{{\"previous_hash\":\"{}\",\"hash\":\"{}\",\"event\":{},\"personal\":[{}]}}\n",
+        row.previous_hash,
+        row.hash,
+        row.body,
+        personal::exported(row)
     )
 }

@@ -5,6 +5,7 @@ mod auditors;
 mod canaries;
 mod catalogue;
 mod chain;
+mod erasure;
 mod forgery;
 mod refusals;
 
