@@ -5,6 +5,7 @@
 
 pub(crate) mod chain;
 pub(crate) mod personal;
+pub(crate) mod segments;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -16,7 +17,7 @@ use crate::clock::rfc3339;
 use crate::error::Result;
 use crate::store::audit::AuditRow;
 use crate::store::changes::{Change, ChangeKind};
-use crate::store::{Conn, audit};
+use crate::store::{Conn, audit, segments as segments_store};
 
 /// What an event is about.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -248,7 +249,11 @@ pub(crate) async fn append(conn: &mut Conn, actor: &Actor, event: Event, now: i6
     let tenant = &actor.tenant_id;
     let (seq, previous_hash) = match audit::head(conn, tenant).await? {
         Some((seq, hash)) => (seq + 1, hash),
-        None => (1, String::new()),
+        // There may have been events that were closed.
+        None => {
+            let (seq, hash) = segments_store::end(conn, tenant).await?;
+            (seq + 1, hash)
+        }
     };
     let call = event.call.as_ref().unwrap_or(&actor.call);
     let mut recorded = Recorded {

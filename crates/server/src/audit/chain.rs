@@ -2,7 +2,6 @@
 
 use std::collections::HashSet;
 
-use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::Recorded;
@@ -23,12 +22,14 @@ pub(crate) fn chain_hash(previous: &str, body: &str) -> String {
 }
 
 /// The outcome of checking a chain.
-#[derive(Clone, Debug, Default, Serialize, Deserialize, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Verification {
     /// Whether every event stands where and as it was written.
     pub(crate) ok: bool,
     /// Events looked at.
     pub(crate) checked: i64,
+    /// Number of the last one.
+    pub(crate) last_seq: i64,
     /// Those of them that named somebody who was erased.
     pub(crate) erased: i64,
     /// Number of the first event that is not as it was written.
@@ -39,42 +40,56 @@ pub(crate) struct Verification {
     pub(crate) head: Option<String>,
 }
 
-/// Checks the whole chain of a tenant, in pages.
-pub(crate) async fn verify_chain(conn: &mut Conn, tenant: &str) -> Result<Verification> {
-    let mut walk = Walk::default();
-    loop {
+/// Checks the chain of a tenant behind its last closed event, in pages.
+pub(crate) async fn verify_chain(
+    conn: &mut Conn,
+    tenant: &str,
+    start: (i64, String),
+) -> Result<Verification> {
+    let first = start.0;
+    let mut walk = Walk::behind(start);
+    let mut bad = None;
+    'pages: loop {
         let rows = audit::chain(conn, tenant, walk.seq, 1000).await?;
         if rows.is_empty() {
-            let head = (walk.seq > 0).then_some(walk.hash);
-            return Ok(Verification { ok: true, checked: walk.seq, erased: walk.erased, head, ..Verification::default() });
+            break;
         }
         for row in rows {
             if let Some(reason) = walk.step(conn, &row).await? {
-                return Ok(Verification {
-                    checked: walk.seq,
-                    erased: walk.erased,
-                    first_bad_seq: Some(walk.seq + 1),
-                    reason: Some(reason.into()),
-                    ..Verification::default()
-                });
+                bad = Some((walk.seq + 1, reason));
+                break 'pages;
             }
         }
     }
+    Ok(Verification {
+        ok: bad.is_none(),
+        checked: walk.seq - first,
+        last_seq: walk.seq,
+        erased: walk.erased,
+        first_bad_seq: bad.map(|(seq, _)| seq),
+        reason: bad.map(|(_, reason)| reason.into()),
+        head: (bad.is_none() && walk.seq > 0).then_some(walk.hash),
+    })
 }
 
 /// How far a chain was found whole.
 #[derive(Default)]
-struct Walk {
-    seq: i64,
-    hash: String,
+pub(super) struct Walk {
+    pub(super) seq: i64,
+    pub(super) hash: String,
     erased: i64,
     /// Users who were looked up and are erased, or gone with their tenant.
     gone: HashSet<String>,
 }
 
 impl Walk {
+    /// Begins behind the event of this number and hash.
+    pub(super) fn behind((seq, hash): (i64, String)) -> Self {
+        Self { seq, hash, ..Self::default() }
+    }
+
     /// Goes on to the next event; tells what is wrong with it.
-    async fn step(&mut self, conn: &mut Conn, row: &AuditRow) -> Result<Option<&'static str>> {
+    pub(super) async fn step(&mut self, conn: &mut Conn, row: &AuditRow) -> Result<Option<&'static str>> {
         let event = match read(row, self.seq, &self.hash) {
             Ok(event) => event,
             Err(reason) => return Ok(Some(reason)),
@@ -99,7 +114,7 @@ impl Walk {
 }
 
 /// The event of a row that should follow event `last` with this hash, or what is wrong with it.
-fn read(row: &AuditRow, last: i64, hash: &str) -> std::result::Result<Recorded, &'static str> {
+pub(crate) fn read(row: &AuditRow, last: i64, hash: &str) -> std::result::Result<Recorded, &'static str> {
     if row.seq != last + 1 {
         return Err("the event is missing");
     }

@@ -236,7 +236,7 @@ pub(crate) fn exported(row: &AuditRow) -> String {
 }
 
 /// What of an event's commitments does not hold.
-pub(super) enum Fault {
+pub(crate) enum Fault {
     /// There are other texts than those that were committed to.
     Altered,
     /// There are none: right where these people were erased.
@@ -244,7 +244,7 @@ pub(super) enum Fault {
 }
 
 /// Compares the texts of an event with its commitments.
-pub(super) fn check(event: &Recorded, row: &AuditRow) -> Option<Fault> {
+pub(crate) fn check(event: &Recorded, row: &AuditRow) -> Option<Fault> {
     let mut kept = Texts::of(row);
     let mut missing = Vec::new();
     for withheld in &event.personal {

@@ -223,6 +223,7 @@ fn governance_routes() -> Vec<Route> {
         route(GET, "/v1/audit-events", OneOf(&["audit:read"]), audit::LIST, audit::list),
         route(GET, "/v1/audit-events/export", OneOf(&["audit:export"]), audit::EXPORT, audit::export),
         route(GET, "/v1/audit-events/verification", OneOf(&["audit:read"]), audit::VERIFICATION, audit::verification),
+        route(GET, "/v1/audit-segments", OneOf(&["audit:read"]), audit::SEGMENTS, audit::list_segments),
         route(GET, "/v1/audit-checkpoints", OneOf(&["audit:read"]), audit::CHECKPOINTS, audit::list_checkpoints),
         route(GET, "/v1/audit-events/{id}", OneOf(&["audit:read"]), audit::SHOW, audit::show),
 

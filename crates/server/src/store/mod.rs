@@ -26,6 +26,7 @@ pub(crate) mod policies;
 pub(crate) mod revoked_tokens;
 pub(crate) mod roles;
 pub(crate) mod rotations;
+pub(crate) mod segments;
 pub(crate) mod sessions;
 pub(crate) mod signing_keys;
 pub(crate) mod tenants;

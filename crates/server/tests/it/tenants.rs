@@ -294,6 +294,7 @@ fn az_3_every_table_of_a_tenant_is_keyed_by_it() {
         "usage",
         "audit",
         "erasure",
+        "segments",
         "idempotency",
         "jobs",
         "notifications",

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use crate::app::App;
+use crate::audit::segments::{self, SegmentOut};
 use crate::audit::{self, Audited, Event, Recorded, personal};
 use crate::checkpoints::{self, CheckpointOut, Kept, VerificationOut};
 use crate::error::{Error, Result};
@@ -17,7 +18,7 @@ use crate::http::json::Query;
 use crate::http::openapi::{Operation, Returns, shape};
 use crate::http::problem::Problem;
 use crate::http::stream::{self, Parts};
-use crate::store::audit::{self as store, AuditFilter, AuditRow};
+use crate::store::audit::{self as store, AuditFilter};
 use crate::store::page::{Listed, Page};
 use crate::wire::time;
 
@@ -88,6 +89,14 @@ pub(crate) const CHECKPOINTS: Operation = Operation::list(
     "List signed checkpoints of the chain, newest first",
     &[],
     shape::<CheckpointOut>(),
+);
+
+pub(crate) const SEGMENTS: Operation = Operation::list(
+    "list_audit_segments",
+    TAG,
+    "List parts of the chain that were kept for long enough and closed, newest first",
+    &[],
+    shape::<SegmentOut>(),
 );
 
 #[derive(Debug, Default, Deserialize)]
@@ -201,15 +210,24 @@ pub(crate) async fn verification(
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub(crate) struct CheckpointsQuery {
+pub(crate) struct PageQuery {
     limit: Option<i64>,
     cursor: Option<String>,
+}
+
+pub(crate) async fn list_segments(
+    State(app): State<Arc<App>>,
+    Caller(actor): Caller,
+    Query(query): Query<PageQuery>,
+) -> Answered {
+    let page = Page::read(query.limit, query.cursor.as_deref(), SEGMENTS.id)?;
+    Answer::ok(&segments::list(&app, &actor.tenant_id, &page).await?)
 }
 
 pub(crate) async fn list_checkpoints(
     State(app): State<Arc<App>>,
     Caller(actor): Caller,
-    Query(query): Query<CheckpointsQuery>,
+    Query(query): Query<PageQuery>,
 ) -> Answered {
     let page = Page::read(query.limit, query.cursor.as_deref(), CHECKPOINTS.id)?;
     Answer::ok(&checkpoints::list(&app, &actor.tenant_id, &page).await?)
@@ -246,21 +264,11 @@ pub(crate) async fn send_chain(
         let rows = store::chain(&mut app.read().await?, tenant, after, 500).await?;
         let Some(last) = rows.last() else { return Ok(true) };
         after = last.seq;
-        let lines = rows.iter().filter(|row| range.contains(&row.at)).map(line).collect();
+        let lines = rows.iter().filter(|row| range.contains(&row.at)).map(segments::exported).collect();
         if !parts.send(lines).await {
             return Ok(false);
         }
     }
 }
 
-/// The event with its hashes, and what it says of people beside it, so that the chain can be checked
-/// without us.
-fn line(row: &AuditRow) -> String {
-    format!(
-        "{{\"previous_hash\":\"{}\",\"hash\":\"{}\",\"event\":{},\"personal\":[{}]}}\n",
-        row.previous_hash,
-        row.hash,
-        row.body,
-        personal::exported(row)
-    )
-}
+

@@ -8,6 +8,7 @@ mod chain;
 mod erasure;
 mod forgery;
 mod refusals;
+mod retention;
 
 use serde_json::Value;
 
