@@ -202,7 +202,7 @@ pub(crate) async fn link_waiting(
         let link = link(app, tx, row).await?;
         let after = serde_json::json!({ "handover_id": link.id, "expires_at": link.expires_at });
         let event = Event::new("key.handover", "key", &key.id, &key.label).after(&after);
-        Ok(Audited::new(link, event))
+        Ok(Audited::new(link, event.owned_by(key.owner_id.as_deref())))
     })
     .await
 }
@@ -239,7 +239,8 @@ pub(crate) async fn open(app: &App, call: Call, input: &OpenIn) -> Result<Reveal
         let from = call.address.map(|address| address.to_string());
         let sealed = handovers::find(tx.conn(), &tenant, &row.id).await?.and_then(|row| row.sealed);
         let after = serde_json::json!({ "handover_id": row.id, "generation": row.generation });
-        let told = |action| Event::new(action, "key", &key.id, &key.label).after(&after);
+        let owner = key.owner_id.as_deref();
+        let told = |action| Event::new(action, "key", &key.id, &key.label).owned_by(owner).after(&after);
         let is_first = handovers::open(tx.conn(), &row, now, from.as_deref()).await?;
         let Some(sealed) = sealed.filter(|_| is_first && key.switch != "revoked") else {
             // Somebody has the link who came too late: either of both is not who was meant.
@@ -281,6 +282,7 @@ pub(crate) async fn void_exposed(app: &App, token: &str, call: Call) -> Result<(
         let unlinked = HandoverRow { handle: None, pepper_id: None, hash: None, ..row.clone() };
         handovers::link(tx.conn(), &unlinked).await?;
         let event = Event::new("key.handover_voided", "key", &key.id, &key.label);
+        let event = event.owned_by(key.owner_id.as_deref());
         Ok(Audited::new((), event.reason(Some("seen in a URL"))))
     })
     .await

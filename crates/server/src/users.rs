@@ -1,5 +1,6 @@
 //! Users: making, editing, suspending, deleting (SQ2, SQ4, SQ7, DIR-3, AZ-6, AZ-11).
 
+pub(crate) mod erasure;
 mod wire;
 
 use std::sync::Arc;

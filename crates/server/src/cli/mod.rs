@@ -6,7 +6,8 @@
 pub(crate) mod api;
 pub(crate) mod approvals;
 pub(crate) mod audit;
-pub(crate) mod audit_local;
+pub(crate) mod audit_file;
+mod audit_local;
 pub(crate) mod bench;
 pub(crate) mod bootstrap;
 mod cell;

@@ -45,6 +45,8 @@ enum UsersCommand {
     /// Delete a user and end its keys
     #[command(visible_alias = "rm")]
     Delete(UserArgs),
+    /// Erase who a deleted user was, also from the audit log; cannot be undone
+    Erase(EraseArgs),
     /// End all keys of a user
     RevokeKeys(RevokeKeysArgs),
     /// Note that the user has logged in elsewhere
@@ -66,6 +68,12 @@ enum UsersCommand {
 #[derive(Args, Debug)]
 struct UserArgs {
     /// user_… or user name
+    user: String,
+}
+
+#[derive(Args, Debug)]
+struct EraseArgs {
+    /// user_…: a deleted user has no name any more
     user: String,
 }
 
@@ -174,6 +182,7 @@ pub(crate) async fn run(args: UsersArgs, global: &Global) -> Outcome {
         }
         UsersCommand::Resume(args) => USERS.act(session, &args.user, "resume", Map::new(), "resumed").await,
         UsersCommand::Delete(args) => USERS.delete(session, &args.user).await,
+        UsersCommand::Erase(args) => erase(session, &args.user).await,
         UsersCommand::RevokeKeys(args) => revoke_keys(session, args).await,
         UsersCommand::RecordLogin(args) => {
             let mut body = Map::new();
@@ -221,6 +230,14 @@ async fn reset_password(session: &Session, args: &PasswordResetArgs) -> Outcome 
         session,
         "the user opens the address with # and the token behind it, or runs `keyward password redeem`",
     ));
+    Ok(Exit::Ok)
+}
+
+async fn erase(session: &Session, user: &str) -> Outcome {
+    prompt::confirm(session, &format!("Erase who {user} was, for good?"))?;
+    let path = format!("{}/erase", USERS.at(user));
+    send_change(session, Request::post(path, json!({ "confirm": true }))).await?;
+    session.output.note(&told(session, &format!("nobody can tell any more who {user} was")));
     Ok(Exit::Ok)
 }
 

@@ -85,6 +85,7 @@ pub(crate) const CATALOGUE: &[Entry] = &[
     ("already_revoked", 409, "Already revoked", "Nothing to do."),
     ("already_set_up", 409, "Already set up", "The instance has an administrator. If the last key is lost, run keyward recover on the server."),
     ("already_enabled", 409, "Enabled already", "A trusted secret of this name is enabled. Copy it, rotate it, or give another name."),
+    ("not_deleted", 409, "Not deleted", "Only a user who was deleted can be erased."),
     ("not_enabled", 409, "Not enabled", "Trusted authentication is not enabled, or this secret was disabled. Enable it for a new one."),
     ("cannot_be_undone", 409, "Cannot be undone", "A revocation is for good. Make new keys and hand them over; an incident that deactivates can be undone."),
     ("no_change", 409, "Nothing to change", "It is in this state already."),

@@ -3,7 +3,7 @@
 //! what follows, so that of several nodes one does so.
 
 use crate::app::App;
-use crate::audit::Recorded;
+use crate::audit::{Recorded, personal};
 use crate::error::{Error, Result};
 use crate::jobs::outbox::Outgoing;
 use crate::mail::Letter;
@@ -31,7 +31,7 @@ pub(super) async fn catch_up(app: &App, tenant: &str) -> Result<()> {
         }
         let webhooks = Subscribers::of(tx.conn(), tenant).await?;
         for row in rows {
-            let event: Recorded = serde_json::from_str(&row.body).map_err(Error::internal)?;
+            let event = personal::read(&row)?;
             webhooks.tell(tx.conn(), &event, app.clock.unix_ms()).await?;
             if let Some((kind, audience)) = kind::of(&event) {
                 tell(app, tx.conn(), kind, &audience, &event).await?;

@@ -4,7 +4,8 @@ use crate::error::{Error, Fault, Result};
 use crate::http::json::near;
 
 /// Every action that can be sent, in order. `docs/reference/audit-schema.md` tells when each happens.
-pub(crate) const ACTIONS: [&str; 119] = [
+pub(crate) const ACTIONS: [&str; 121] = [
+    "audit.close",
     "audit.export",
     "audit.read",
     "auth.challenge",
@@ -103,6 +104,7 @@ pub(crate) const ACTIONS: [&str; 119] = [
     "user.delete",
     "user.edit",
     "user.end_sessions",
+    "user.erase",
     "user.password_link",
     "user.record_login",
     "user.replace_recovery_codes",

@@ -19,6 +19,7 @@ use crate::passwords::links::{self, LinkOut};
 use crate::sessions::{self, SessionOut, lists};
 use crate::store::page::Page;
 use crate::store::users::UserFilter;
+use crate::users::erasure::{self, EraseIn};
 use crate::users::{self, LoginIn, RevokeKeysIn, UserIn, UserOut, UserPatch};
 use crate::wire::{Nothing, ReasonIn};
 
@@ -62,6 +63,14 @@ pub(crate) const RESUME: Operation = Operation::act(
     (shape::<Nothing>(), "{}"),
     shape::<UserOut>(),
 );
+pub(crate) const ERASE: Operation = Operation {
+    body: Some((shape::<EraseIn>(), r#"{"confirm": true}"#)),
+    ..Operation::plain(
+        "erase_user",
+        TAG,
+        "Erase who a deleted user was, also from the audit log, whose chain stays whole",
+    )
+};
 pub(crate) const RECORD_LOGIN: Operation = Operation::act(
     "record_login",
     TAG,
@@ -184,6 +193,16 @@ pub(crate) async fn suspend(
     Json(input): Json<ReasonIn>,
 ) -> Answered {
     answer(&users::suspend(&app, &actor, &id, input.checked()?).await?)
+}
+
+pub(crate) async fn erase(
+    State(app): State<Arc<App>>,
+    Caller(actor): Caller,
+    Path(id): Path<String>,
+    Json(input): Json<EraseIn>,
+) -> Answered {
+    erasure::erase(&app, &actor, &id, &input).await?;
+    Answer::nothing()
 }
 
 pub(crate) async fn resume(
