@@ -92,7 +92,8 @@ macro_rules! select_keys {
                   WHERE m.tenant_id = k.tenant_id AND m.member_id = k.id) AS group_ids,
                 (SELECT string_agg('{\"generation\":' || CAST(s.generation AS TEXT)
                     || ',\"pepper_id\":' || CAST(s.pepper_id AS TEXT)
-                    || ',\"hash\":\"' || s.hash || '\",\"hint\":\"' || s.hint
+                    || ',\"hash\":\"' || s.hash || '\",\"hint\":\"'
+                    || replace(replace(s.hint, '\\', '\\\\'), '\"', '\\\"')
                     || '\",\"created_at\":' || CAST(s.created_at AS TEXT)
                     || ',\"retires_at\":' || COALESCE(CAST(s.retires_at AS TEXT), 'null')
                     || ',\"seen_at\":' || COALESCE(CAST((SELECT x.seen_at FROM key_seen x

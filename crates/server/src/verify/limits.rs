@@ -145,20 +145,20 @@ pub(crate) struct Excess {
 }
 
 /// The states of one limit for many who are counted apart, in bounded memory.
-pub(super) struct Arrivals<K>(Cache<K, Arc<AtomicU64>>);
+pub(super) struct Arrivals<K, S = AtomicU64>(Cache<K, Arc<S>>);
 
-impl<K: Clone + Eq + Hash> Arrivals<K> {
+impl<K: Clone + Eq + Hash, S: Default> Arrivals<K, S> {
     pub(super) fn new(most: usize) -> Self {
         Self(Cache::new(most))
     }
 
     /// The state for this one, new if there is none.
-    pub(super) fn of(&self, who: &K) -> Arc<AtomicU64> {
+    pub(super) fn of(&self, who: &K) -> Arc<S> {
         let new = || Ok::<_, std::convert::Infallible>(Arc::default());
         self.0.get_or_insert_with(who, new).unwrap_or_else(|never| match never {})
     }
 
-    fn known(&self, who: &K) -> Option<Arc<AtomicU64>> {
+    fn known(&self, who: &K) -> Option<Arc<S>> {
         self.0.get(who)
     }
 }

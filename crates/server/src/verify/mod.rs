@@ -37,7 +37,8 @@ use keyward_core::token::{self, AccessKey, ParsedSecret, Prefixes};
 use self::cache::{Cache, Need};
 use self::canaries::Canaries;
 use self::facts::{Effective, TenantRecord, UserRecord};
-use self::foreign::{ForeignRecord, Guesses};
+use self::foreign::ForeignRecord;
+use self::foreign::proof::Guesses;
 use self::keyring::Keyring;
 use self::limits::Meter;
 use self::record::KeyRecord;
@@ -129,6 +130,8 @@ impl Verified {
 /// What a verification lacks in memory.
 enum Missing {
     Facts(Need),
+    /// Those of several ways at once.
+    Several(Vec<Need>),
     Pepper(u32),
     SigningKeys,
     /// So many uses of a token, out of the store.
@@ -248,6 +251,12 @@ impl Verifier {
     async fn learn(&self, missing: Missing) -> Result<()> {
         match missing {
             Missing::Facts(need) => self.cache.load(need).await,
+            Missing::Several(needs) => {
+                for need in needs {
+                    self.cache.load(need).await?;
+                }
+                Ok(())
+            }
             Missing::Pepper(id) => self.learn_pepper(id).await,
             Missing::SigningKeys => self.learn_signing_keys().await,
             Missing::Uses(token, wish) => self.cache.lease_uses(token, wish).await,

@@ -4,7 +4,7 @@ use crate::error::{Error, Fault, Result};
 use crate::http::json::near;
 
 /// Every action that can be sent, in order. `docs/reference/audit-schema.md` tells when each happens.
-pub(crate) const ACTIONS: [&str; 121] = [
+pub(crate) const ACTIONS: [&str; 122] = [
     "audit.close",
     "audit.export",
     "audit.read",
@@ -27,6 +27,7 @@ pub(crate) const ACTIONS: [&str; 121] = [
     "group.edit",
     "group.remove_member",
     "import.keys",
+    "import.try",
     "incident.declare",
     "incident.undo",
     "job.drop",
