@@ -14,6 +14,7 @@ mod checkpoint;
 mod client;
 pub(crate) mod completion;
 pub(crate) mod config;
+mod credits;
 mod curl;
 pub(crate) mod doctor;
 mod exit;
