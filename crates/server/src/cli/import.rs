@@ -135,6 +135,7 @@ const FIELDS: &[(&str, Kind)] = &[
     ("conditions", Kind::Json),
     ("limits", Kind::Json),
     ("credits", Kind::Number),
+    ("credit_refill", Kind::Json),
     ("idle_seconds", Kind::Number),
 ];
 

@@ -15,6 +15,7 @@ mod checkpoint;
 mod client;
 pub(crate) mod completion;
 pub(crate) mod config;
+mod credits;
 mod curl;
 pub(crate) mod doctor;
 mod exit;

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use serde_json::{Map, json};
 
 use super::client::Request;
+use super::credits::CreditArgs;
 use super::expiry::parse_moment;
 use super::keys::reason;
 use super::noun::{ListArgs, Noun, VersionArgs, print_list, put, put_list, send_change, told};
@@ -94,6 +95,9 @@ struct EditArgs {
     username: Option<String>,
     #[command(flatten)]
     profile: ProfileArgs,
+    /// Take away: credits, credit_refill, email, display_name
+    #[arg(long, value_name = "FIELD")]
+    clear: Vec<String>,
     #[command(flatten)]
     version: VersionArgs,
 }
@@ -115,6 +119,8 @@ struct ProfileArgs {
     /// Keys work this long after a login; -1: the tenant's setting, 0: not at all
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     owner_login_window_minutes: Option<i64>,
+    #[command(flatten)]
+    credits: CreditArgs,
 }
 
 #[derive(Args, Debug)]
@@ -174,6 +180,9 @@ pub(crate) async fn run(args: UsersArgs, global: &Global) -> Outcome {
         UsersCommand::Edit(args) => {
             let mut patch = args.profile.body(session).await?;
             put(&mut patch, "username", args.username);
+            for field in args.clear {
+                patch.insert(field, serde_json::Value::Null);
+            }
             USERS.edit(session, &args.user, patch, &args.version).await
         }
         UsersCommand::Suspend(args) => {
@@ -214,6 +223,7 @@ impl ProfileArgs {
         put_list(&mut body, "role_ids", &roles::ROLES.resolve_all(session, &self.roles).await?);
         put_list(&mut body, "group_ids", &groups::GROUPS.resolve_all(session, &self.groups).await?);
         put(&mut body, "owner_login_window_minutes", self.owner_login_window_minutes);
+        self.credits.put(&mut body);
         Ok(body)
     }
 }

@@ -273,6 +273,7 @@ impl<'b> Batch<'b> {
             conditions: row.conditions.clone(),
             limits: row.limits.clone(),
             credits: row.credits,
+            credit_refill: row.credit_refill,
             idle_seconds: row.idle_seconds,
             canary: false,
             // What was brought along is replaced by hand, when whoever uses it is ready.

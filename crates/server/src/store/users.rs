@@ -1,5 +1,6 @@
 //! Users.
 
+use super::credits::CreditRow;
 use super::page::{Listed, Page, Position};
 use super::{Conn, on};
 use crate::error::Result;
@@ -33,6 +34,8 @@ pub(crate) struct UserRow {
     pub(crate) trusted_tokens: bool,
     /// What the user is told things in; the usual one when it is none.
     pub(crate) language: Option<String>,
+    #[sqlx(flatten)]
+    pub(crate) credits: CreditRow,
     /// Ids of the roles held directly, separated by commas.
     pub(crate) role_ids: Option<String>,
     /// Ids of the groups, separated by commas.
@@ -71,6 +74,7 @@ impl UserRow {
             token_epoch: 0,
             trusted_tokens: true,
             language: None,
+            credits: CreditRow::default(),
             role_ids: None,
             group_ids: None,
             key_count: 0,

@@ -1,4 +1,4 @@
-//! Rate limits and credits of the verify path (X6), and the throttle on failures (VER-5).
+//! Rate limits of the verify path (X6), and the throttle on failures (VER-5).
 
 use std::hash::Hash;
 use std::net::IpAddr;
@@ -13,7 +13,7 @@ use quick_cache::sync::Cache;
 use smallvec::SmallVec;
 
 use super::facts::{TenantRecord, UserRecord};
-use super::record::{Credits, KeyRecord};
+use super::record::KeyRecord;
 
 /// A limit with the place of its state.
 type Rule<'a> = (&'a RateLimit, &'a AtomicU64);
@@ -62,13 +62,6 @@ impl<'a> Meter<'a> {
             return false;
         }
         true
-    }
-}
-
-impl Credits {
-    /// How many to take out of the store at a time: a hundredth of the grant, 1000 at most.
-    pub(crate) fn lease_size(&self, cost: u32) -> i64 {
-        (self.granted / 100).clamp(1, 1000).max(i64::from(cost))
     }
 }
 

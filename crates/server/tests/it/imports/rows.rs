@@ -78,9 +78,11 @@ fn x_11_bm_2_quota_policy_and_fields_count_for_imported_keys() {
     let mut bound = row("bound", OTHER);
     bound["conditions"] = json!({ "cidrs": ["192.0.2.0/24"] });
     bound["credits"] = json!(7);
+    bound["credit_refill"] = json!({ "amount": 2, "every": "week" });
     bound["hint"] = json!("unkey_3Z");
     let key = imported(&root, "sha256", bound);
     assert_eq!((&key["credits"]["granted"], &key["secrets"][0]["hint"]), (&json!(7), &json!("unkey_3Z")));
+    assert_eq!(key["credits"]["refill"], json!({ "amount": 2, "every": "week", "cap": 7 }));
     assert_eq!(root.code(OTHER_TEXT), "address_denied");
     let whole =
         json!({ "external_id": "x", "hash": "hunter2-kong", "hint": "hunter2-kon", "class": "ingest" });
