@@ -231,20 +231,21 @@ pub(crate) async fn open(app: &App, call: Call, input: &OpenIn) -> Result<Reveal
         let wait = failures::note(app, None, "handover", call.address);
         wait.map_or(Error::Unauthenticated("invalid_link"), Error::RateLimited)
     };
+    failures::must_not_flood(app, call.address)?;
     let row = find_row(app, input.token.expose()).await?.ok_or_else(refused)?;
     let actor = Actor { call: call.clone(), ..Actor::local(&row.tenant_id, "handover") };
     let opened = app.write(&actor, async |tx| {
         let (tenant, now) = (tx.tenant().to_owned(), tx.now);
         let key = keys::find(tx.conn(), &tenant, &row.key_id).await?.ok_or_else(refused)?;
         let from = call.address.map(|address| address.to_string());
-        let sealed = handovers::find(tx.conn(), &tenant, &row.id).await?.and_then(|row| row.sealed);
+        let found = handovers::find(tx.conn(), &tenant, &row.id).await?.ok_or_else(refused)?;
+        // Somebody opened it before: either of both is not who was meant.
+        let again = found.opened_at.is_some();
         let after = serde_json::json!({ "handover_id": row.id, "generation": row.generation });
         let owner = key.owner_id.as_deref();
         let told = |action| Event::new(action, "key", &key.id, &key.label).owned_by(owner).after(&after);
         let is_first = handovers::open(tx.conn(), &row, now, from.as_deref()).await?;
-        let Some(sealed) = sealed.filter(|_| is_first && key.switch != "revoked") else {
-            // Somebody has the link who came too late: either of both is not who was meant.
-            let again = row.opened_at.is_some() || !is_first;
+        let Some(sealed) = found.sealed.filter(|_| is_first && key.switch != "revoked") else {
             return Ok(Audited::many(
                 None,
                 again.then(|| told("key.handover_reopened")).into_iter().collect(),

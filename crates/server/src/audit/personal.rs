@@ -345,7 +345,8 @@ mod tests {
                 (target.0.into(), target.1.into(), target.2.into());
             (event.before, event.after) = (None, Some(json!({ "tokens": 1 })));
             let kept = withhold(&mut event, owner).expect("texts");
-            let told: Vec<_> = event.personal.iter().map(|part| (part.subject.as_str(), part.at.len())).collect();
+            let told: Vec<_> =
+                event.personal.iter().map(|part| (part.subject.as_str(), part.at.len())).collect();
             let expected = if places == 0 { Vec::new() } else { vec![(subject, places)] };
             assert_eq!((told, kept.len()), (expected.clone(), expected.len()), "{actor:?} {target:?}");
         }

@@ -172,7 +172,8 @@ async fn read(
                 return Ok(None);
             }
             is_worth_it |= row.action != CLOSE;
-            segment.first_at = if row.seq == segment.first_seq { row.at } else { segment.first_at.min(row.at) };
+            segment.first_at =
+                if row.seq == segment.first_seq { row.at } else { segment.first_at.min(row.at) };
             segment.last_at = if row.seq == segment.first_seq { row.at } else { segment.last_at.max(row.at) };
             if let Some(archive) = &mut archive {
                 archive.add(&exported(&row))?;
@@ -187,7 +188,9 @@ async fn read(
 
 fn broken(walk: &Walk, end: &CheckpointRow, reason: &str) -> Option<SegmentRow> {
     tracing::error!(
-        tenant = end.tenant_id, behind_seq = walk.seq, reason,
+        tenant = end.tenant_id,
+        behind_seq = walk.seq,
+        reason,
         "the audit chain is not whole: nothing of it is closed until `keyward audit verify` finds it whole"
     );
     None
@@ -201,7 +204,8 @@ async fn put_in_place(app: &App, key: &SigningKey, row: &SegmentRow) -> Result<b
             return Ok(Audited::many(false, Vec::new()));
         }
         segments::close(tx.conn(), row).await?;
-        let event = Event::new(CLOSE, "audit", &row.last_seq.to_string(), "").after(&SegmentOut::new(row, key));
+        let event =
+            Event::new(CLOSE, "audit", &row.last_seq.to_string(), "").after(&SegmentOut::new(row, key));
         Ok(Audited::new(true, event))
     });
     match done.await {

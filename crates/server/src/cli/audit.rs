@@ -160,7 +160,9 @@ async fn verify(session: &Session, kept: &[KeptCheckpoint]) -> Outcome {
     session.output.object(&["ok", "checked", "closed_through", "first_bad_seq", "reason"], &answer)?;
     if let Some(until) = answer["closed_until"].as_str() {
         let through = &answer["closed_through"];
-        session.output.note(&format!("events up to {through}, of {until}, were kept for long enough and closed"));
+        session
+            .output
+            .note(&format!("events up to {through}, of {until}, were kept for long enough and closed"));
     }
     if answer["ok"] == true {
         return Ok(Exit::Ok);

@@ -115,6 +115,7 @@ pub(crate) fn verify(file: &Path, kept: &[KeptCheckpoint], global: &Global) -> O
         "first_seq": progress.first_seq, "last_seq": progress.last_seq, "erased": progress.erased,
         "first_bad_seq": reason.map(|_| progress.last_seq + 1), "reason": reason, "head": progress.head,
     });
-    Output::new(global).object(&["ok", "checked", "first_seq", "last_seq", "first_bad_seq", "reason"], &told)?;
+    Output::new(global)
+        .object(&["ok", "checked", "first_seq", "last_seq", "first_bad_seq", "reason"], &told)?;
     Ok(if reason.is_none() { Exit::Ok } else { Exit::Integrity })
 }

@@ -91,6 +91,8 @@ pub(crate) async fn abort_rotation(app: &App, actor: &Actor, id: &str) -> Result
         let now = tx.now;
         let live = rotating(row, now)?;
         let (newest, older) = (live[live.len() - 1].generation, live[live.len() - 2].generation);
+        // What waits to be handed over is the secret that is dropped.
+        handovers::withdraw(tx.conn(), &row.tenant_id, &row.id, None).await?;
         keys::set_retirement(tx.conn(), &row.tenant_id, &row.id, newest, Some(now)).await?;
         keys::set_retirement(tx.conn(), &row.tenant_id, &row.id, older, None).await
     })

@@ -28,7 +28,10 @@ pub(crate) async fn erase(app: &App, actor: &Actor, id: &str, input: &EraseIn) -
             let row = users::load(tx.conn(), &tenant, id).await?.ok_or(Error::NotFound)?;
             actor.check_version(row.version)?;
             if row.deleted_at.is_none() {
-                return Err(Error::conflict("not_deleted", "delete the user first: a living one is not erased"));
+                return Err(Error::conflict(
+                    "not_deleted",
+                    "delete the user first: a living one is not erased",
+                ));
             }
             if row.erased_at.is_some() {
                 return Err(Error::conflict("no_change", "the user is erased already"));
@@ -42,8 +45,10 @@ pub(crate) async fn erase(app: &App, actor: &Actor, id: &str, input: &EraseIn) -
             changes::advance(tx.conn(), 0).await?;
             let now = tx.now;
             let events = erasure::erase(tx.conn(), &tenant, id, now).await?;
-            let event = Event::new("user.erase", "user", id, "").after(&serde_json::json!({ "events": events }));
-            Ok(Audited::new([Some(row.username), row.email, row.display_name], event).touches_user(&tenant, id))
+            let event =
+                Event::new("user.erase", "user", id, "").after(&serde_json::json!({ "events": events }));
+            Ok(Audited::new([Some(row.username), row.email, row.display_name], event)
+                .touches_user(&tenant, id))
         })
         .await?;
     for name in names.into_iter().flatten() {

@@ -270,5 +270,3 @@ pub(crate) async fn send_chain(
         }
     }
 }
-
-

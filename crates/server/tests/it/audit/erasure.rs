@@ -42,7 +42,9 @@ fn live(server: &Server) -> (String, Caller) {
     set_password(&root, &id, PASSWORD);
     let opened = session(&server.url, "zebedee");
     opened.post("/v1/auth/logout", json!({})).expect(204);
-    wait_until(|| !all(&root, &format!("/v1/audit-events?target_id={id}&action=user.set_password")).is_empty());
+    wait_until(|| {
+        !all(&root, &format!("/v1/audit-events?target_id={id}&action=user.set_password")).is_empty()
+    });
     (id, ottoline)
 }
 
@@ -89,8 +91,14 @@ fn aud_6_an_erased_user_is_in_no_table_and_no_export_and_the_chain_is_whole() {
     let event = &all(&root, "/v1/audit-events?action=user.erase")[0];
     assert_eq!((&event["target"]["id"], &event["target"]["label"]), (&json!(id), &json!("")));
     let created = &all(&ottoline, &format!("/v1/audit-events?target_id={id}&action=user.create"))[0];
-    assert_eq!((&created["target"]["label"], &created["actor"]["label"]), (&json!("[erased]"), &json!("ottoline")));
-    assert_eq!((&created["after"]["email"], &created["after"]["state"]), (&json!("[erased]"), &json!("active")));
+    assert_eq!(
+        (&created["target"]["label"], &created["actor"]["label"]),
+        (&json!("[erased]"), &json!("ottoline"))
+    );
+    assert_eq!(
+        (&created["after"]["email"], &created["after"]["state"]),
+        (&json!("[erased]"), &json!("active"))
+    );
     // What waited in memory is written without the name.
     let mut server = server;
     server.terminate();
@@ -106,10 +114,12 @@ fn aud_6_an_operator_is_erased_from_the_logs_of_other_tenants_too() {
     let server = Server::start();
     let root = server.root();
     let (acme, admin) = tenant(&server, "acme");
-    let visitor = root.user("wanderer", &[&built_in(&root, "roles", "operator"), &built_in(&root, "roles", "admin")]);
+    let visitor =
+        root.user("wanderer", &[&built_in(&root, "roles", "operator"), &built_in(&root, "roles", "admin")]);
     let key = root.key(json!({ "class": "member", "owner_id": visitor, "label": "visits" }));
     let visit = server.caller(&text(&key["secret"]));
-    crate::api::inside(&visit, &acme, "POST", "/v1/roles", &json!({ "name": "x", "rights": ["a:read"] })).expect(201);
+    crate::api::inside(&visit, &acme, "POST", "/v1/roles", &json!({ "name": "x", "rights": ["a:read"] }))
+        .expect(201);
     assert!(admin.get("/v1/audit-events/export").text.contains("wanderer"));
     root.delete(&format!("/v1/users/{visitor}")).expect(204);
     root.post(&format!("/v1/users/{visitor}/erase"), json!({ "confirm": true })).expect(204);
@@ -139,7 +149,11 @@ fn aud_4_aud_6_names_that_were_edited_added_or_taken_away_are_found() {
     for statement in tamperings {
         assert_eq!(server.place.sql(statement), 1, "{statement}");
         let found = verification(&root);
-        assert_eq!((&found["ok"], &found["first_bad_seq"]), (&json!(false), &json!(9)), "{statement}: {found}");
+        assert_eq!(
+            (&found["ok"], &found["first_bad_seq"]),
+            (&json!(false), &json!(9)),
+            "{statement}: {found}"
+        );
         assert!(text(&found["reason"]).contains("a person"), "{found}");
         server.place.sql("DELETE FROM audit_personal");
         server.place.sql("INSERT INTO audit_personal SELECT * FROM kept");
@@ -170,7 +184,9 @@ fn aud_6_what_the_export_says_of_people_can_be_checked_without_us() {
             checked += 1;
         }
         if line["event"]["target"]["id"] == user.as_str() {
-            assert!(!line["event"].to_string().contains("mia") && line["personal"].to_string().contains("mia"));
+            assert!(
+                !line["event"].to_string().contains("mia") && line["personal"].to_string().contains("mia")
+            );
         }
     }
     assert!(checked > 5, "{checked}");

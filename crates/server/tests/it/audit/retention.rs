@@ -99,7 +99,11 @@ fn aud_6_old_events_are_closed_as_a_whole_and_the_rest_verifies() {
     let event = &all(&root, "/v1/audit-events?action=audit.close")[0];
     assert_eq!((&event["actor"]["id"], &event["after"]), (&json!("retention"), segment));
     for table in ["audit_events", "audit_personal"] {
-        assert_eq!(sql(&server, &format!("UPDATE {table} SET seq = seq WHERE seq <= {through}")), 0, "{table}");
+        assert_eq!(
+            sql(&server, &format!("UPDATE {table} SET seq = seq WHERE seq <= {through}")),
+            0,
+            "{table}"
+        );
     }
     let (code, told) = local(&server, &[]);
     assert_eq!((code, &told["closed_through"]), (Some(0), &last["seq"]), "{told}");
@@ -119,7 +123,11 @@ fn in_the_archive(server: &Server, archive: &std::path::Path, segment: &Value) {
     let text = std::fs::read_to_string(&file).expect("the file is there");
     assert!(text.contains("second-1") && text.contains("wally") && !text.contains("next-day"));
     let (code, told) = local(server, &["--file", file.to_str().expect("UTF-8")]);
-    assert_eq!((code, &told["checked"], &told["head"]), (Some(0), &json!(last), &segment["last_hash"]), "{told}");
+    assert_eq!(
+        (code, &told["checked"], &told["head"]),
+        (Some(0), &json!(last), &segment["last_hash"]),
+        "{told}"
+    );
     for (from, to) in [("second-1", "second-9"), ("wally", "walter")] {
         let altered = archive.join("altered.jsonl");
         std::fs::write(&altered, text.replacen(from, to, 1)).expect("written");
@@ -127,10 +135,20 @@ fn in_the_archive(server: &Server, archive: &std::path::Path, segment: &Value) {
         assert_eq!((code, &told["ok"]), (Some(12), &json!(false)), "{told}");
     }
     let short = archive.join("short.jsonl");
-    std::fs::write(&short, text.lines().skip(3).fold(String::new(), |all, line| all + line + "\n")).expect("written");
-    assert_eq!(local(server, &["--file", short.to_str().expect("UTF-8")]).0, Some(0), "a part is whole in itself");
-    std::fs::write(&short, text.lines().step_by(2).fold(String::new(), |all, line| all + line + "\n")).expect("written");
-    assert_eq!(local(server, &["--file", short.to_str().expect("UTF-8")]).0, Some(12), "one with gaps is not");
+    std::fs::write(&short, text.lines().skip(3).fold(String::new(), |all, line| all + line + "\n"))
+        .expect("written");
+    assert_eq!(
+        local(server, &["--file", short.to_str().expect("UTF-8")]).0,
+        Some(0),
+        "a part is whole in itself"
+    );
+    std::fs::write(&short, text.lines().step_by(2).fold(String::new(), |all, line| all + line + "\n"))
+        .expect("written");
+    assert_eq!(
+        local(server, &["--file", short.to_str().expect("UTF-8")]).0,
+        Some(12),
+        "one with gaps is not"
+    );
 }
 
 /// A checkpoint at the end of a segment is still good; of one inside nothing can be said any more.
@@ -223,7 +241,11 @@ fn aud_6_each_tenant_is_closed_for_itself_and_an_idle_one_once() {
     wait_until(|| !segments(&acme).is_empty() && !segments(&server.root()).is_empty());
     let own = segments(&acme);
     let checked = verification(&acme);
-    assert_eq!((&checked["ok"], &checked["checked"]), (&json!(true), &json!(1)), "all of it was old: {checked}");
+    assert_eq!(
+        (&checked["ok"], &checked["checked"]),
+        (&json!(true), &json!(1)),
+        "all of it was old: {checked}"
+    );
     // Nobody reads the log here: that would be an event.
     let tenant = text(&own[0]["tenant_id"]);
     let next = own[0]["last_seq"].as_i64().expect("a number") + 1;
