@@ -29,8 +29,8 @@ struct GroupPage<'a> {
     f: &'a Frame,
     roles: Vec<Choice>,
     users: Vec<UserLine>,
-    /// Members that are workspace keys, where all users are on the page.
-    keys: Option<i64>,
+    /// Members that are workspace keys; none are told where not all users are on the page.
+    keys: i64,
     created: Moment,
     changed: Moment,
     /// The next page of members, as a link.
@@ -48,7 +48,7 @@ pub(crate) async fn show(visit: Visit, Path(id): Path<String>, Query(query): Que
         f: frame,
         roles: choices::named(&group.role_ids, &choices::roles(&visit, &[]).await?),
         users: found.data.into_iter().map(|user| UserLine::new(user, frame)).collect(),
-        keys: is_all.then_some(group.member_count - count),
+        keys: if is_all { group.member_count - count } else { 0 },
         created: frame.moment(&group.created_at),
         changed: frame.moment(&group.updated_at),
         further: found.next_cursor.map(|cursor| format!("/console/groups/{id}?cursor={cursor}")),
