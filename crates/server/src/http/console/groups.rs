@@ -36,8 +36,7 @@ pub(crate) async fn list(visit: Visit, Query(query): Query<ListQuery>) -> Shown 
     let pattern = query.pattern();
     let found = groups::list(&visit.app, &visit.actor, pattern.as_deref(), &query.page()?).await?;
     let known = choices::roles(&visit, &[]).await?;
-    let line =
-        |group: GroupOut| GroupLine { roles: choices::named(&group.role_ids, &known), group };
+    let line = |group: GroupOut| GroupLine { roles: choices::named(&group.role_ids, &known), group };
     super::page(&GroupsPage {
         f: &visit.frame,
         groups: found.data.into_iter().map(line).collect(),

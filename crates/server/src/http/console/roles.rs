@@ -177,8 +177,7 @@ pub(crate) async fn edit(visit: Visit, Path(id): Path<String>) -> Shown {
 pub(crate) async fn save(mut visit: Visit, Path(id): Path<String>, Form(form): Form<RoleForm>) -> Shown {
     let role = roles::show(&visit.app, &visit.actor, &id).await?;
     visit.actor.if_match = form.version.as_deref().and_then(|version| version.parse().ok());
-    let (rights, description) =
-        (lines(form.rights.as_deref()), form.description.clone().unwrap_or_default());
+    let (rights, description) = (lines(form.rights.as_deref()), form.description.clone().unwrap_or_default());
     let patch = RolePatch {
         name: form.name.clone().filter(|name| *name != role.name),
         description: (description != role.description).then_some(description),

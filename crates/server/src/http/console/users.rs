@@ -171,9 +171,11 @@ pub(super) fn window_words(frame: &Frame, minutes: i64) -> String {
         ..0 => frame.t("always: no login is asked for").to_owned(),
         0 => frame.t("never: the keys do not work").to_owned(),
         _ if minutes % 1440 == 0 => {
-            frame.n("1 day after each login|{} days after each login", minutes / 1440)
+            frame.n("for 1 day after each login|for {} days after each login", minutes / 1440)
         }
-        _ if minutes % 60 == 0 => frame.n("1 hour after each login|{} hours after each login", minutes / 60),
-        _ => frame.n("1 minute after each login|{} minutes after each login", minutes),
+        _ if minutes % 60 == 0 => {
+            frame.n("for 1 hour after each login|for {} hours after each login", minutes / 60)
+        }
+        _ => frame.n("for 1 minute after each login|for {} minutes after each login", minutes),
     }
 }
