@@ -3,20 +3,29 @@
 //! A page is a handler in the file of its noun, a template of the same name, and a line in
 //! [`pages`]. Every control is a link or a form first; scripts only save a reload.
 
+pub(crate) mod approvals;
 pub(crate) mod assets;
+pub(crate) mod choices;
 pub(crate) mod failure;
 pub(crate) mod form;
 pub(crate) mod frame;
 pub(crate) mod gate;
+pub(crate) mod group;
+pub(crate) mod groups;
 pub(crate) mod key;
 pub(crate) mod keys;
 pub(crate) mod login;
 pub(crate) mod moment;
 pub(crate) mod my_keys;
+pub(crate) mod offboarding;
 pub(crate) mod overview;
 pub(crate) mod password_link;
+pub(crate) mod roles;
 pub(crate) mod security;
 pub(crate) mod step_up;
+pub(crate) mod user;
+pub(crate) mod user_acts;
+pub(crate) mod users;
 pub(crate) mod words;
 
 use std::sync::Arc;
@@ -139,7 +148,57 @@ fn key_pages() -> Vec<Place> {
 // As above.
 #[rustfmt::skip]
 fn people_pages() -> Vec<Place> {
-    vec![]
+    use Need::OneOf;
+    let (edit_users, edit_groups) = (OneOf(&["users:write"]), OneOf(&["groups:write"]));
+    let (edit_roles, approve) = (OneOf(&["roles:write"]), OneOf(&["keys:approve"]));
+    let revoke_keys = OneOf(&["keys:revoke", "me/keys:revoke"]);
+    vec![
+        place(GET, "/console/users", OneOf(&["users:read"]), users::list),
+        place(GET, "/console/users/new", edit_users, users::new),
+        place(POST, "/console/users/new", edit_users, users::create),
+        place(GET, "/console/users/{id}", OneOf(&["users:read", "me:read"]), user::show),
+        place(GET, "/console/users/{id}/edit", edit_users, user::edit),
+        place(POST, "/console/users/{id}/edit", edit_users, user::save),
+        place(GET, "/console/users/{id}/suspend", edit_users, user_acts::ask_suspend),
+        place(POST, "/console/users/{id}/suspend", edit_users, user_acts::suspend),
+        place(POST, "/console/users/{id}/resume", edit_users, user_acts::resume),
+        place(POST, "/console/users/{id}/unlock", edit_users, user_acts::unlock),
+        place(POST, "/console/users/{id}/end-sessions", edit_users, user_acts::end_sessions),
+        place(GET, "/console/users/{id}/reset-factors", edit_users, user_acts::ask_reset),
+        place(POST, "/console/users/{id}/reset-factors", edit_users, user_acts::reset_factors),
+        place(GET, "/console/users/{id}/password-link", edit_users, user_acts::ask_link),
+        place(POST, "/console/users/{id}/password-link", edit_users, user_acts::make_link),
+        place(GET, "/console/users/{id}/revoke-keys", revoke_keys, offboarding::ask_revoke_keys),
+        place(POST, "/console/users/{id}/revoke-keys", revoke_keys, offboarding::revoke_keys),
+        place(GET, "/console/users/{id}/delete", edit_users, offboarding::ask_delete),
+        place(POST, "/console/users/{id}/delete", edit_users, offboarding::delete),
+
+        place(GET, "/console/groups", OneOf(&["groups:read"]), groups::list),
+        place(GET, "/console/groups/new", edit_groups, groups::new),
+        place(POST, "/console/groups/new", edit_groups, groups::create),
+        place(GET, "/console/groups/{id}", OneOf(&["groups:read"]), group::show),
+        place(GET, "/console/groups/{id}/edit", edit_groups, groups::edit),
+        place(POST, "/console/groups/{id}/edit", edit_groups, groups::save),
+        place(GET, "/console/groups/{id}/add", edit_groups, group::ask_add),
+        place(POST, "/console/groups/{id}/add", edit_groups, group::add),
+        place(POST, "/console/groups/{id}/remove", edit_groups, group::remove),
+        place(GET, "/console/groups/{id}/delete", edit_groups, group::ask_delete),
+        place(POST, "/console/groups/{id}/delete", edit_groups, group::delete),
+
+        place(GET, "/console/roles", OneOf(&["roles:read"]), roles::list),
+        place(GET, "/console/roles/new", edit_roles, roles::new),
+        place(POST, "/console/roles/new", edit_roles, roles::create),
+        place(GET, "/console/roles/{id}", OneOf(&["roles:read"]), roles::show),
+        place(GET, "/console/roles/{id}/edit", edit_roles, roles::edit),
+        place(POST, "/console/roles/{id}/edit", edit_roles, roles::save),
+        place(GET, "/console/roles/{id}/delete", edit_roles, roles::ask_delete),
+        place(POST, "/console/roles/{id}/delete", edit_roles, roles::delete),
+
+        place(GET, "/console/approvals", approve, approvals::list),
+        place(GET, "/console/approvals/{id}", approve, approvals::show),
+        place(POST, "/console/approvals/{id}/approve", approve, approvals::approve),
+        place(POST, "/console/approvals/{id}/reject", approve, approvals::reject),
+    ]
 }
 
 /// Rules for keys, trusted authentication, webhooks, imports.

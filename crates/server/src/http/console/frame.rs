@@ -113,6 +113,23 @@ impl Frame {
             "delivered" => {
                 "This secret was shown before and cannot be shown again. Rotate the key to get a new one."
             }
+            "user-made" => "The user is added.",
+            "user-suspended" => "The user is suspended.",
+            "user-resumed" => "The user may act again.",
+            "user-unlocked" => "Failed logins are forgotten.",
+            "user-deleted" => "The user is deleted.",
+            "sessions-ended" => "The sessions are ended.",
+            "factors-reset" => "The second factors are taken away.",
+            "keys-revoked" => "The keys of the user are revoked for good.",
+            "link-shown" => "This link was shown before and cannot be shown again. Make another one.",
+            "group-made" => "The group is added.",
+            "group-deleted" => "The group is deleted.",
+            "member-added" => "The member is added.",
+            "member-removed" => "The member is taken out.",
+            "role-made" => "The role is added.",
+            "role-deleted" => "The role is deleted.",
+            "approved" => "The key is approved.",
+            "rejected" => "The key is rejected. It will never work.",
             _ => return None,
         };
         Some(self.t(english))

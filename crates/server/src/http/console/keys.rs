@@ -128,7 +128,8 @@ impl ListQuery {
     }
 }
 
-fn living() -> Vec<Status> {
+/// Every status but the one that is for good.
+pub(super) fn living() -> Vec<Status> {
     Status::ALL.into_iter().filter(|status| *status != Status::Revoked).collect()
 }
 
