@@ -221,5 +221,6 @@ fn patch(visit: &Visit, user: &UserOut, form: &UserForm) -> Result<UserPatch> {
         group_ids: groups.flatten(),
         owner_login_window_minutes: (window != user.owner_login_window_minutes).then_some(window),
         trusted_tokens: (allowed != user.trusted_tokens).then_some(allowed),
+        ..UserPatch::default()
     })
 }

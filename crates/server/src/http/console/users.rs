@@ -153,6 +153,8 @@ async fn make(visit: &Visit, form: &UserForm) -> Result<UserOut> {
         group_ids: form.group_ids.clone(),
         owner_login_window_minutes: form.window()?,
         trusted_tokens: Some(form.trusted_tokens.is_some()),
+        credits: None,
+        credit_refill: None,
     };
     users::create(&visit.app, &visit.actor, input).await
 }
