@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use axum::response::Response;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
-use crate::app::App;
+use crate::app::{Actor, App};
 use crate::audit::{self, Audited, Event};
 use crate::checkpoints::{self, CheckpointOut, Kept, VerificationOut};
 use crate::error::{Error, Result};
@@ -19,7 +19,7 @@ use crate::http::openapi::{Operation, Returns, shape};
 use crate::http::problem::Problem;
 use crate::http::stream::{self, Parts};
 use crate::store::audit::{self as store, AuditFilter, AuditRow};
-use crate::store::page::Page;
+use crate::store::page::{Listed, Page};
 use crate::wire::time;
 
 const TAG: &str = "audit";
@@ -91,17 +91,17 @@ pub(crate) const CHECKPOINTS: Operation = Operation::list(
     shape::<CheckpointOut>(),
 );
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct ListQuery {
-    actor_id: Option<String>,
-    target_id: Option<String>,
-    action: Option<String>,
-    outcome: Option<String>,
-    since: Option<String>,
-    until: Option<String>,
-    limit: Option<i64>,
-    cursor: Option<String>,
+    pub(crate) actor_id: Option<String>,
+    pub(crate) target_id: Option<String>,
+    pub(crate) action: Option<String>,
+    pub(crate) outcome: Option<String>,
+    pub(crate) since: Option<String>,
+    pub(crate) until: Option<String>,
+    pub(crate) limit: Option<i64>,
+    pub(crate) cursor: Option<String>,
 }
 
 impl ListQuery {
@@ -130,8 +130,8 @@ impl ListQuery {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct ExportQuery {
-    since: Option<String>,
-    until: Option<String>,
+    pub(crate) since: Option<String>,
+    pub(crate) until: Option<String>,
 }
 
 impl ExportQuery {
@@ -146,10 +146,15 @@ pub(crate) async fn list(
     Caller(actor): Caller,
     Query(query): Query<ListQuery>,
 ) -> Answered {
-    let (filter, page) = (query.filter()?, query.page()?);
-    app.notices.read(&actor, LIST.id, app.clock.monotonic_ms());
-    let listed = store::list(&mut app.read().await?, &actor.tenant_id, &filter, &page).await?;
+    let listed = events(&app, &actor, &query).await?;
     Answer::ok(&listed.map(|row| RawValue::from_string(row.body).ok()))
+}
+
+/// A page of the log; that it was read is noted.
+pub(crate) async fn events(app: &App, actor: &Actor, query: &ListQuery) -> Result<Listed<AuditRow>> {
+    let (filter, page) = (query.filter()?, query.page()?);
+    app.notices.read(actor, LIST.id, app.clock.monotonic_ms());
+    store::list(&mut app.read().await?, &actor.tenant_id, &filter, &page).await
 }
 
 pub(crate) async fn show(
@@ -157,27 +162,30 @@ pub(crate) async fn show(
     Caller(actor): Caller,
     Path(id): Path<String>,
 ) -> Answered {
-    app.notices.read(&actor, SHOW.id, app.clock.monotonic_ms());
-    let seq = audit::seq_of(&id).ok_or(Error::NotFound)?;
+    let row = event(&app, &actor, &id).await?;
+    Answer::ok(&RawValue::from_string(row.body).map_err(Error::internal)?)
+}
+
+/// One event; that it was read is noted.
+pub(crate) async fn event(app: &App, actor: &Actor, id: &str) -> Result<AuditRow> {
+    app.notices.read(actor, SHOW.id, app.clock.monotonic_ms());
+    let seq = audit::seq_of(id).ok_or(Error::NotFound)?;
     let row = store::find(&mut app.read().await?, &actor.tenant_id, seq).await?.ok_or(Error::NotFound)?;
-    let body = RawValue::from_string(row.body).map_err(Error::internal)?;
     // The number alone does not make it the event that was asked for.
-    if !body.get().contains(&id) {
-        return Err(Error::NotFound.into());
-    }
-    Answer::ok(&body)
+    if row.body.contains(id) { Ok(row) } else { Err(Error::NotFound) }
 }
 
 /// What a checkpoint says that the caller kept.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct KeptQuery {
-    checkpoint_seq: Option<i64>,
-    checkpoint_hash: Option<String>,
+    pub(crate) checkpoint_seq: Option<i64>,
+    pub(crate) checkpoint_hash: Option<String>,
 }
 
 impl KeptQuery {
-    fn kept(self) -> Result<Option<Kept>> {
+    /// The checkpoint, if one was given.
+    pub(crate) fn kept(self) -> Result<Option<Kept>> {
         match (self.checkpoint_seq, self.checkpoint_hash) {
             (None, None) => Ok(None),
             (Some(seq), Some(hash)) if seq > 0 => Ok(Some(Kept { seq, hash })),
