@@ -212,7 +212,10 @@ mod tests {
     #[test]
     fn a_day_is_a_moment_too() {
         assert_eq!(instant(Some("2027-01-31"), "T00:00:00Z").as_deref(), Some("2027-01-31T00:00:00Z"));
-        assert_eq!(instant(Some("2027-01-31T12:00:00Z"), "T00:00:00Z").as_deref(), Some("2027-01-31T12:00:00Z"));
+        assert_eq!(
+            instant(Some("2027-01-31T12:00:00Z"), "T00:00:00Z").as_deref(),
+            Some("2027-01-31T12:00:00Z")
+        );
         assert_eq!(instant(None, "T00:00:00Z"), None);
     }
 

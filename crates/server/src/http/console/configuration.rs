@@ -37,7 +37,8 @@ struct Section {
 struct ConfigurationPage<'a> {
     f: &'a Frame,
     sections: Vec<Section>,
-    filter: &'a str,
+    /// The filter of the logs.
+    current: &'a str,
     levels: &'static [&'static str],
     may_set: bool,
     faults: &'a Faults,
@@ -52,7 +53,7 @@ fn ask(visit: &Visit, filter: &str, faults: &Faults) -> Shown {
     super::page(&ConfigurationPage {
         f: &visit.frame,
         sections: sections(&visit.frame, &visit.app.configuration),
-        filter,
+        current: filter,
         levels: &LEVELS,
         may_set: visit.frame.may("instance/log:write"),
         faults,
@@ -127,9 +128,14 @@ fn refuse(visit: &Visit, filter: &str, error: Error) -> Shown {
 /// A filter with another level for one module.
 fn with_level(filter: &str, module: Option<&str>, level: Option<&str>) -> Result<String> {
     let module = module.map(str::trim).unwrap_or_default();
-    let is_name = !module.is_empty() && module.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_:".contains(&byte));
+    let is_name = !module.is_empty()
+        && module.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_:".contains(&byte));
     if !is_name {
-        return Err(Error::invalid("/module", "bad_value", "expected the name of a module, as in keyward::verify"));
+        return Err(Error::invalid(
+            "/module",
+            "bad_value",
+            "expected the name of a module, as in keyward::verify",
+        ));
     }
     if level.is_some_and(|level| !LEVELS.contains(&level)) {
         return Err(Error::invalid("/level", "bad_value", "there is no such level"));
@@ -149,7 +155,10 @@ mod tests {
     fn va9_the_level_of_one_module_changes_and_no_other() {
         let with = |filter, level| with_level(filter, Some("keyward::verify"), level).expect("a filter");
         assert_eq!(with("info", Some("debug")), "info,keyward::verify=debug");
-        assert_eq!(with("info,keyward::verify=debug, sqlx=warn", Some("trace")), "info,sqlx=warn,keyward::verify=trace");
+        assert_eq!(
+            with("info,keyward::verify=debug, sqlx=warn", Some("trace")),
+            "info,sqlx=warn,keyward::verify=trace"
+        );
         assert_eq!(with("info,keyward::verify=debug", None), "info");
         assert!(with_level("info", Some("a b"), Some("debug")).is_err());
         assert!(with_level("info", None, Some("debug")).is_err());

@@ -221,7 +221,8 @@ async fn by_cookie(app: &App, headers: &HeaderMap, path: &str, call: Call) -> Re
 
 /// Whether a page is one of [`AT_HOME`], or below one.
 fn is_at_home(path: &str) -> bool {
-    let below = |page: &str| path.strip_prefix(page).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    let below =
+        |page: &str| path.strip_prefix(page).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
     AT_HOME.into_iter().any(below)
 }
 
@@ -272,7 +273,12 @@ mod tests {
 
     #[test]
     fn one_is_at_home_on_pages_about_oneself_and_the_instance() {
-        for path in ["/console/tenants", "/console/tenants/tenant_1/enter", "/console/me/sessions", "/console/step-up"] {
+        for path in [
+            "/console/tenants",
+            "/console/tenants/tenant_1/enter",
+            "/console/me/sessions",
+            "/console/step-up",
+        ] {
             assert!(is_at_home(path), "{path}");
         }
         for path in ["/console", "/console/keys", "/console/me/keys", "/console/tenantsx", "/console/audit"] {

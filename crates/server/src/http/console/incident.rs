@@ -26,7 +26,7 @@ struct IncidentPage<'a> {
     by: String,
     at: Moment,
     undone: Option<(Moment, String)>,
-    filter: Vec<(&'static str, String)>,
+    criteria: Vec<(&'static str, String)>,
     /// Id and name.
     keys: Vec<(String, String)>,
     may_undo: bool,
@@ -54,7 +54,7 @@ pub(crate) async fn show(visit: Visit, Path(id): Path<String>) -> Shown {
         at: frame.moment(&incident.created_at),
         may_undo: incident.action == "deactivate" && undone.is_none() && frame.may("keys:edit"),
         undone,
-        filter: criteria(&visit, &incident.filter).await,
+        criteria: criteria(&visit, &incident.filter).await,
         keys,
         incident,
     })

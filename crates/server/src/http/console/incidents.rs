@@ -112,7 +112,9 @@ impl IncidentForm {
     /// As the operation takes it.
     async fn input(&self, visit: &Visit, preview: bool) -> Result<IncidentIn> {
         let class = match self.class.as_deref() {
-            Some(text) => Some(KeyClass::parse(text).ok_or_else(|| bad("/filter/class", "there is no such class"))?),
+            Some(text) => {
+                Some(KeyClass::parse(text).ok_or_else(|| bad("/filter/class", "there is no such class"))?)
+            }
             None => None,
         };
         let filter = BulkFilter {

@@ -50,8 +50,7 @@ pub(crate) async fn show(visit: Visit) -> Shown {
 async fn ask(visit: &Visit, faults: &Faults) -> Shown {
     let known = notifications::preferences(&visit.app, &visit.actor).await?;
     let frame = &visit.frame;
-    let line =
-        |wish: WishOut| Line { word: wish.kind.as_str(), name: kind_name(frame, wish.kind), wish };
+    let line = |wish: WishOut| Line { word: wish.kind.as_str(), name: kind_name(frame, wish.kind), wish };
     super::page(&PreferencesPage {
         f: frame,
         language: known.language.as_str(),
