@@ -5,24 +5,37 @@
 
 pub(crate) mod approvals;
 pub(crate) mod assets;
+pub(crate) mod audit;
+pub(crate) mod audit_chain;
 pub(crate) mod choices;
+pub(crate) mod configuration;
 pub(crate) mod failure;
 pub(crate) mod form;
 pub(crate) mod frame;
 pub(crate) mod gate;
 pub(crate) mod group;
 pub(crate) mod groups;
+pub(crate) mod identify;
+pub(crate) mod incident;
+pub(crate) mod incidents;
 pub(crate) mod key;
 pub(crate) mod keys;
 pub(crate) mod login;
 pub(crate) mod moment;
 pub(crate) mod my_keys;
+pub(crate) mod notifications;
 pub(crate) mod offboarding;
 pub(crate) mod overview;
 pub(crate) mod password_link;
+pub(crate) mod places;
+pub(crate) mod preferences;
 pub(crate) mod roles;
 pub(crate) mod security;
+pub(crate) mod sessions;
+pub(crate) mod setup;
 pub(crate) mod step_up;
+pub(crate) mod tenant;
+pub(crate) mod tenants;
 pub(crate) mod user;
 pub(crate) mod user_acts;
 pub(crate) mod users;
@@ -48,6 +61,8 @@ const POST: Method = Method::POST;
 pub(crate) const LOGIN: &str = "/console/login";
 /// Where those go who must add a second factor before anything else.
 pub(crate) const SECURITY: &str = "/console/me/security";
+/// Where everybody goes while there is no administrator yet.
+pub(crate) const SETUP: &str = "/console/setup";
 
 /// One page, or one form that is sent.
 pub(crate) struct Place {
@@ -85,6 +100,8 @@ pub(crate) fn pages() -> Vec<Place> {
 fn entrance() -> Vec<Place> {
     use Need::{Enrolment, Open, Session};
     vec![
+        place(GET, "/console/setup", Open, setup::show),
+        place(POST, "/console/setup", Open, setup::claim),
         place(GET, "/console/login", Open, login::show),
         place(POST, "/console/login", Open, login::log_in),
         place(POST, "/console/login/factor", Open, login::give_factor),
@@ -101,7 +118,9 @@ fn entrance() -> Vec<Place> {
 // As above.
 #[rustfmt::skip]
 fn own_pages() -> Vec<Place> {
-    use Need::{Enrolment, Session};
+    use Need::{Enrolment, OneOf, Session};
+    let read = OneOf(&["me:read"]);
+    let end = OneOf(&["me/sessions:end"]);
     vec![
         place(GET, "/console/me/security", Enrolment, security::show),
         place(POST, "/console/me/security/totp", Enrolment, security::start_totp),
@@ -109,6 +128,14 @@ fn own_pages() -> Vec<Place> {
         place(POST, "/console/me/security/{id}/remove", Session, security::remove),
         place(POST, "/console/me/security/codes", Session, security::replace_codes),
         place(POST, "/console/me/security/password", Session, security::change_password),
+        place(GET, "/console/me/sessions", OneOf(&["me/sessions:read"]), sessions::list),
+        place(POST, "/console/me/sessions/end-others", end, sessions::end_others),
+        place(POST, "/console/me/sessions/{id}/end", end, sessions::end),
+        place(GET, "/console/me/preferences", read, preferences::show),
+        place(POST, "/console/me/preferences", OneOf(&["me/keys:edit"]), preferences::save),
+        place(GET, "/console/notifications", read, notifications::list),
+        place(POST, "/console/notifications/read", read, notifications::read_all),
+        place(POST, "/console/notifications/{id}/read", read, notifications::read),
     ]
 }
 
@@ -212,14 +239,50 @@ fn rule_pages() -> Vec<Place> {
 // As above.
 #[rustfmt::skip]
 fn record_pages() -> Vec<Place> {
-    vec![]
+    use Need::OneOf;
+    let read = OneOf(&["audit:read"]);
+    let end_keys = OneOf(&["keys:revoke", "keys:edit"]);
+    vec![
+        place(GET, "/console/audit", read, audit::list),
+        place(GET, "/console/audit/chain", read, audit_chain::show),
+        place(GET, "/console/audit/export", OneOf(&["audit:export"]), audit_chain::ask_export),
+        place(GET, "/console/audit/export.jsonl", OneOf(&["audit:export"]), audit_chain::export),
+        place(GET, "/console/audit/{id}", read, audit::show),
+        place(GET, "/console/identify", OneOf(&["keys:read", "me/keys:read"]), identify::ask),
+        place(POST, "/console/identify", OneOf(&["keys:read", "me/keys:read"]), identify::identify),
+        place(GET, "/console/incidents", OneOf(&["keys:read"]), incidents::list),
+        place(GET, "/console/incidents/new", end_keys, incidents::new),
+        place(GET, "/console/incidents/preview", end_keys, incidents::preview),
+        place(POST, "/console/incidents", end_keys, incidents::declare),
+        place(GET, "/console/incidents/{id}", OneOf(&["keys:read"]), incident::show),
+        place(POST, "/console/incidents/{id}/undo", OneOf(&["keys:edit"]), incident::undo),
+    ]
 }
 
 /// Tenants and configuration.
 // As above.
 #[rustfmt::skip]
 fn operator_pages() -> Vec<Place> {
-    vec![]
+    use Need::{OneOf, Session};
+    let read = OneOf(&["instance/tenants:read"]);
+    let write = OneOf(&["instance/tenants:write"]);
+    vec![
+        place(GET, "/console/tenants", read, tenants::list),
+        place(GET, "/console/tenants/new", write, tenants::new),
+        place(POST, "/console/tenants", write, tenants::create),
+        place(POST, "/console/tenants/leave", Session, tenants::leave),
+        place(GET, "/console/tenants/{id}", read, tenant::show),
+        place(POST, "/console/tenants/{id}/edit", write, tenant::save),
+        place(GET, "/console/tenants/{id}/suspend", write, tenant::ask_suspend),
+        place(POST, "/console/tenants/{id}/suspend", write, tenant::suspend),
+        place(POST, "/console/tenants/{id}/resume", write, tenant::resume),
+        place(GET, "/console/tenants/{id}/delete", write, tenant::ask_delete),
+        place(POST, "/console/tenants/{id}/delete", write, tenant::delete),
+        place(POST, "/console/tenants/{id}/enter", OneOf(&["instance/tenants:enter"]), tenants::enter),
+        place(GET, "/console/configuration", OneOf(&["instance/log:read"]), configuration::show),
+        place(POST, "/console/configuration/log-levels", OneOf(&["instance/log:write"]), configuration::set_levels),
+        place(POST, "/console/configuration/log-levels/module", OneOf(&["instance/log:write"]), configuration::set_level),
+    ]
 }
 
 /// The same router with the console in it.

@@ -109,7 +109,7 @@ impl Drop for Stage {
 
 async fn open(folder: &Path) -> anyhow::Result<Arc<App>> {
     let sources = Sources { data_dir: Some(folder.into()), ..Sources::default() };
-    serve::open(local::load(&sources)?.settings, LogLevels::silent()).await.map_err(local::failure)
+    serve::open(local::load(&sources)?, LogLevels::silent()).await.map_err(local::failure)
 }
 
 /// Starts the constant answer in a process of its own.

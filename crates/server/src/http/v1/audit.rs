@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use axum::response::Response;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::app::App;
+use crate::app::{Actor, App};
 use crate::audit::segments::{self, SegmentOut};
 use crate::audit::{self, Audited, Event, Recorded, personal};
 use crate::checkpoints::{self, CheckpointOut, Kept, VerificationOut};
@@ -99,17 +99,17 @@ pub(crate) const SEGMENTS: Operation = Operation::list(
     shape::<SegmentOut>(),
 );
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct ListQuery {
-    actor_id: Option<String>,
-    target_id: Option<String>,
-    action: Option<String>,
-    outcome: Option<String>,
-    since: Option<String>,
-    until: Option<String>,
-    limit: Option<i64>,
-    cursor: Option<String>,
+    pub(crate) actor_id: Option<String>,
+    pub(crate) target_id: Option<String>,
+    pub(crate) action: Option<String>,
+    pub(crate) outcome: Option<String>,
+    pub(crate) since: Option<String>,
+    pub(crate) until: Option<String>,
+    pub(crate) limit: Option<i64>,
+    pub(crate) cursor: Option<String>,
 }
 
 impl ListQuery {
@@ -138,8 +138,8 @@ impl ListQuery {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct ExportQuery {
-    since: Option<String>,
-    until: Option<String>,
+    pub(crate) since: Option<String>,
+    pub(crate) until: Option<String>,
 }
 
 impl ExportQuery {
@@ -154,11 +154,16 @@ pub(crate) async fn list(
     Caller(actor): Caller,
     Query(query): Query<ListQuery>,
 ) -> Answered {
+    Answer::ok(&events(&app, &actor, &query).await?)
+}
+
+/// A page of the log; that it was read is noted.
+pub(crate) async fn events(app: &App, actor: &Actor, query: &ListQuery) -> Result<Listed<Recorded>> {
     let (filter, page) = (query.filter()?, query.page()?);
-    app.notices.read(&actor, LIST.id, app.clock.monotonic_ms());
+    app.notices.read(actor, LIST.id, app.clock.monotonic_ms());
     let listed = store::list(&mut app.read().await?, &actor.tenant_id, &filter, &page).await?;
     let data = listed.data.iter().map(personal::read).collect::<Result<_>>()?;
-    Answer::ok(&Listed::<Recorded> { data, next_cursor: listed.next_cursor })
+    Ok(Listed { data, next_cursor: listed.next_cursor })
 }
 
 pub(crate) async fn show(
@@ -166,27 +171,30 @@ pub(crate) async fn show(
     Caller(actor): Caller,
     Path(id): Path<String>,
 ) -> Answered {
-    app.notices.read(&actor, SHOW.id, app.clock.monotonic_ms());
-    let seq = audit::seq_of(&id).ok_or(Error::NotFound)?;
+    Answer::ok(&event(&app, &actor, &id).await?)
+}
+
+/// One event; that it was read is noted.
+pub(crate) async fn event(app: &App, actor: &Actor, id: &str) -> Result<Recorded> {
+    app.notices.read(actor, SHOW.id, app.clock.monotonic_ms());
+    let seq = audit::seq_of(id).ok_or(Error::NotFound)?;
     let row = store::find(&mut app.read().await?, &actor.tenant_id, seq).await?.ok_or(Error::NotFound)?;
     let event = personal::read(&row)?;
     // The number alone does not make it the event that was asked for.
-    if event.id != id {
-        return Err(Error::NotFound.into());
-    }
-    Answer::ok(&event)
+    if event.id == id { Ok(event) } else { Err(Error::NotFound) }
 }
 
 /// What a checkpoint says that the caller kept.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct KeptQuery {
-    checkpoint_seq: Option<i64>,
-    checkpoint_hash: Option<String>,
+    pub(crate) checkpoint_seq: Option<i64>,
+    pub(crate) checkpoint_hash: Option<String>,
 }
 
 impl KeptQuery {
-    fn kept(self) -> Result<Option<Kept>> {
+    /// The checkpoint, if one was given.
+    pub(crate) fn kept(self) -> Result<Option<Kept>> {
         match (self.checkpoint_seq, self.checkpoint_hash) {
             (None, None) => Ok(None),
             (Some(seq), Some(hash)) if seq > 0 => Ok(Some(Kept { seq, hash })),
