@@ -16,13 +16,14 @@ from pathlib import Path
 from check.browser import Browser
 from check.keyward import Keyward
 from console.member import Member
+from console.people import People
 from console.walk import Walk
 
 SETTINGS = """\
 server:
   public_url: "http://localhost:{port}"
 """
-PEOPLE = [Member]
+PEOPLE = [Member, People]
 
 
 def run(walk):
