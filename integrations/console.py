@@ -18,6 +18,7 @@ from pathlib import Path
 from check.browser import Browser
 from check.keyward import Keyward
 from console.member import Member
+from console.people import People
 from console.walk import Walk
 
 HERE = Path(__file__).resolve().parent
@@ -25,7 +26,7 @@ SETTINGS = """\
 server:
   public_url: "http://localhost:{port}"
 """
-PEOPLE = [Member]
+PEOPLE = [Member, People]
 
 
 def run(walk):

@@ -4,7 +4,7 @@
 use askama::Template;
 use axum::extract::Path;
 use axum::http::StatusCode;
-use axum::response::IntoResponse as _;
+use axum::response::{IntoResponse as _, Response};
 use serde::Deserialize;
 
 use super::form::{Faults, Form};
@@ -14,7 +14,8 @@ use super::keys::KeyLine;
 use super::user::{key_lines, session_lines};
 use super::{Shown, go};
 use crate::clock::parse_rfc3339;
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::http::problem::Problem;
 use crate::users::{self, RevokeKeysIn, UserOut};
 
 const DAY_MS: i64 = 86_400_000;
@@ -126,12 +127,7 @@ pub(crate) async fn revoke_keys(visit: Visit, Path(id): Path<String>, Form(form)
     let input = RevokeKeysIn { reason: form.reason.clone(), preview: false, confirm: true };
     match users::revoke_keys(&visit.app, &visit.actor, &id, &input).await {
         Ok(_) => go(&format!("/console/users/{id}"), "keys-revoked"),
-        Err(error) => {
-            let faults = Faults::of(error)?;
-            let mut leaving = leaving(&visit, &id).await?;
-            let page = super::page(&leaving.page(&visit.frame, (false, false), &form, &faults))?;
-            Ok((StatusCode::UNPROCESSABLE_ENTITY, page).into_response())
-        }
+        Err(error) => refuse(&visit, &id, &form, false, error).await,
     }
 }
 
@@ -147,13 +143,16 @@ pub(crate) async fn delete(visit: Visit, Path(id): Path<String>, Form(form): For
     }
     match users::delete(&visit.app, &visit.actor, &id).await {
         Ok(()) => go("/console/users", "user-deleted"),
-        Err(error) => {
-            let faults = Faults::of(error)?;
-            let mut leaving = leaving(&visit, &id).await?;
-            let page = super::page(&leaving.page(&visit.frame, (true, false), &form, &faults))?;
-            Ok((StatusCode::UNPROCESSABLE_ENTITY, page).into_response())
-        }
+        Err(error) => refuse(&visit, &id, &form, true, error).await,
     }
+}
+
+/// The page again, with what stands against it.
+async fn refuse(visit: &Visit, id: &str, form: &LeaveForm, whole: bool, error: Error) -> Shown {
+    let faults = Faults::of(error)?;
+    let mut leaving = leaving(visit, id).await?;
+    let page = super::page(&leaving.page(&visit.frame, (whole, false), form, &faults))?;
+    Ok((StatusCode::UNPROCESSABLE_ENTITY, page).into_response())
 }
 
 /// The page again, if the name was asked for and is not that of the user.
@@ -162,7 +161,7 @@ async fn wrong_name(
     id: &str,
     form: &LeaveForm,
     whole: bool,
-) -> Result<Option<axum::response::Response>, crate::http::problem::Problem> {
+) -> Result<Option<Response>, Problem> {
     let mut leaving = leaving(visit, id).await?;
     let faults = Faults::default();
     let is_wrong = form.username.as_deref().map(str::trim) != Some(&*leaving.user.username);

@@ -1,4 +1,4 @@
-//! Users and keys › Users › one user: everything about a person, and the form to change it (SQ4, VA4, BM12).
+//! Users and keys › Users › one user: all about a person, and the form to change it (SQ4, VA4, BM12).
 
 use askama::Template;
 use axum::extract::Path;
