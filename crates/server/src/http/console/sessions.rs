@@ -113,7 +113,7 @@ pub(crate) async fn end(visit: Visit, Path(id): Path<String>, Form(_): Form<Noth
 
 pub(crate) async fn end_others(visit: Visit, Form(_): Form<Nothing>) -> Shown {
     sessions::end_others(&visit.app, &visit.actor).await?;
-    go(SESSIONS, "sessions-ended")
+    go(SESSIONS, "others-ended")
 }
 
 #[cfg(test)]
