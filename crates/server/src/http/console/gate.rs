@@ -181,7 +181,8 @@ async fn enter(gate: &Gate, parts: &Parts, frame: &mut Frame, call: Call) -> Res
         return Ok(None);
     }
     let actor = by_cookie(app, headers, &frame.path, call).await?;
-    frame.visitor = Some(visitor(app, &actor, frame).await?);
+    let entered = cookie::tenant(headers, &app.settings.server)?.unwrap_or_default();
+    frame.visitor = Some(visitor(app, &actor, entered, frame).await?);
     if is_change {
         cookie::must_be_same_origin(&parts.method, headers, &app.settings.server)?;
     }
@@ -240,7 +241,7 @@ fn refusal(need: &Need, actor: &Actor) -> Option<(&'static str, String)> {
     }
 }
 
-async fn visitor(app: &App, actor: &Actor, frame: &mut Frame) -> Result<Visitor> {
+async fn visitor(app: &App, actor: &Actor, entered: &str, frame: &mut Frame) -> Result<Visitor> {
     let session = actor.session.as_ref().ok_or(Error::Unauthenticated("no_credential"))?;
     let unread = match actor.user_id() {
         Some(_) => crate::notifications::unread(app, actor).await?.unread,
@@ -253,7 +254,8 @@ async fn visitor(app: &App, actor: &Actor, frame: &mut Frame) -> Result<Visitor>
     if let Some(language) = language {
         frame.words = Words(language);
     }
-    let mark = format!("console form v1\0{}", session.handle.digits());
+    // A form that was opened in one tenant is never carried out in another.
+    let mark = format!("console form v1\0{}\0{entered}", session.handle.digits());
     Ok(Visitor {
         id: actor.principal.id.clone(),
         username: actor.principal.label.clone(),
