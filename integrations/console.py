@@ -19,6 +19,7 @@ from check.browser import Browser
 from check.keyward import Keyward
 from console.member import Member
 from console.people import People
+from console.records import Records
 from console.walk import Walk
 
 HERE = Path(__file__).resolve().parent
@@ -26,7 +27,7 @@ SETTINGS = """\
 server:
   public_url: "http://localhost:{port}"
 """
-PEOPLE = [Member, People]
+PEOPLE = [Member, People, Records]
 
 
 def run(walk):
