@@ -113,6 +113,24 @@ impl Frame {
             "delivered" => {
                 "This secret was shown before and cannot be shown again. Rotate the key to get a new one."
             }
+            "class-on" => "Keys of this class work again.",
+            "class-off" => "Keys of this class are switched off.",
+            "all-revoked" => "The keys are revoked for good.",
+            "drafted" => "The draft is kept. Nothing has changed yet.",
+            "applied" => "The rules are changed, for keys that there are already too.",
+            "scheduled" => "The draft is applied when its time has come.",
+            "rebased" => "The draft is renewed. Look at what it would do now.",
+            "discarded" => "The draft is discarded.",
+            "rolled-back" => "The rules of the earlier version stand again.",
+            "trusted-off" => "The secret is disabled for good, and its tokens have ended.",
+            "trusted-finished" => "The older secret is retired, and its tokens have ended.",
+            "trusted-delivered" => "The secret was shown already. Copy it again if you need it.",
+            "webhook-tested" => "A test is on its way. Load the page again to see the answer.",
+            "webhook-replayed" => "The message is on its way again.",
+            "webhook-deleted" => "The webhook is deleted.",
+            "webhook-delivered" => {
+                "This secret was shown before and cannot be shown again. Rotate it to get a new one."
+            }
             _ => return None,
         };
         Some(self.t(english))
