@@ -19,7 +19,7 @@ pub(crate) mod overview;
 pub(crate) mod password_link;
 pub(crate) mod policy;
 pub(crate) mod policy_draft;
-pub(crate) mod policy_words;
+pub(crate) mod policy_text;
 pub(crate) mod revoke_all;
 pub(crate) mod rule;
 pub(crate) mod security;

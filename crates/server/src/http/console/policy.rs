@@ -10,7 +10,7 @@ use super::form::{Faults, Form};
 use super::frame::Frame;
 use super::gate::Visit;
 use super::moment::Moment;
-use super::policy_words::{self, Words};
+use super::policy_text::{self, Words};
 use super::{Shown, go, rule};
 use crate::error::{Error, Result};
 use crate::http::json::Query;
@@ -95,7 +95,7 @@ pub(crate) async fn show(visit: Visit, Query(query): Query<VersionsQuery>) -> Sh
     let version = |version| VersionLine::new(version, now.version, frame);
     super::page(&PolicyPage {
         f: frame,
-        words: policy_words::of(frame, &now.policy, features),
+        words: policy_text::of(frame, &now.policy, features),
         drafts: open_drafts(&visit).await?,
         older: listed.next_cursor.map(|cursor| format!("{POLICY}?cursor={cursor}#versions")),
         versions: listed.data.into_iter().map(version).collect(),

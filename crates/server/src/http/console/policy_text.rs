@@ -1,7 +1,7 @@
 //! The rules that stand, in plain words (SQ4, X5).
 
 use keyward_core::key::{Features, KeyClass};
-use keyward_core::policy::{ClassPolicy, OnReport, Policy, WhoMayCreate, Whom};
+use keyward_core::policy::{ClassPolicy, LoginPolicy, OnReport, Policy, WhoMayCreate, Whom};
 
 use super::frame::Frame;
 use super::keys::class_name;
@@ -92,51 +92,52 @@ fn minutes(frame: &Frame, minutes: i64) -> String {
     }
 }
 
+/// What people may have, and how they log in.
 fn people(frame: &Frame, policy: &Policy) -> Vec<String> {
-    let login = &policy.login;
-    let mut told = vec![
-        match policy.owner_login_window_minutes {
-            -1 => frame.t("Member keys work however long ago their owner logged in.").to_owned(),
-            0 => frame.t("No member key works: the window since the login of the owner is 0.").to_owned(),
-            window => frame.f(
-                "A member key works only while its owner has logged in within {}.",
-                minutes(frame, window),
-            ),
-        },
-        frame.n("One person may own 1 key.|One person may own {} keys.", policy.max_keys_per_user),
-    ];
-    told.extend(policy.owner_limits.iter().map(|limit| {
+    let window = match policy.owner_login_window_minutes {
+        -1 => frame.t("Member keys work however long ago their owner logged in.").to_owned(),
+        0 => frame.t("No member key works: the window since the login of the owner is 0.").to_owned(),
+        window => frame
+            .f("A member key works only while its owner has logged in within {}.", minutes(frame, window)),
+    };
+    let quota = frame.n("One person may own 1 key.|One person may own {} keys.", policy.max_keys_per_user);
+    let limits = policy.owner_limits.iter().map(|limit| {
         frame.f2(
             "All keys of one person together: {} requests in {} seconds.",
             limit.requests,
             limit.per_seconds,
         )
-    }));
-    told.push(match login.passwords {
-        true => frame.t("Passwords open the console.").to_owned(),
-        false => frame.t("Passwords do not open the console.").to_owned(),
     });
-    told.push(match login.require_second_factor {
-        Whom::Nobody => frame.t("Nobody is asked for a second factor who has none.").to_owned(),
-        Whom::Administrators => frame.t("Administrators need a second factor.").to_owned(),
-        Whom::Everybody => frame.t("Everybody needs a second factor.").to_owned(),
-    });
-    let span = |some: u32| minutes(frame, i64::from(some));
-    told.push(frame.f2(
-        "A session ends after {} without use, and after {} in any case.",
-        span(login.idle_minutes),
-        span(login.max_minutes),
-    ));
-    told.push(frame.f2(
-        "That of an administrator ends after {} without use, and after {} in any case.",
-        span(login.admin_idle_minutes),
-        span(login.admin_max_minutes),
-    ));
-    told.push(frame.n(
+    let tokens = frame.n(
         "An access token lives 1 second at most.|An access token lives {} seconds at most.",
         policy.token_max_ttl_seconds,
-    ));
-    told
+    );
+    [window, quota].into_iter().chain(limits).chain(logins(frame, &policy.login)).chain([tokens]).collect()
+}
+
+fn logins(frame: &Frame, login: &LoginPolicy) -> [String; 4] {
+    let span = |some: u32| minutes(frame, i64::from(some));
+    [
+        match login.passwords {
+            true => frame.t("Passwords open the console.").to_owned(),
+            false => frame.t("Passwords do not open the console.").to_owned(),
+        },
+        match login.require_second_factor {
+            Whom::Nobody => frame.t("Nobody is asked for a second factor who has none.").to_owned(),
+            Whom::Administrators => frame.t("Administrators need a second factor.").to_owned(),
+            Whom::Everybody => frame.t("Everybody needs a second factor.").to_owned(),
+        },
+        frame.f2(
+            "A session ends after {} without use, and after {} in any case.",
+            span(login.idle_minutes),
+            span(login.max_minutes),
+        ),
+        frame.f2(
+            "That of an administrator ends after {} without use, and after {} in any case.",
+            span(login.admin_idle_minutes),
+            span(login.admin_max_minutes),
+        ),
+    ]
 }
 
 fn server(frame: &Frame, policy: &Policy) -> Vec<String> {
