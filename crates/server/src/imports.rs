@@ -1,6 +1,7 @@
 //! Keys of other systems, brought along by the hash of their credential (X11): whoever holds one goes on
 //! using it, and nothing is issued anew.
 
+pub(crate) mod file;
 pub(crate) mod formats;
 mod rows;
 pub(crate) mod slow;

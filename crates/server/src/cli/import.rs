@@ -5,13 +5,13 @@ mod users;
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Map, Value, json};
 
-use self::file::{Line, Lines};
 use super::client::Request;
 use super::{Exit, Failure, Global, Outcome, Session, cell, curl, noun, prompt};
+use crate::imports::file::{FileFormat, HASHES, KEY_FIELDS, Line, columns_of};
 
 /// Rows in one request.
 const BATCH: usize = 1_000;
@@ -52,15 +52,6 @@ pub(super) struct FileArgs {
     resume: bool,
 }
 
-/// Formats of files.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum FileFormat {
-    /// A JSON object a line
-    Jsonl,
-    /// Comma-separated, with the names in the first line
-    Csv,
-}
-
 #[derive(Args, Debug)]
 struct KeysArgs {
     #[command(flatten)]
@@ -69,9 +60,7 @@ struct KeysArgs {
     #[arg(long, value_name = "NAME")]
     source: String,
     /// How the credentials were hashed, or whose they are
-    #[arg(long, value_name = "FORMAT")]
-    #[arg(value_parser = ["plain", "sha256", "sha512", "hmac_sha256", "bcrypt", "argon2", "django",
-        "unkey", "better_auth", "kong", "drf_api_key"])]
+    #[arg(long, value_name = "FORMAT", value_parser = HASHES)]
     hash: String,
     /// File with the key of hmac_sha256: text, hex:… or base64:…
     #[arg(long, value_name = "FILE")]
@@ -92,74 +81,13 @@ pub(crate) async fn run(args: ImportArgs, global: &Global) -> Outcome {
     }
 }
 
-/// Where the tables of other systems have what we ask for.
-fn columns_of(hash: &str) -> &'static [(&'static str, &'static str)] {
-    match hash {
-        "unkey" => &[("external_id", "id"), ("hint", "start"), ("label", "name"), ("expires_at", "expires")],
-        "better_auth" => &[
-            ("external_id", "id"),
-            ("hash", "key"),
-            ("hint", "start"),
-            ("label", "name"),
-            ("expires_at", "expiresAt"),
-        ],
-        // Its id holds the hash.
-        "drf_api_key" => &[
-            ("external_id", "prefix"),
-            ("lookup_prefix", "prefix"),
-            ("hash", "hashed_key"),
-            ("label", "name"),
-            ("expires_at", "expiry_date"),
-        ],
-        "kong" => &[("external_id", "id"), ("hash", "key"), ("owner", "consumer.username")],
-        _ => &[],
-    }
-}
-
-/// Fields of a row, each with how its text is read.
-const FIELDS: &[(&str, Kind)] = &[
-    ("external_id", Kind::Text),
-    ("hash", Kind::Text),
-    ("lookup_prefix", Kind::Text),
-    ("hint", Kind::Text),
-    ("label", Kind::Text),
-    ("class", Kind::Text),
-    ("owner", Kind::Text),
-    ("scopes", Kind::List),
-    ("roles", Kind::Names),
-    ("groups", Kind::Names),
-    ("not_before", Kind::Time),
-    ("expires_at", Kind::Time),
-    ("ttl_seconds", Kind::Number),
-    ("expires", Kind::Text),
-    ("conditions", Kind::Json),
-    ("limits", Kind::Json),
-    ("credits", Kind::Number),
-    ("credit_refill", Kind::Json),
-    ("idle_seconds", Kind::Number),
-];
-
-/// How the text of a CSV cell is read; JSON has types of its own.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Kind {
-    Text,
-    /// Words between blanks or semicolons.
-    List,
-    /// Names between semicolons.
-    Names,
-    Number,
-    /// A time, also with a blank for the T, or in Unix milliseconds.
-    Time,
-    Json,
-}
-
 async fn keys(session: &Session, args: &KeysArgs) -> Outcome {
     let hmac_key = match &args.hmac_key_file {
         Some(_) if session.global.print_curl => Some(curl::CREDENTIAL.to_owned()),
         Some(path) => Some(prompt::read_found(None, Some(path))?.trim().to_owned()),
         None => None,
     };
-    let mut lines = Lines::read(&args.file, FIELDS, columns_of(&args.hash))?;
+    let mut lines = file::read_lines(&args.file, KEY_FIELDS, columns_of(&args.hash))?;
     if session.global.print_curl {
         // One row shows the form; what stands in the file may be credentials.
         lines.rows.truncate(1);

@@ -15,7 +15,10 @@ pub(crate) const LARGE: usize = 8 * 1024 * 1024;
 
 /// Bytes that a body may have where it goes.
 pub(crate) fn most_for(path: &str, settings: &Settings) -> usize {
-    if path == "/v1/imports" { LARGE } else { settings.limits.max_body_bytes }
+    match path {
+        "/v1/imports" | "/console/import" | "/console/import/check" => LARGE,
+        _ => settings.limits.max_body_bytes,
+    }
 }
 
 /// Reads a whole body: no larger than the configured limit, and once it takes longer than a header

@@ -10,12 +10,14 @@ pub(crate) mod audit_chain;
 pub(crate) mod choices;
 pub(crate) mod configuration;
 pub(crate) mod failure;
+pub(crate) mod features;
 pub(crate) mod form;
 pub(crate) mod frame;
 pub(crate) mod gate;
 pub(crate) mod group;
 pub(crate) mod groups;
 pub(crate) mod identify;
+pub(crate) mod import;
 pub(crate) mod incident;
 pub(crate) mod incidents;
 pub(crate) mod key;
@@ -23,22 +25,32 @@ pub(crate) mod keys;
 pub(crate) mod login;
 pub(crate) mod moment;
 pub(crate) mod my_keys;
+pub(crate) mod notices;
 pub(crate) mod notifications;
 pub(crate) mod offboarding;
 pub(crate) mod overview;
 pub(crate) mod password_link;
 pub(crate) mod places;
+pub(crate) mod policy;
+pub(crate) mod policy_draft;
+pub(crate) mod policy_text;
 pub(crate) mod preferences;
+pub(crate) mod revoke_all;
 pub(crate) mod roles;
+pub(crate) mod rule;
 pub(crate) mod security;
 pub(crate) mod sessions;
 pub(crate) mod setup;
 pub(crate) mod step_up;
 pub(crate) mod tenant;
 pub(crate) mod tenants;
+pub(crate) mod trusted;
+pub(crate) mod trusted_ceiling;
 pub(crate) mod user;
 pub(crate) mod user_acts;
 pub(crate) mod users;
+pub(crate) mod webhook;
+pub(crate) mod webhooks;
 pub(crate) mod words;
 
 use std::sync::Arc;
@@ -232,7 +244,85 @@ fn people_pages() -> Vec<Place> {
 // As above.
 #[rustfmt::skip]
 fn rule_pages() -> Vec<Place> {
-    vec![]
+    [policy_pages(), trusted_pages(), webhook_pages()].into_iter().flatten().collect()
+}
+
+/// Features and policy.
+// As above.
+#[rustfmt::skip]
+fn policy_pages() -> Vec<Place> {
+    use Need::OneOf;
+    let (read, write) = (OneOf(&["policies:read"]), OneOf(&["policies:write"]));
+    let revoke = OneOf(&["keys:revoke"]);
+    vec![
+        place(GET, "/console/settings/features", read, features::show),
+        place(GET, "/console/settings/features/revoke", revoke, revoke_all::ask),
+        place(POST, "/console/settings/features/revoke", revoke, revoke_all::revoke),
+        place(GET, "/console/settings/features/{class}", write, features::ask_switch),
+        place(POST, "/console/settings/features/{class}", write, features::set_switch),
+        place(GET, "/console/settings/features/{class}/ends", write, features::ask_ends),
+        place(POST, "/console/settings/features/{class}/ends", write, features::set_ends),
+        place(GET, "/console/settings/policy", read, policy::show),
+        place(GET, "/console/settings/policy/edit", write, policy_draft::edit),
+        place(POST, "/console/settings/policy/drafts", write, policy_draft::draft),
+        place(GET, "/console/settings/policy/drafts/{id}", read, policy_draft::show),
+        place(GET, "/console/settings/policy/drafts/{id}/apply", write, policy_draft::ask_apply),
+        place(POST, "/console/settings/policy/drafts/{id}/apply", write, policy_draft::apply),
+        place(POST, "/console/settings/policy/drafts/{id}/rebase", write, policy_draft::rebase),
+        place(POST, "/console/settings/policy/drafts/{id}/discard", write, policy_draft::discard),
+        place(GET, "/console/settings/policy/versions/{version}", read, policy::version),
+        place(GET, "/console/settings/policy/versions/{version}/rollback", write, policy::ask_rollback),
+        place(POST, "/console/settings/policy/versions/{version}/rollback", write, policy::roll_back),
+    ]
+}
+
+/// Trusted authentication, and keys of other systems.
+// As above.
+#[rustfmt::skip]
+fn trusted_pages() -> Vec<Place> {
+    use Need::OneOf;
+    let (read, write) = (OneOf(&["trusted:read"]), OneOf(&["trusted:write"]));
+    let (copy, import) = (OneOf(&["trusted:copy"]), OneOf(&["keys:import"]));
+    vec![
+        place(GET, "/console/develop/security", read, trusted::list),
+        place(GET, "/console/develop/security/enable", write, trusted_ceiling::ask_enable),
+        place(POST, "/console/develop/security/enable", write, trusted_ceiling::enable),
+        place(GET, "/console/develop/security/{id}", read, trusted::show),
+        place(GET, "/console/develop/security/{id}/edit", write, trusted_ceiling::edit),
+        place(POST, "/console/develop/security/{id}/edit", write, trusted_ceiling::save),
+        place(GET, "/console/develop/security/{id}/copy", copy, trusted::ask_copy),
+        place(POST, "/console/develop/security/{id}/copy", copy, trusted::copy),
+        place(GET, "/console/develop/security/{id}/rotate", write, trusted::ask_rotate),
+        place(POST, "/console/develop/security/{id}/rotate", write, trusted::rotate),
+        place(POST, "/console/develop/security/{id}/finish", write, trusted::finish_rotation),
+        place(GET, "/console/develop/security/{id}/disable", write, trusted::ask_disable),
+        place(POST, "/console/develop/security/{id}/disable", write, trusted::disable),
+        place(GET, "/console/import", import, import::new),
+        place(POST, "/console/import", import, import::run),
+        place(POST, "/console/import/check", import, import::check),
+    ]
+}
+
+/// What is told to other servers.
+// As above.
+#[rustfmt::skip]
+fn webhook_pages() -> Vec<Place> {
+    use Need::OneOf;
+    let (read, write) = (OneOf(&["webhooks:read"]), OneOf(&["webhooks:write"]));
+    vec![
+        place(GET, "/console/webhooks", read, webhooks::list),
+        place(GET, "/console/webhooks/new", write, webhooks::new),
+        place(POST, "/console/webhooks", write, webhooks::create),
+        place(GET, "/console/webhooks/{id}", read, webhook::show),
+        place(GET, "/console/webhooks/{id}/edit", write, webhooks::edit),
+        place(POST, "/console/webhooks/{id}/edit", write, webhooks::save),
+        place(POST, "/console/webhooks/{id}/test", write, webhook::test),
+        place(GET, "/console/webhooks/{id}/rotate", write, webhook::ask_rotate),
+        place(POST, "/console/webhooks/{id}/rotate", write, webhook::rotate),
+        place(GET, "/console/webhooks/{id}/delete", write, webhook::ask_delete),
+        place(POST, "/console/webhooks/{id}/delete", write, webhook::delete),
+        place(POST, "/console/webhooks/{id}/deliveries/{delivery}/replay", write, webhook::replay),
+    ]
 }
 
 /// What was recorded and told, leaks and incidents.

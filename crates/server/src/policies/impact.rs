@@ -8,7 +8,7 @@ use keyward_core::policy::Policy;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::drafts;
+use super::{drafts, versions};
 use crate::app::{Actor, App};
 use crate::error::Result;
 use crate::keys::view::{Viewer, brief};
@@ -140,11 +140,23 @@ impl ImpactRow {
 /// Counts what a draft would do.
 pub(crate) async fn simulate(app: &App, actor: &Actor, id: &str) -> Result<SimulationOut> {
     let mut conn = app.read().await?;
-    let mut comparison = compare(app, &mut conn, &actor.tenant_id, id).await?;
+    let comparison = compare(app, &mut conn, &actor.tenant_id, id).await?;
+    count(&mut conn, comparison).await
+}
+
+/// Counts what going back to a version would do.
+pub(crate) async fn of_version(app: &App, actor: &Actor, version: i64) -> Result<SimulationOut> {
+    let mut conn = app.read().await?;
+    let both = versions::policies(&mut conn, &actor.tenant_id, version).await?;
+    let comparison = Comparison::new(&mut conn, &actor.tenant_id, app.clock.unix_ms(), both).await?;
+    count(&mut conn, comparison).await
+}
+
+async fn count(conn: &mut Conn, mut comparison: Comparison) -> Result<SimulationOut> {
     let mut out = SimulationOut::default();
     let mut after = String::new();
     loop {
-        let part = comparison.part(&mut conn, &after).await?;
+        let part = comparison.part(conn, &after).await?;
         out.looked_at += part.looked_at;
         for row in part.rows {
             out.would_start += u64::from(row.starts());

@@ -1,15 +1,17 @@
 //! Every policy that the tenant ever had, and the way back to one (X5).
 
+use keyward_core::policy::Policy;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::difference::{self, Difference};
-use super::{PolicyOut, document, parse, put};
+use super::{PolicyOut, document, parse, policy_of, put};
 use crate::app::{Actor, App};
 use crate::clock::rfc3339;
 use crate::error::{Error, Result};
 use crate::names::check_label;
+use crate::store::Conn;
 use crate::store::page::{Listed, Page};
 use crate::store::policies::{self as store, VersionRow};
 use crate::store::tenants;
@@ -87,4 +89,11 @@ pub(crate) async fn roll_back(app: &App, actor: &Actor, input: &RollbackIn) -> R
         put(tx, row, policy, "policy.rollback", input.note.as_deref()).await
     })
     .await
+}
+
+/// The policy that stands, and that of a version.
+pub(super) async fn policies(conn: &mut Conn, tenant: &str, version: i64) -> Result<(Policy, Policy)> {
+    let old = store::find_version(conn, tenant, version).await?.ok_or(Error::NotFound)?;
+    let tenant = tenants::find(conn, tenant).await?.ok_or(Error::NotFound)?;
+    Ok((policy_of(&tenant.policy)?, policy_of(&old.policy)?))
 }

@@ -133,7 +133,7 @@ pub(crate) struct TrustedSecret {
     /// Keep it on a server: it must never reach a browser.
     #[serde(serialize_with = "exposed")]
     #[schema(value_type = Option<String>)]
-    secret: Option<Secret>,
+    pub(crate) secret: Option<Secret>,
     /// `shown`, or `not_made` in a dry run.
     secret_state: &'static str,
 }

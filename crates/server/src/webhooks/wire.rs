@@ -152,7 +152,7 @@ pub(crate) struct WebhookMade {
     /// `whsec_…`: checks the signatures `v1` (HMAC-SHA-256). Nobody can show it again.
     #[serde(serialize_with = "exposed")]
     #[schema(value_type = Option<String>)]
-    secret: Option<Secret>,
+    pub(crate) secret: Option<Secret>,
     /// `shown`, or `not_made` in a dry run.
     secret_state: &'static str,
 }

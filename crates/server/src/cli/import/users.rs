@@ -5,11 +5,11 @@ use std::collections::HashMap;
 use clap::Args;
 use serde_json::{Map, Value, json};
 
-use super::file::{Line, Lines};
-use super::{FileArgs, Kind, Report, progress};
+use super::{FileArgs, Report, file, progress};
 use crate::cli::client::Request;
 use crate::cli::noun::Noun;
 use crate::cli::{Exit, Failure, Outcome, Session, groups, roles};
+use crate::imports::file::{Kind, Line};
 
 const FIELDS: &[(&str, Kind)] = &[
     ("username", Kind::Text),
@@ -31,7 +31,7 @@ struct Names(HashMap<String, String>);
 
 /// Runs `keyward import users`.
 pub(super) async fn run(session: &Session, args: &UsersArgs) -> Outcome {
-    let lines = Lines::read(&args.file, FIELDS, &[])?;
+    let lines = file::read_lines(&args.file, FIELDS, &[])?;
     let bar = progress(session, lines.rows.len());
     let mut report = Report::new("users");
     let (mut roles, mut groups) = (Names::default(), Names::default());

@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 use super::frame::Frame;
 use crate::app::App;
 use crate::error::{Error, Fault, Result};
-use crate::http::body::read_body;
+use crate::http::body::{most_for, read_body_up_to};
 use crate::http::problem::Problem;
 use crate::http::problems;
 
@@ -34,7 +34,9 @@ impl<T: DeserializeOwned> FromRequest<Arc<App>> for Form<T> {
             let detail = "send the form as application/x-www-form-urlencoded".into();
             return Err(Problem(Error::Http { status: 415, code: "unsupported_media_type", detail }));
         }
-        let body = Zeroizing::new(read_body(request.into_body(), &app.settings).await?.to_vec());
+        let most = most_for(request.uri().path(), &app.settings);
+        let body = read_body_up_to(request.into_body(), &app.settings, most).await?;
+        let body = Zeroizing::new(body.to_vec());
         read(&body, &frame).map(Self).map_err(Problem)
     }
 }

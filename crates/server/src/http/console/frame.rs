@@ -7,6 +7,7 @@ use keyward_core::right::RightSet;
 
 use super::assets;
 use super::moment::Moment;
+use super::notices::NOTICES;
 use super::words::Words;
 use crate::clock::parse_rfc3339;
 
@@ -103,52 +104,8 @@ impl Frame {
 
     /// The line about what was just done: never a text that a link could choose.
     pub(crate) fn notice(&self) -> Option<&'static str> {
-        let english = match self.done.as_deref()? {
-            "activated" => "The key works again.",
-            "deactivated" => "The key is switched off. You can switch it on again at any time.",
-            "revoked" => "The key is revoked for good.",
-            "extended" => "The end of the key was moved.",
-            "edited" => "Saved.",
-            "finished" => "The older secrets are retired.",
-            "aborted" => "The newest secret is dropped; the one before it goes on working.",
-            "added" => "The second factor is added.",
-            "removed" => "The second factor is removed.",
-            "password" => "The password is set.",
-            "read" => "Marked as read.",
-            "preferences" => "Your preferences are saved.",
-            "session-ended" => "The session has ended.",
-            "others-ended" => "Every other session of yours has ended.",
-            "sessions-ended" => "The sessions are ended.",
-            "incident" => "Done. The keys are listed below.",
-            "incident-undone" => "Undone. Keys that were changed since stay as they are.",
-            "tenant-made" => "The tenant is made.",
-            "tenant-suspended" => "The tenant is suspended. None of its keys and sessions works now.",
-            "tenant-resumed" => "The tenant works again.",
-            "tenant-deleted" => "The tenant is deleted for good.",
-            "tenant-entered" => "You are in this tenant now.",
-            "tenant-left" => "You are back in your own tenant.",
-            "log-levels" => "The levels of the logs are set until the server restarts.",
-            "delivered" => {
-                "This secret was shown before and cannot be shown again. Rotate the key to get a new one."
-            }
-            "user-made" => "The user is added.",
-            "user-suspended" => "The user is suspended.",
-            "user-resumed" => "The user may act again.",
-            "user-unlocked" => "Failed logins are forgotten.",
-            "user-deleted" => "The user is deleted.",
-            "factors-reset" => "The second factors are taken away.",
-            "keys-revoked" => "The keys of the user are revoked for good.",
-            "link-shown" => "This link was shown before and cannot be shown again. Make another one.",
-            "group-made" => "The group is added.",
-            "group-deleted" => "The group is deleted.",
-            "member-added" => "The member is added.",
-            "member-removed" => "The member is taken out.",
-            "role-made" => "The role is added.",
-            "role-deleted" => "The role is deleted.",
-            "approved" => "The key is approved.",
-            "rejected" => "The key is rejected. It will never work.",
-            _ => return None,
-        };
+        let done = self.done.as_deref()?;
+        let (_, english) = NOTICES.iter().find(|(word, _)| *word == done)?;
         Some(self.t(english))
     }
 }
