@@ -16,13 +16,16 @@ from pathlib import Path
 from check.browser import Browser
 from check.keyward import Keyward
 from console.member import Member
+from console.rules import Rules
 from console.walk import Walk
 
 SETTINGS = """\
 server:
   public_url: "http://localhost:{port}"
+webhooks:
+  allow: ["127.0.0.1"]
 """
-PEOPLE = [Member]
+PEOPLE = [Member, Rules]
 
 
 def run(walk):
