@@ -2,6 +2,7 @@
 
 import base64
 import json
+import time
 import urllib.error
 import urllib.request
 
@@ -99,10 +100,13 @@ class Browser:
         return [next(iter(element.values())) for element in found]
 
     def element(self, css):
-        """The one that it finds first."""
-        found = self.elements(css)
-        assert found, f"there is no {css} on {self.path()}:\n{self.text()[:1500]}"
-        return found[0]
+        """The one that it finds first, once it is there."""
+        for _ in range(50):
+            found = self.elements(css)
+            if found:
+                return found[0]
+            time.sleep(0.1)
+        raise AssertionError(f"there is no {css} on {self.path()}:\n{self.text()[:1500]}")
 
     def click(self, css):
         """A click, as a person makes one."""
@@ -110,11 +114,15 @@ class Browser:
 
     def press(self, text, within=""):
         """Clicks the button or link that says so."""
-        found = self.eval("""
-            const [text, within] = arguments;
-            const all = [...document.querySelectorAll(`${within} button, ${within} a, ${within} summary`)];
-            return all.find(one => one.textContent.trim() === text && one.checkVisibility()) ?? null;
-        """, text, within)
+        for _ in range(50):
+            found = self.eval("""
+                const [text, within] = arguments;
+                const all = [...document.querySelectorAll(`${within} button, ${within} a, ${within} summary`)];
+                return all.find(one => one.textContent.trim() === text && one.checkVisibility()) ?? null;
+            """, text, within)
+            if found:
+                break
+            time.sleep(0.1)
         assert found, f"nothing says {text!r} on {self.path()}:\n{self.text()[:1500]}"
         self.call("POST", f"{self.session}/element/{next(iter(found.values()))}/click", {})
 

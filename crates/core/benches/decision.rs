@@ -43,7 +43,7 @@ fn main() {
         rights: &rights,
         last_used_at: None,
         limits: &limits,
-        credits: None,
+        credits: [None; 2],
     };
     let request = Request { cost: 1, ..Request::default() };
     let hmac = nanoseconds(|| {

@@ -177,6 +177,15 @@ pub struct LimitState<'a> {
     pub arrival: u64,
 }
 
+/// The credits of a key or an owner, as far as they are at hand.
+#[derive(Clone, Copy, Debug)]
+pub struct CreditState {
+    /// Credits that can be spent.
+    pub left: i64,
+    /// When more come by themselves, Unix milliseconds.
+    pub refills_at: Option<i64>,
+}
+
 /// Everything known about a key whose secret was presented rightly.
 #[derive(Clone, Copy)]
 pub struct KeyFacts<'a> {
@@ -194,8 +203,8 @@ pub struct KeyFacts<'a> {
     pub last_used_at: Option<i64>,
     /// Limits of key and owner, [`crate::limit::MAX_LIMITS`] at most of each.
     pub limits: &'a [LimitState<'a>],
-    /// Credits left, if the key has any.
-    pub credits: Option<i64>,
+    /// Credits of the key and of its owner, where they are counted.
+    pub credits: [Option<CreditState>; 2],
 }
 
 /// What the look-up found.
@@ -244,7 +253,7 @@ pub enum Decision {
     Deny {
         /// The first reason that applies.
         code: Code,
-        /// Seconds after which a limited request would pass; 0 for other reasons.
+        /// Seconds after which a request beyond limits or credits may pass; 0 for other reasons.
         retry_after_seconds: u64,
     },
 }
@@ -262,6 +271,8 @@ impl Decision {
 
 /// Callers may keep an answer this long: the bound of X7.
 pub const CACHE_SECONDS: u32 = 1;
+/// When to ask again where credits do not come back by themselves: somebody may have granted more.
+const NO_REFILL_SECONDS: u64 = 3600;
 
 type Check = fn(&KeyFacts<'_>, &Request<'_>, Now) -> bool;
 
@@ -341,10 +352,10 @@ fn meter(facts: &KeyFacts<'_>, request: &Request<'_>, now: Now) -> Decision {
             return Decision::Deny { code: Code::RateLimited, retry_after_seconds };
         }
     };
-    if facts.credits.is_some_and(|left| left < i64::from(request.cost)) {
-        return deny(Code::CreditsExhausted);
+    if let Some(retry_after_seconds) = short_of_credits(facts, request.cost, now) {
+        return Decision::Deny { code: Code::CreditsExhausted, retry_after_seconds };
     }
-    let metered = !facts.limits.is_empty() || facts.credits.is_some();
+    let metered = !facts.limits.is_empty() || facts.credits.iter().any(Option::is_some);
     let expires_at =
         [facts.key.expires_at, facts.secret.retires_at, too_old_at(facts), login_lapses_at(facts)]
             .into_iter()
@@ -352,6 +363,13 @@ fn meter(facts: &KeyFacts<'_>, request: &Request<'_>, now: Now) -> Decision {
             .min();
     let cache_seconds = if metered { 0 } else { CACHE_SECONDS };
     Decision::Allow { expires_at, cache_seconds, limits }
+}
+
+/// Seconds until more credits come, if there are too few; an hour where none come by themselves.
+fn short_of_credits(facts: &KeyFacts<'_>, cost: u32, now: Now) -> Option<u64> {
+    let short = facts.credits.iter().flatten().filter(|credits| credits.left < i64::from(cost));
+    let wait = |at: i64| u64::try_from(at.saturating_sub(now.unix_ms)).unwrap_or(0).div_ceil(1000).max(1);
+    short.map(|credits| credits.refills_at.map_or(NO_REFILL_SECONDS, wait)).max()
 }
 
 /// One step of an explanation (X2).
@@ -372,8 +390,8 @@ pub fn explain(facts: &KeyFacts<'_>, request: &Request<'_>, now: Now) -> Vec<Ste
         .collect();
     let cost = request.cost.max(1);
     steps.push(Step { check: Code::RateLimited, passed: spend(facts.limits, cost, now).is_ok() });
-    let affordable = facts.credits.is_none_or(|left| left >= i64::from(cost));
-    steps.push(Step { check: Code::CreditsExhausted, passed: affordable });
+    let passed = short_of_credits(facts, cost, now).is_none();
+    steps.push(Step { check: Code::CreditsExhausted, passed });
     steps
 }
 

@@ -5,6 +5,8 @@
 
 pub mod address;
 pub mod attempts;
+pub mod calendar;
+pub mod credit;
 pub mod decide;
 pub mod id;
 pub mod jwt;

@@ -14,7 +14,7 @@ use tokio::runtime::Handle;
 use crate::attempts::NamesInTurn;
 use crate::audit::{self, Audited, Event};
 use crate::clock::Clock;
-use crate::config::Settings;
+use crate::config::{Row, Settings};
 use crate::error::{Error, Result};
 use crate::hashers::Hashers;
 use crate::http::metrics::Metrics;
@@ -40,6 +40,8 @@ pub(crate) struct App {
     pub(crate) writers: Writers,
     pub(crate) clock: Clock,
     pub(crate) settings: Settings,
+    /// The same as it was written, each value with its source, secrets masked (VA1).
+    pub(crate) configuration: Vec<Row>,
     /// Where management, jobs and the database live.
     pub(crate) control: Handle,
     pub(crate) rights: KnownRights,

@@ -3,17 +3,21 @@
 //! Each event is kept as the JSON text that was hashed; its hash covers the hash before it. The
 //! chain is per tenant, so that a tenant can check and export its own.
 
+pub(crate) mod chain;
+pub(crate) mod personal;
+pub(crate) mod segments;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 
+use self::chain::chain_hash;
+use self::personal::Withheld;
 use crate::app::{Actor, Call, Principal};
 use crate::clock::rfc3339;
 use crate::error::Result;
-use crate::random::to_hex;
 use crate::store::audit::AuditRow;
 use crate::store::changes::{Change, ChangeKind};
-use crate::store::{Conn, audit};
+use crate::store::{Conn, audit, segments as segments_store};
 
 /// What an event is about.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,6 +60,8 @@ pub(crate) struct Event {
     pub(crate) after: Option<Value>,
     /// The call that it is about, where that is not the actor's.
     pub(crate) call: Option<Call>,
+    /// The user whose key it is about.
+    pub(crate) owner: Option<String>,
 }
 
 impl Event {
@@ -69,6 +75,7 @@ impl Event {
             before: None,
             after: None,
             call: None,
+            owner: None,
         }
     }
 
@@ -81,6 +88,12 @@ impl Event {
     /// The same with the object as it is now.
     pub(crate) fn after(mut self, object: &impl Serialize) -> Self {
         self.after = serde_json::to_value(object).ok();
+        self
+    }
+
+    /// The same about a key of this user, where the objects do not tell.
+    pub(crate) fn owned_by(mut self, user: Option<&str>) -> Self {
+        self.owner = user.map(Into::into);
         self
     }
 
@@ -111,6 +124,9 @@ pub(crate) struct Recorded {
     pub(crate) request_id: String,
     pub(crate) address: Option<String>,
     pub(crate) agent: Option<String>,
+    /// What it does without, in the chain alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) personal: Vec<Withheld>,
 }
 
 /// The value of a change together with its audit events: what `App::write` insists on, so that an
@@ -233,10 +249,14 @@ pub(crate) async fn append(conn: &mut Conn, actor: &Actor, event: Event, now: i6
     let tenant = &actor.tenant_id;
     let (seq, previous_hash) = match audit::head(conn, tenant).await? {
         Some((seq, hash)) => (seq + 1, hash),
-        None => (1, String::new()),
+        // There may have been events that were closed.
+        None => {
+            let (seq, hash) = segments_store::end(conn, tenant).await?;
+            (seq + 1, hash)
+        }
     };
     let call = event.call.as_ref().unwrap_or(&actor.call);
-    let recorded = Recorded {
+    let mut recorded = Recorded {
         id: event_id(now, seq),
         seq,
         tenant_id: tenant.clone(),
@@ -253,7 +273,9 @@ pub(crate) async fn append(conn: &mut Conn, actor: &Actor, event: Event, now: i6
         request_id: call.request_id.clone(),
         address: call.address.map(|address| address.to_string()),
         agent: call.agent.clone(),
+        personal: Vec::new(),
     };
+    let personal = personal::withhold(&mut recorded, event.owner.as_deref())?;
     let body = serde_json::to_string(&recorded).map_err(crate::error::Error::internal)?;
     let row = AuditRow {
         tenant_id: tenant.clone(),
@@ -266,8 +288,13 @@ pub(crate) async fn append(conn: &mut Conn, actor: &Actor, event: Event, now: i6
         hash: chain_hash(&previous_hash, &body),
         previous_hash,
         body,
+        personal: None,
     };
-    audit::append(conn, &row).await
+    audit::append(conn, &row).await?;
+    for texts in personal {
+        audit::keep_texts(conn, tenant, seq, &texts).await?;
+    }
+    Ok(())
 }
 
 /// The id of an event holds its number, so that a look-up needs no index of its own.
@@ -283,77 +310,4 @@ fn event_id(at: i64, seq: i64) -> String {
 pub(crate) fn seq_of(id: &str) -> Option<i64> {
     let id: keyward_core::id::EventId = id.parse().ok()?;
     i64::try_from(id.as_u128() & ((1 << 62) - 1)).ok()
-}
-
-/// SHA-256 over the hash before and the text of the event.
-pub(crate) fn chain_hash(previous: &str, body: &str) -> String {
-    let mut hash = Sha256::new();
-    hash.update(previous.as_bytes());
-    hash.update(b"\n");
-    hash.update(body.as_bytes());
-    to_hex(&hash.finalize())
-}
-
-/// The outcome of checking a chain.
-#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
-pub(crate) struct Verification {
-    /// Whether every event stands where and as it was written.
-    pub(crate) ok: bool,
-    /// Events looked at.
-    pub(crate) checked: i64,
-    /// Number of the first event that is not as it was written.
-    pub(crate) first_bad_seq: Option<i64>,
-    /// What is wrong with it.
-    pub(crate) reason: Option<String>,
-    /// Hash of the last event: compare it with an external checkpoint to notice a cut tail.
-    pub(crate) head: Option<String>,
-}
-
-/// Checks the whole chain of a tenant, in pages.
-pub(crate) async fn verify_chain(conn: &mut Conn, tenant: &str) -> Result<Verification> {
-    let (mut seq, mut hash) = (0, String::new());
-    loop {
-        let rows = audit::chain(conn, tenant, seq, 1000).await?;
-        if rows.is_empty() {
-            let head = (seq > 0).then_some(hash);
-            return Ok(Verification { ok: true, checked: seq, first_bad_seq: None, reason: None, head });
-        }
-        for row in rows {
-            if let Some(reason) = fault(&row, seq, &hash) {
-                return Ok(Verification {
-                    ok: false,
-                    checked: seq,
-                    first_bad_seq: Some(seq + 1),
-                    reason: Some(reason.into()),
-                    head: None,
-                });
-            }
-            seq = row.seq;
-            hash = row.hash;
-        }
-    }
-}
-
-/// What is wrong with a row that should follow event `last` with this hash.
-fn fault(row: &AuditRow, last: i64, hash: &str) -> Option<&'static str> {
-    if row.seq != last + 1 {
-        return Some("the event is missing");
-    }
-    if row.previous_hash != hash {
-        return Some("the event does not follow the one before it");
-    }
-    if row.hash != chain_hash(&row.previous_hash, &row.body) {
-        return Some("the event was altered");
-    }
-    let Ok(body) = serde_json::from_str::<Recorded>(&row.body) else {
-        return Some("the event cannot be read");
-    };
-    let same = body.seq == row.seq
-        && body.tenant_id == row.tenant_id
-        && body.at == rfc3339(row.at)
-        && body.action == row.action
-        && body.outcome.as_str() == row.outcome
-        && body.actor.id == row.actor_id
-        && body.target.id == row.target_id;
-    (!same).then_some("the columns of the event were altered")
 }

@@ -86,17 +86,9 @@ impl serde::Serialize for Moment {
     }
 }
 
-/// Year, month and day of a day number since 1970-01-01, for the years 0 to 9999: the months are
-/// counted from March, so that the leap day comes last.
+/// Year, month and day of a day number since 1970-01-01, for the years 0 to 9999.
 fn civil(days: i64) -> Option<(i64, i64, i64)> {
-    let from_march_0 = days + 719_468;
-    let (era, day_of_era) = (from_march_0.div_euclid(146_097), from_march_0.rem_euclid(146_097));
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
-    let year = era * 400 + year_of_era + i64::from(month <= 2);
+    let (year, month, day) = keyward_core::calendar::civil(days);
     (0..=9999).contains(&year).then_some((year, month, day))
 }
 

@@ -202,7 +202,7 @@ pub(crate) async fn link_waiting(
         let link = link(app, tx, row).await?;
         let after = serde_json::json!({ "handover_id": link.id, "expires_at": link.expires_at });
         let event = Event::new("key.handover", "key", &key.id, &key.label).after(&after);
-        Ok(Audited::new(link, event))
+        Ok(Audited::new(link, event.owned_by(key.owner_id.as_deref())))
     })
     .await
 }
@@ -231,19 +231,21 @@ pub(crate) async fn open(app: &App, call: Call, input: &OpenIn) -> Result<Reveal
         let wait = failures::note(app, None, "handover", call.address);
         wait.map_or(Error::Unauthenticated("invalid_link"), Error::RateLimited)
     };
+    failures::must_not_flood(app, call.address)?;
     let row = find_row(app, input.token.expose()).await?.ok_or_else(refused)?;
     let actor = Actor { call: call.clone(), ..Actor::local(&row.tenant_id, "handover") };
     let opened = app.write(&actor, async |tx| {
         let (tenant, now) = (tx.tenant().to_owned(), tx.now);
         let key = keys::find(tx.conn(), &tenant, &row.key_id).await?.ok_or_else(refused)?;
         let from = call.address.map(|address| address.to_string());
-        let sealed = handovers::find(tx.conn(), &tenant, &row.id).await?.and_then(|row| row.sealed);
+        let found = handovers::find(tx.conn(), &tenant, &row.id).await?.ok_or_else(refused)?;
+        // Somebody opened it before: either of both is not who was meant.
+        let again = found.opened_at.is_some();
         let after = serde_json::json!({ "handover_id": row.id, "generation": row.generation });
-        let told = |action| Event::new(action, "key", &key.id, &key.label).after(&after);
+        let owner = key.owner_id.as_deref();
+        let told = |action| Event::new(action, "key", &key.id, &key.label).owned_by(owner).after(&after);
         let is_first = handovers::open(tx.conn(), &row, now, from.as_deref()).await?;
-        let Some(sealed) = sealed.filter(|_| is_first && key.switch != "revoked") else {
-            // Somebody has the link who came too late: either of both is not who was meant.
-            let again = row.opened_at.is_some() || !is_first;
+        let Some(sealed) = found.sealed.filter(|_| is_first && key.switch != "revoked") else {
             return Ok(Audited::many(
                 None,
                 again.then(|| told("key.handover_reopened")).into_iter().collect(),
@@ -281,6 +283,7 @@ pub(crate) async fn void_exposed(app: &App, token: &str, call: Call) -> Result<(
         let unlinked = HandoverRow { handle: None, pepper_id: None, hash: None, ..row.clone() };
         handovers::link(tx.conn(), &unlinked).await?;
         let event = Event::new("key.handover_voided", "key", &key.id, &key.label);
+        let event = event.owned_by(key.owner_id.as_deref());
         Ok(Audited::new((), event.reason(Some("seen in a URL"))))
     })
     .await

@@ -12,6 +12,7 @@ use self::wire::{FoundKey, FoundOut, IdentifyIn, IdentifyOut, Link};
 use crate::app::{Actor, App};
 use crate::clock::rfc3339;
 use crate::error::{Error, Result};
+use crate::imports::ways::is_credential;
 use crate::keys;
 use crate::keys::view::Viewer;
 use crate::store::Conn;
@@ -20,20 +21,30 @@ use crate::verify::record;
 
 /// Tells what stands in a text.
 pub(crate) async fn identify(app: &App, actor: &Actor, input: &IdentifyIn) -> Result<IdentifyOut> {
-    let (finds, more) = finds::find(&input.text, &app.verifier.prefixes);
+    let (mut finds, more) = finds::find(&input.text, &app.verifier.prefixes);
+    let whole = input.text.trim();
+    if finds.is_empty() && is_credential(whole) {
+        // What was brought along from elsewhere may be written in any way.
+        finds.push(Find { text: whole, line: 1, what: What::Word });
+    }
     let now = app.clock.unix_ms();
     let mut conn = app.read().await?;
     let mut viewer = Viewer::new(&mut conn, &actor.tenant_id, now).await?;
     let mut found = Vec::with_capacity(finds.len());
     for find in &finds {
         let mut told = FoundOut::offline(find);
-        if let Some(row) = seen(&mut conn, actor, told.access_key.as_deref()).await? {
+        if let Some(row) = whose(app, &mut conn, actor, find, &told).await? {
+            if matches!(find.what, What::Foreign(_) | What::Word) {
+                (told.kind, told.name) = ("imported_key", "imported key");
+            }
             let state = secret_state(app, actor, find, &row, now).await?;
             tell(&mut told, brief(&mut conn, &mut viewer, row).await?, state);
         } else if is_own_token(app, actor, find).await? {
             token(&mut told);
         } else if told.class.is_some() && told.access_key.is_some() {
             told.advice = "the checksum holds, and there is no such key that you may see".into();
+        } else if find.what == What::Word {
+            continue;
         }
         found.push(told);
     }
@@ -55,12 +66,27 @@ fn token(told: &mut FoundOut) {
     told.links = vec![Link { rel: "revoke", method: "POST", href: "/v1/tokens/revoke".into() }];
 }
 
+/// The key of a find, if the actor may see it: by its public half, or by its hash where it was imported.
+async fn whose(
+    app: &App,
+    conn: &mut Conn,
+    actor: &Actor,
+    find: &Find<'_>,
+    told: &FoundOut,
+) -> Result<Option<KeyRow>> {
+    if !matches!(find.what, What::Foreign(_) | What::Word) {
+        return seen(conn, actor, told.access_key.as_deref().filter(|text| AccessKey::parse(text).is_some()))
+            .await;
+    }
+    let secret = app.verifier.recognise_secret(find.text).await?;
+    let own = secret.filter(|secret| secret.tenant.to_string() == actor.tenant_id);
+    seen(conn, actor, own.map(|secret| secret.key.to_string()).as_deref()).await
+}
+
 /// The key that the actor may see.
-async fn seen(conn: &mut Conn, actor: &Actor, access_key: Option<&str>) -> Result<Option<KeyRow>> {
-    let Some(access_key) = access_key.filter(|text| AccessKey::parse(text).is_some()) else {
-        return Ok(None);
-    };
-    match keys::find(conn, actor, access_key).await {
+async fn seen(conn: &mut Conn, actor: &Actor, id: Option<&str>) -> Result<Option<KeyRow>> {
+    let Some(id) = id else { return Ok(None) };
+    match keys::find(conn, actor, id).await {
         Ok(row) => Ok(Some(row)),
         Err(Error::NotFound) => Ok(None),
         Err(error) => Err(error),

@@ -19,7 +19,7 @@ use zeroize::Zeroizing;
 use self::rows::{Batch, Row};
 use self::wire::{ImportIn, ImportOut, RowNote};
 use crate::app::{Actor, App, Tx};
-use crate::audit::{Audited, Event};
+use crate::audit::{Audited, Event, Outcome};
 use crate::error::{Error, Result};
 use crate::http::problem;
 use crate::names::check_slug;
@@ -47,12 +47,29 @@ pub(crate) async fn run(app: &App, actor: &Actor, input: ImportIn) -> Result<Imp
     if input.rows.is_empty() || input.rows.len() > MAX_ROWS {
         return Err(Error::invalid("/rows", "bad_length", format!("send 1 to {MAX_ROWS} rows")));
     }
-    app.write(actor, async |tx| {
-        tx.must_hold("keys:import")?;
-        tx.must_be_fresh()?;
-        take(app, tx, &input).await
-    })
-    .await
+    let done = app
+        .write(actor, async |tx| {
+            tx.must_hold("keys:import")?;
+            tx.must_be_fresh()?;
+            take(app, tx, &input).await
+        })
+        .await;
+    match &done {
+        Ok(out) if actor.validate_only => app.record_noticed(actor.clone(), vec![tried(&input, out)]).await?,
+        Err(Error::RateLimited(_)) => {
+            let event = tried(&input, &ImportOut::default());
+            let event = Event { outcome: Outcome::Refused, ..event };
+            app.record_noticed(actor.clone(), vec![event.reason(Some("rate_limited"))]).await?;
+        }
+        _ => {}
+    }
+    done
+}
+
+/// The event of an import that made no key: whoever tries credentials here is seen.
+fn tried(input: &ImportIn, out: &ImportOut) -> Event {
+    let told = json!({ "rows": input.rows.len(), "valid": out.imported, "failed": out.failed });
+    Event::new("import.try", "import", &input.source, &input.source).after(&told)
 }
 
 async fn take(app: &App, tx: &mut Tx<'_>, input: &ImportIn) -> Result<Audited<ImportOut>> {
@@ -79,11 +96,13 @@ async fn take(app: &App, tx: &mut Tx<'_>, input: &ImportIn) -> Result<Audited<Im
     out.failed = out.errors.len();
     let (keys, handles, ways) = batch.finish();
     if keys.is_empty() {
-        return Ok(Audited::many(out, Vec::new()));
+        let event = (out.failed > 0 && !tx.actor.validate_only).then(|| tried(input, &out));
+        return Ok(Audited::many(out, event.into_iter().collect()));
     }
     let is_new = note_ways(app, tx, &input.source, &ways, hmac_key).await?;
     let ids: Vec<&str> = keys.iter().map(|(id, _)| id.as_str()).collect();
-    let told = json!({ "source": input.source, "imported": out.imported, "key_ids": ids });
+    let told =
+        json!({ "source": input.source, "imported": out.imported, "failed": out.failed, "key_ids": ids });
     let event = Event::new("import.keys", "import", &input.source, &input.source).after(&told);
     let audited = Audited::new(out, event);
     let audited = keys.iter().fold(audited, |audited, (_, key)| audited.touches_key(tx.tenant(), key));

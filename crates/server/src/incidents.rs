@@ -111,11 +111,16 @@ pub(crate) async fn declare(app: &App, actor: &Actor, input: IncidentIn) -> Resu
         matched.must_be_confirmed(input.confirm.as_deref())?;
         let ended = bulk::end_rows(tx, matched.rows, action, input.reason.as_deref()).await?;
         let row = remember(tx, &input, &ended.value).await?;
-        let ids: Vec<&str> = ended.value.iter().map(|key| key.id.as_str()).collect();
+        let ids = |rows: &[KeyRow]| rows.iter().map(|key| key.id.clone()).collect::<Vec<_>>();
+        let (ids, off_before) = (ids(&ended.value), ids(&matched.off));
         let event = Event::new("incident.declare", "incident", &row.id, action.as_str())
-            .after(&json!({ "action": action, "filter": input.filter, "key_ids": ids }))
+            .after(&json!({ "action": action, "filter": input.filter, "key_ids": ids, "off_before": off_before }))
             .reason(input.reason.as_deref());
-        Ok(ended.map(|_| told(Some(row.id), count, matched.shown)).also(event))
+        let mut ended = ended.map(drop);
+        for key in matched.off {
+            ended = ended.and(bulk::keep_off(tx, key).await?);
+        }
+        Ok(ended.map(|()| told(Some(row.id), count, matched.shown)).also(event))
     })
     .await
 }

@@ -2,6 +2,7 @@
 //! can end it, without being anybody here.
 
 pub(crate) mod github;
+mod mask;
 
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use utoipa::ToSchema;
 
+use self::mask::Mask;
 use crate::app::{Actor, App, Call, Tx};
 use crate::audit::{Audited, Event};
 use crate::error::{Error, Result};
@@ -79,7 +81,9 @@ pub(crate) async fn report(app: &App, call: Call, input: ReportIn) -> Result<Rep
 async fn take(app: &App, call: Call, input: ReportIn) -> Result<()> {
     let Some(what) = app.verifier.recognise(&input.token).await? else { return Ok(()) };
     let tenant = what.tenant();
-    let finding = Finding { what, urls: input.url.into_iter().collect(), note: input.note };
+    let mask = Mask { token: &input.token, prefixes: &app.verifier.prefixes };
+    let urls = input.url.iter().map(|url| mask.url(url)).collect();
+    let finding = Finding { what, urls, note: input.note.map(|note| mask.text(&note)) };
     end(app, &reporter(&tenant, "reporter", call), vec![finding]).await
 }
 
@@ -149,14 +153,19 @@ async fn end_key(
         "generation": secret.version.generation,
     });
     let event = Event::new("key.leak_reported", "key", &row.id, &row.label);
-    let Some(event) = told(tx, finding, event, facts, rule, ending.is_some()).await? else {
-        return Ok(Audited::many((), Vec::new()));
-    };
+    let event = told(tx, finding, event, facts, rule, ending.is_some()).await?;
     let ended = match ending {
         Some(ending) => bulk::end_rows(tx, vec![row], ending, Some(REASON)).await?.map(drop),
+        // Once for each time that somebody else changed it.
+        None if row.switch == "off" && (event.is_some() || row.updated_by != tx.actor.principal.id) => {
+            bulk::keep_off(tx, row).await?
+        }
         None => Audited::many((), Vec::new()),
     };
-    Ok(ended.also(event))
+    Ok(match event {
+        Some(event) => ended.also(event),
+        None => ended,
+    })
 }
 
 /// A trusted secret has no switch: what the policy would switch off ends.

@@ -69,11 +69,18 @@ impl Mailer {
             .map_err(|why| Failure::Never(format!("the message cannot be written: {why}")))?;
         match self.transport.send(message).await {
             Ok(_) => Ok(()),
-            // 5yz: trying again would be refused again (RFC 5321 section 4.2.1).
-            Err(why) if why.is_permanent() => Err(Failure::Never(told(&why))),
+            Err(why) if why.status().is_some_and(|code| is_about_the_message(code.into())) => {
+                Err(Failure::Never(told(&why)))
+            }
             Err(why) => Err(Failure::Later(told(&why))),
         }
     }
+}
+
+/// Whether an answer is about this recipient or this message, so that trying again would be refused again
+/// (RFC 5321 section 4.2.2). Any other 5yz is about the server or our login to it, which somebody sets right.
+fn is_about_the_message(code: u16) -> bool {
+    matches!(code, 550..=553 | 555 | 556)
 }
 
 /// Nobody shall answer by a machine (RFC 3834).
@@ -130,6 +137,9 @@ pub(crate) async fn deliver(app: &App, job: &JobRow) -> Result<(), Failure> {
     drop(conn);
     // Nobody is left to be told, or there is no address any more.
     let Some(user) = user else { return Ok(()) };
+    if user.suspended_at.is_some() && !letter.news.kind.is_owed() {
+        return Ok(());
+    }
     let Some(address) = letter.to.or_else(|| user.email.clone()) else { return Ok(()) };
     let address = address.parse().map_err(|_| Failure::Never("the address on file is none".into()))?;
     let to = Mailbox::new(None, address);

@@ -8,6 +8,7 @@ mod checkpoints;
 mod cli;
 mod clock;
 mod config;
+mod credits;
 mod csv;
 mod error;
 mod exports;

@@ -153,7 +153,7 @@ pub(crate) async fn unlock(app: &App, actor: &Actor, id: &str) -> Result<UserOut
         let cleared = forget_failures(app, tx.conn(), &user).await?
             | proof_of_factors::forget_failures(app, tx.conn(), &user.tenant_id, &user.id).await?;
         let events = if cleared { vec![event] } else { Vec::new() };
-        Ok(Audited::many(crate::users::render(&directory, user)?, events))
+        Ok(Audited::many(crate::users::render(&directory, user, tx.now)?, events))
     })
     .await
 }

@@ -14,7 +14,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::app::{App, KnownRights};
 use crate::attempts::NamesInTurn;
 use crate::clock::Clock;
-use crate::config::Settings;
+use crate::config::{self, Loaded, Settings};
 use crate::error::{Error, Result};
 use crate::hashers::Hashers;
 use crate::http::metrics::{self, Metrics};
@@ -41,7 +41,9 @@ const DATABASE: &str = "keyward.db";
 const SETUP_TOKEN: &str = "setup-token";
 
 /// Opens database and keys, makes what a first start needs, and builds the application.
-pub(crate) async fn open(settings: Settings, log_levels: LogLevels) -> Result<Arc<App>> {
+pub(crate) async fn open(loaded: Loaded, log_levels: LogLevels) -> Result<Arc<App>> {
+    let configuration = config::rows(&loaded);
+    let settings = loaded.settings;
     make_data_dir(&settings.data_dir)?;
     let alone = lock_data_dir(&settings.data_dir);
     let db = open_database(&settings).await?;
@@ -78,6 +80,7 @@ pub(crate) async fn open(settings: Settings, log_levels: LogLevels) -> Result<Ar
         db,
         clock,
         settings,
+        configuration,
         control,
         rights: KnownRights::default(),
         root_key,
@@ -137,7 +140,7 @@ async fn initialise(db: &Db, root_key: &RootKey, clock: Clock, settings: &Settin
 
 async fn open_database(settings: &Settings) -> Result<Db> {
     let timeout = settings.database.timeout;
-    let opened = match settings.database.url.as_ref().map(crate::config::SecretUrl::expose) {
+    let opened = match settings.database.url.as_ref().map(config::SecretUrl::expose) {
         Some(url) if !url.starts_with("sqlite:") => {
             Db::open_postgres(url, settings.database.max_connections, timeout).await
         }

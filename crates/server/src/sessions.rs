@@ -223,6 +223,20 @@ pub(crate) async fn end_own(app: &App, actor: &Actor, id: &str) -> Result<()> {
     .await
 }
 
+/// Ends every session of the caller but the one that asks.
+pub(crate) async fn end_others(app: &App, actor: &Actor) -> Result<()> {
+    let (holder, current) = (own_holder(actor)?, own_session(actor)?);
+    app.write(actor, async |tx| {
+        tx.must_hold("me/sessions:end")?;
+        let ended = end_all(tx, holder, Some(&current.id)).await?;
+        let principal = &tx.actor.principal;
+        let event = Event::new("user.end_sessions", &principal.kind, &principal.id, &principal.label)
+            .after(&serde_json::json!({ "sessions": ended.len() }));
+        Ok(Audited::new((), event).touches_sessions(tx.tenant(), &ended))
+    })
+    .await
+}
+
 /// Ends one session; `Error::NotFound` when it has ended before.
 pub(crate) async fn end_row(tx: &mut Tx<'_>, id: &str, reason: Option<&str>) -> Result<Audited<()>> {
     let (tenant, now) = (tx.tenant().to_owned(), tx.now);
@@ -251,6 +265,7 @@ pub(crate) async fn end_of_key(app: &App, actor: &Actor, id: &str) -> Result<()>
         let now = tx.now;
         let ended = sessions::end_of_key(tx.conn(), &key.tenant_id, Whose::of(&key), now).await?;
         let event = Event::new("key.end_sessions", "key", &key.id, &key.label)
+            .owned_by(key.owner_id.as_deref())
             .after(&serde_json::json!({ "sessions": ended.len() }));
         Ok(Audited::new((), event).touches_sessions(&key.tenant_id, &ended))
     })

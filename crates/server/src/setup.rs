@@ -126,7 +126,8 @@ async fn first_admin(tx: &mut Tx<'_>, name: Username, email: Option<&str>) -> Re
     }
     let directory = tx.directory().await?;
     let row = store_users::find(tx.conn(), &tenant, &row.id).await?;
-    let user = users::render(&directory, row.ok_or_else(|| Error::internal("the user was just made"))?)?;
+    let user =
+        users::render(&directory, row.ok_or_else(|| Error::internal("the user was just made"))?, tx.now)?;
     let event = Event::new("user.create", "user", &user.id, &user.username).after(&user);
     Ok(Audited::new(user.id, event))
 }
@@ -192,6 +193,7 @@ impl KeyIn {
             conditions: None,
             limits: None,
             credits: None,
+            credit_refill: None,
             idle_seconds: None,
             canary: false,
             rotation: None,

@@ -145,7 +145,25 @@ pub(crate) struct NewTenant<'a> {
     pub(crate) name: &'a str,
 }
 
-/// Adds a tenant, the roles `admin` and `member` (in the primary tenant `operator`) and the group
+/// What an auditor may do (AUD-6): read the log and what explains it. No right of theirs opens a route that
+/// changes something.
+const AUDITOR: &[&str] = &[
+    "audit:read",
+    "audit:export",
+    "export:read",
+    "groups:read",
+    "jobs:read",
+    "keys:read",
+    "policies:read",
+    "reports:read",
+    "roles:read",
+    "tenants:read",
+    "trusted:read",
+    "users:read",
+    "webhooks:read",
+];
+
+/// Adds a tenant, the roles `admin`, `member` and `auditor` (in the primary tenant `operator`) and the group
 /// Administrators.
 pub(crate) async fn insert(
     conn: &mut Conn,
@@ -173,6 +191,7 @@ pub(crate) async fn insert(
         built_in_role(conn, &row.id, "admin", "May do everything in the tenant", &["**:*"], now).await?;
     let own_keys = ["me:read", "me/keys:*", "me/sessions:*"];
     built_in_role(conn, &row.id, "member", "May see and manage own keys", &own_keys, now).await?;
+    built_in_role(conn, &row.id, "auditor", "May see everything and change nothing", AUDITOR, now).await?;
     if row.number == 0 {
         let what = "May run the instance and enter any tenant";
         built_in_role(conn, &row.id, "operator", what, &["instance/**:*"], now).await?;

@@ -1,5 +1,6 @@
 //! Users: making, editing, suspending, deleting (SQ2, SQ4, SQ7, DIR-3, AZ-6, AZ-11).
 
+pub(crate) mod erasure;
 mod wire;
 
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use crate::administrators::{Administered, must_stay_administered};
 use crate::app::{Actor, App, Tx};
 use crate::audit::{Audited, Event};
 use crate::clock::rfc3339;
+use crate::credits::{self, CreditsOut, Wish};
 use crate::error::{Error, Result};
 use crate::keys::bulk::{self, Ending};
 use crate::keys::create::assignment_rights;
@@ -19,6 +21,7 @@ use crate::keys::wire::BulkOut;
 use crate::names::{Username, check_email, check_label};
 use crate::random;
 use crate::sessions;
+use crate::store::credits::Holder;
 use crate::store::page::{Listed, Page};
 use crate::store::users::{self, UserFilter, UserRow};
 use crate::store::{factors, groups, passwords, roles};
@@ -26,7 +29,7 @@ use crate::verify::facts::{self, TenantRecord};
 use crate::wire::time;
 
 /// The user as the API shows it.
-pub(crate) fn render(directory: &TenantRecord, row: UserRow) -> Result<UserOut> {
+pub(crate) fn render(directory: &TenantRecord, row: UserRow, now: i64) -> Result<UserOut> {
     let grant = facts::grant(row.role_ids.as_deref(), row.group_ids.as_deref())?;
     Ok(UserOut {
         state: if row.suspended_at.is_some() { "suspended" } else { "active" },
@@ -45,6 +48,7 @@ pub(crate) fn render(directory: &TenantRecord, row: UserRow) -> Result<UserOut> 
         origin: row.origin,
         owner_login_window_minutes: row.login_window_minutes,
         trusted_tokens: row.trusted_tokens,
+        credits: CreditsOut::of(&row.credits, now)?,
         key_count: row.key_count,
         created_by: row.created_by,
         suspended_reason: row.suspended_reason,
@@ -61,7 +65,7 @@ pub(crate) async fn show(app: &App, actor: &Actor, id: &str) -> Result<UserOut> 
     let mut conn = app.read().await?;
     let row = users::find(&mut conn, &actor.tenant_id, id).await?.ok_or(Error::NotFound)?;
     let directory = directory(&mut conn, actor).await?;
-    render(&directory, row)
+    render(&directory, row, app.clock.unix_ms())
 }
 
 async fn directory(conn: &mut crate::store::Conn, actor: &Actor) -> Result<TenantRecord> {
@@ -79,7 +83,8 @@ pub(crate) async fn list(
     let mut conn = app.read().await?;
     let directory = directory(&mut conn, actor).await?;
     let listed = users::list(&mut conn, &actor.tenant_id, filter, page).await?;
-    let data = listed.data.into_iter().map(|row| render(&directory, row)).collect::<Result<_>>()?;
+    let now = app.clock.unix_ms();
+    let data = listed.data.into_iter().map(|row| render(&directory, row, now)).collect::<Result<_>>()?;
     Ok(Listed { data, next_cursor: listed.next_cursor })
 }
 
@@ -108,6 +113,8 @@ async fn name_error(app: &App, actor: &Actor, key: Option<&str>, error: Error) -
 
 async fn make(app: &App, actor: &Actor, name: Username, input: UserIn) -> Result<UserOut> {
     check_fields(input.email.as_deref(), input.display_name.as_deref(), input.owner_login_window_minutes)?;
+    let credits = Wish::new(input.credits, input.credit_refill);
+    credits.check()?;
     app.write(actor, async |tx| {
         tx.must_hold("users:write")?;
         let directory = tx.directory().await?;
@@ -126,14 +133,18 @@ async fn make(app: &App, actor: &Actor, name: Username, input: UserIn) -> Result
             display_name: input.display_name,
             login_window_minutes: input.owner_login_window_minutes.filter(|minutes| *minutes >= 0),
             trusted_tokens: input.trusted_tokens.unwrap_or(true),
+            credits: credits.first(tx.now)?,
             role_ids: Some(role_ids.join(",")),
             group_ids: Some(input.group_ids.join(",")),
             ..UserRow::new((&tenant, id), name, "local", (&actor.principal.id, tx.now))
         };
         users::insert(tx.conn(), &row).await?;
+        if credits.is_some() {
+            crate::store::credits::grant(tx.conn(), &tenant, Holder::User(&row.id), &row.credits).await?;
+        }
         roles::replace_held(tx.conn(), &tenant, &row.id, &role_ids).await?;
         groups::replace_joined(tx.conn(), &tenant, &row.id, &input.group_ids).await?;
-        let user = render(&directory, row)?;
+        let user = render(&directory, row, tx.now)?;
         let event = Event::new("user.create", "user", &user.id, &user.username).after(&user);
         let id = user.id.clone();
         Ok(Audited::new(user, event).touches_user(&tenant, &id))
@@ -158,6 +169,8 @@ pub(crate) async fn edit(app: &App, actor: &Actor, id: &str, patch: UserPatch) -
         patch.display_name.as_ref().and_then(Option::as_deref),
         patch.owner_login_window_minutes.flatten(),
     )?;
+    let wish = Wish { grant: patch.credits, refill: patch.credit_refill };
+    wish.check()?;
     let name = patch.username.as_deref().map(Username::parse).transpose()?;
     let key = name.as_ref().map(|name| name.key.clone());
     let edited = change(app, actor, id, "user.edit", None, async |tx, row, directory| {
@@ -181,7 +194,11 @@ pub(crate) async fn edit(app: &App, actor: &Actor, id: &str, patch: UserPatch) -
             row.token_epoch += i64::from(row.trusted_tokens && !allowed);
             row.trusted_tokens = allowed;
         }
-        let tenant = row.tenant_id.clone();
+        let (tenant, now) = (row.tenant_id.clone(), tx.now);
+        if wish.is_some() {
+            must_not_top_itself_up(tx.actor, row)?;
+            credits::change(tx.conn(), &tenant, Holder::User(&row.id), &row.credits, &wish, now).await?;
+        }
         if patch.role_ids.is_some() || patch.group_ids.is_some() {
             tx.must_be_fresh()?;
         }
@@ -253,12 +270,20 @@ fn must_not_keep_itself_alive(actor: &Actor, user: &UserRow) -> Result<()> {
     Ok(())
 }
 
+/// A key cannot grant its owner what it spends itself (X6).
+fn must_not_top_itself_up(actor: &Actor, user: &UserRow) -> Result<()> {
+    if actor.user_id() == Some(&user.id) && actor.session.is_none() {
+        return Err(Error::forbidden("own_credits", crate::http::problems::detail("own_credits")));
+    }
+    Ok(())
+}
+
 /// Deletes a user and ends keys and sessions; the id is never used again (SQ7, DIR-3).
 pub(crate) async fn delete(app: &App, actor: &Actor, id: &str) -> Result<()> {
     app.write(actor, async |tx| {
         tx.must_hold("users:write")?;
         let (mut row, directory) = find_to_change(tx, id).await?;
-        let before = render(&directory, row.clone())?;
+        let before = render(&directory, row.clone(), tx.now)?;
         let reason = Some("the owner was deleted");
         let keys = bulk::owned_by(tx, id).await?;
         let mut audited = bulk::end_rows(tx, keys, Ending::Revoke, reason).await?.map(drop);
@@ -346,7 +371,7 @@ async fn change(
     app.write(actor, async |tx| {
         tx.must_hold("users:write")?;
         let (mut row, directory) = find_to_change(tx, id).await?;
-        let before = render(&directory, row.clone())?;
+        let before = render(&directory, row.clone(), tx.now)?;
         let ended = apply(tx, &mut row, &directory).await?;
         row.updated_at = tx.now;
         row.version += 1;
@@ -354,7 +379,7 @@ async fn change(
         must_keep_an_admin(tx, &before).await?;
         let tenant = tx.tenant().to_owned();
         let row = users::find(tx.conn(), &tenant, id).await?.ok_or(Error::NotFound)?;
-        let after = render(&directory, row)?;
+        let after = render(&directory, row, tx.now)?;
         let event =
             Event::new(action, "user", id, &after.username).before(&before).after(&after).reason(reason);
         Ok(Audited::new(after, event).touches_user(&tenant, id).touches_sessions(&tenant, &ended))

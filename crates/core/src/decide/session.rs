@@ -191,7 +191,7 @@ mod tests {
                     rights: &self.rights,
                     last_used_at: None,
                     limits: &[],
-                    credits: None,
+                    credits: [None; 2],
                 }),
             }
         }

@@ -20,7 +20,7 @@ struct World {
     rights: RightSet,
     last_used_at: Option<i64>,
     limits: Vec<(RateLimit, u64)>,
-    credits: Option<i64>,
+    credits: [Option<CreditState>; 2],
 }
 
 fn world() -> World {
@@ -50,7 +50,7 @@ fn world() -> World {
         rights: ["models/**:read"].iter().map(|r| r.parse().expect("a right")).collect(),
         last_used_at: None,
         limits: Vec::new(),
-        credits: None,
+        credits: [None; 2],
     }
 }
 
@@ -131,7 +131,7 @@ fn spoilers() -> Vec<(Code, Spoiler)> {
             });
         }),
         (Code::RateLimited, |w| w.limits = vec![(limit(1), u64::MAX / 2)]),
-        (Code::CreditsExhausted, |w| w.credits = Some(0)),
+        (Code::CreditsExhausted, |w| w.credits = [Some(CreditState { left: 0, refills_at: None }), None]),
     ]
 }
 
@@ -334,4 +334,32 @@ fn key_4_strangers_hear_one_code() {
     for code in Code::ALL {
         assert_eq!(code.public() == "invalid_key", hidden.contains(&code));
     }
+}
+
+#[test]
+fn x_6_credits_of_key_and_owner_must_both_last_and_the_refill_is_told() {
+    let request = Request { cost: 3, ..Request::default() };
+    let in_seconds = |seconds: i64| Some(NOW.unix_ms + seconds * 1000 - 1);
+    let state = |left, refills_at| Some(CreditState { left, refills_at });
+    for (credits, wait) in [
+        ([None, None], None),
+        ([state(3, None), state(3, in_seconds(9))], None),
+        ([state(2, None), state(3, None)], Some(3600)),
+        ([state(3, None), state(2, in_seconds(90))], Some(90)),
+        ([state(2, in_seconds(60)), state(0, in_seconds(90))], Some(90)),
+        ([state(2, in_seconds(60)), state(0, None)], Some(3600)),
+        ([state(2, in_seconds(-60)), None], Some(1)),
+    ] {
+        let world = world().with(|w| w.credits = credits);
+        match (world.ask(&request), wait) {
+            (Decision::Allow { .. }, None) => {}
+            (Decision::Deny { code: Code::CreditsExhausted, retry_after_seconds }, Some(wait)) => {
+                assert_eq!(retry_after_seconds, wait, "{credits:?}");
+            }
+            (decision, _) => panic!("{credits:?}: {decision:?}"),
+        }
+    }
+    let counted = world().with(|w| w.credits = [None, state(3, None)]);
+    let Decision::Allow { cache_seconds, .. } = counted.ask(&request) else { panic!("allowed") };
+    assert_eq!(cache_seconds, 0, "an answer that is kept would not be counted");
 }

@@ -9,7 +9,7 @@ use super::checkpoint::{self, KeptCheckpoint};
 use super::client::Request;
 use super::expiry::parse_moment;
 use super::noun::{self, ListArgs, Noun};
-use super::{Exit, Failure, Global, Outcome, Session, audit_local, cell, stream};
+use super::{Exit, Failure, Global, Outcome, Session, audit_file, audit_local, cell, stream};
 
 /// Audit events as the API lists them.
 const EVENTS: Noun = Noun {
@@ -25,6 +25,15 @@ const CHECKPOINTS: Noun = Noun {
     one: "checkpoint",
     path: "/v1/audit-checkpoints",
     columns: &["seq", "at", "hash"],
+    filters: &[],
+    name: None,
+};
+
+/// Records of events that were kept for long enough.
+const SEGMENTS: Noun = Noun {
+    one: "segment",
+    path: "/v1/audit-segments",
+    columns: &["first_seq", "last_seq", "events", "first_at", "last_at", "closed_at"],
     filters: &[],
     name: None,
 };
@@ -47,6 +56,8 @@ enum AuditCommand {
     Export(RangeArgs),
     /// List signed checkpoints of the chain, newest first: keep them on another machine
     Checkpoints(ListArgs),
+    /// List parts of the chain that were kept for long enough and closed, newest first
+    Segments(ListArgs),
     /// Check the hash chain; exit code 12 if it is broken
     Verify(AuditVerifyArgs),
 }
@@ -80,6 +91,9 @@ struct AuditVerifyArgs {
     /// Check the database in this folder instead of asking a server
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
+    /// Check what `audit export` or the archive wrote, without a server
+    #[arg(long, value_name = "FILE", conflicts_with = "data_dir")]
+    file: Option<PathBuf>,
     /// A checkpoint that was kept elsewhere, as `audit checkpoints -o json` printed it: shows an end that
     /// was cut off
     #[arg(long, value_name = "FILE")]
@@ -88,8 +102,13 @@ struct AuditVerifyArgs {
 
 /// Runs `keyward audit`.
 pub(crate) async fn run(args: AuditArgs, global: &Global) -> Outcome {
-    if let AuditCommand::Verify(AuditVerifyArgs { data_dir: Some(folder), checkpoint }) = &args.command {
-        return audit_local::verify(folder, &checkpoint::read(checkpoint.as_deref())?, global).await;
+    if let AuditCommand::Verify(AuditVerifyArgs { data_dir, file, checkpoint }) = &args.command {
+        let kept = checkpoint::read(checkpoint.as_deref());
+        match (file, data_dir) {
+            (Some(file), _) => return audit_file::verify(file, &kept?, global),
+            (None, Some(folder)) => return audit_local::verify(folder, &kept?, global).await,
+            (None, None) => {}
+        }
     }
     let session = &Session::open(global)?;
     match args.command {
@@ -100,6 +119,7 @@ pub(crate) async fn run(args: AuditArgs, global: &Global) -> Outcome {
         AuditCommand::Show(args) => EVENTS.show(session, &args.event).await,
         AuditCommand::Export(args) => export(session, &args).await,
         AuditCommand::Checkpoints(args) => CHECKPOINTS.list(session, &args).await,
+        AuditCommand::Segments(args) => SEGMENTS.list(session, &args).await,
         AuditCommand::Verify(args) => verify(session, &checkpoint::read(args.checkpoint.as_deref())?).await,
     }
 }
@@ -137,7 +157,13 @@ async fn verify(session: &Session, kept: &[KeptCheckpoint]) -> Outcome {
     if let Some(kept) = kept {
         kept.compare(&mut answer);
     }
-    session.output.object(&["ok", "checked", "first_bad_seq", "reason"], &answer)?;
+    session.output.object(&["ok", "checked", "closed_through", "first_bad_seq", "reason"], &answer)?;
+    if let Some(until) = answer["closed_until"].as_str() {
+        let through = &answer["closed_through"];
+        session
+            .output
+            .note(&format!("events up to {through}, of {until}, were kept for long enough and closed"));
+    }
     if answer["ok"] == true {
         return Ok(Exit::Ok);
     }

@@ -31,7 +31,7 @@ pub(crate) async fn verify(folder: &Path, kept: &[KeptCheckpoint], global: &Glob
         whole &= row["ok"] == true;
         rows.push(row);
     }
-    let columns = ["tenant_id", "ok", "checked", "first_bad_seq", "reason"];
+    let columns = ["tenant_id", "ok", "checked", "closed_through", "first_bad_seq", "reason"];
     Output::new(global).rows(&columns).all(rows)?;
     Ok(if whole { Exit::Ok } else { Exit::Integrity })
 }

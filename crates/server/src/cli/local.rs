@@ -35,13 +35,13 @@ pub(crate) async fn open_server(args: &ServerArgs) -> anyhow::Result<Arc<App>> {
     })?;
     let log = &loaded.settings.log;
     let levels = logging::start(&log.filter, log.format).map_err(failure)?;
-    serve::open(loaded.settings, levels).await.map_err(failure)
+    serve::open(loaded, levels).await.map_err(failure)
 }
 
 /// Opens the application for one command, without logs and jobs.
 pub(crate) async fn open(config: Option<&Path>, data_dir: Option<&Path>) -> anyhow::Result<Arc<App>> {
     let loaded = load(&sources(config, data_dir))?;
-    serve::open(loaded.settings, LogLevels::silent()).await.map_err(failure)
+    serve::open(loaded, LogLevels::silent()).await.map_err(failure)
 }
 
 /// An error of the server, told on the terminal.

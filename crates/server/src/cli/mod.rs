@@ -6,7 +6,8 @@
 pub(crate) mod api;
 pub(crate) mod approvals;
 pub(crate) mod audit;
-pub(crate) mod audit_local;
+pub(crate) mod audit_file;
+mod audit_local;
 pub(crate) mod bench;
 pub(crate) mod bootstrap;
 mod cell;
@@ -14,6 +15,7 @@ mod checkpoint;
 mod client;
 pub(crate) mod completion;
 pub(crate) mod config;
+mod credits;
 mod curl;
 pub(crate) mod doctor;
 mod exit;

@@ -10,6 +10,7 @@ use crate::app::{Actor, App};
 use crate::error::{Error, Result};
 use crate::keys::create;
 use crate::keys::wire::KeyCreated;
+use crate::passwords::links::{self, LinkOut};
 use crate::{serve, setup};
 
 /// Run the server
@@ -78,9 +79,11 @@ fn public_url(running: &serve::Running) -> String {
     })
 }
 
-/// What a first quickstart makes: the operator's key, and a key to try things with.
+/// What a first quickstart makes: the operator's key, a way to a password for the console, and a key to try
+/// things with.
 struct Made {
     operator: setup::Bootstrapped,
+    link: LinkOut,
     demo: KeyCreated,
 }
 
@@ -96,7 +99,9 @@ async fn first_keys(app: &App) -> Result<Option<Made>> {
     });
     let input = serde_json::from_value(input).map_err(Error::internal)?;
     let demo = create::create(app, &actor, input).await?;
-    Ok(Some(Made { operator, demo }))
+    let user = operator.user_id.as_deref().unwrap_or_default();
+    let link = links::start_reset(app, &actor, user).await?;
+    Ok(Some(Made { operator, link, demo }))
 }
 
 fn text(data_dir: &str, url: &str, made: Option<&Made>) -> String {
@@ -104,7 +109,7 @@ fn text(data_dir: &str, url: &str, made: Option<&Made>) -> String {
         return format!(
             "Keyward serves at {url}\nData: {data_dir} (database keyward.db, root key root.key)\n\
              The first keys were shown when they were made. Lost the last one? Stop the server and run\n  \
-             keyward recover --data-dir {data_dir} -o json\nAPI: {url}/openapi.json"
+             keyward recover --data-dir {data_dir} -o json\nConsole: {url}/console   API: {url}/openapi.json"
         );
     };
     let (operator, demo) = (&made.operator, &made.demo);
@@ -121,6 +126,8 @@ Made now, shown once:
   demo key        {demo_access_key}
   its secret      {secret}
 
+The console, first to set a password (the link works once, for an hour):
+  {url}/console/password#{link}
 Issue a key:
   curl -s {url}/v1/keys {bearer} -H 'Content-Type: application/json' -d '{{\"class\":\"workspace\",\"label\":\"my first key\"}}'
 Verify a key:
@@ -130,7 +137,8 @@ Pass it through /authz, as a gateway does:
 Revoke it:
   curl -s {url}/v1/keys/{demo_id}/revoke {bearer} -H 'Content-Type: application/json' -d '{{\"reason\":\"tried it out\"}}'
 
-API: {url}/openapi.json   Stop: Ctrl-C",
+Console: {url}/console   API: {url}/openapi.json   Stop: Ctrl-C",
+        link = made.link.token.as_deref().unwrap_or_default(),
         user = operator.user_id.as_deref().unwrap_or_default(),
         access_key = operator.access_key,
         operator_secret = operator.secret,

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use serde_json::{Map, json};
 
 use super::client::Request;
+use super::credits::CreditArgs;
 use super::expiry::parse_moment;
 use super::keys::reason;
 use super::noun::{ListArgs, Noun, VersionArgs, print_list, put, put_list, send_change, told};
@@ -45,6 +46,8 @@ enum UsersCommand {
     /// Delete a user and end its keys
     #[command(visible_alias = "rm")]
     Delete(UserArgs),
+    /// Erase who a deleted user was, also from the audit log; cannot be undone
+    Erase(EraseArgs),
     /// End all keys of a user
     RevokeKeys(RevokeKeysArgs),
     /// Note that the user has logged in elsewhere
@@ -70,6 +73,12 @@ struct UserArgs {
 }
 
 #[derive(Args, Debug)]
+struct EraseArgs {
+    /// user_…: a deleted user has no name any more
+    user: String,
+}
+
+#[derive(Args, Debug)]
 struct CreateArgs {
     /// Name, unique in the tenant
     username: String,
@@ -86,6 +95,9 @@ struct EditArgs {
     username: Option<String>,
     #[command(flatten)]
     profile: ProfileArgs,
+    /// Take away: credits, credit_refill, email, display_name
+    #[arg(long, value_name = "FIELD")]
+    clear: Vec<String>,
     #[command(flatten)]
     version: VersionArgs,
 }
@@ -107,6 +119,8 @@ struct ProfileArgs {
     /// Keys work this long after a login; -1: the tenant's setting, 0: not at all
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     owner_login_window_minutes: Option<i64>,
+    #[command(flatten)]
+    credits: CreditArgs,
 }
 
 #[derive(Args, Debug)]
@@ -166,6 +180,9 @@ pub(crate) async fn run(args: UsersArgs, global: &Global) -> Outcome {
         UsersCommand::Edit(args) => {
             let mut patch = args.profile.body(session).await?;
             put(&mut patch, "username", args.username);
+            for field in args.clear {
+                patch.insert(field, serde_json::Value::Null);
+            }
             USERS.edit(session, &args.user, patch, &args.version).await
         }
         UsersCommand::Suspend(args) => {
@@ -174,6 +191,7 @@ pub(crate) async fn run(args: UsersArgs, global: &Global) -> Outcome {
         }
         UsersCommand::Resume(args) => USERS.act(session, &args.user, "resume", Map::new(), "resumed").await,
         UsersCommand::Delete(args) => USERS.delete(session, &args.user).await,
+        UsersCommand::Erase(args) => erase(session, &args.user).await,
         UsersCommand::RevokeKeys(args) => revoke_keys(session, args).await,
         UsersCommand::RecordLogin(args) => {
             let mut body = Map::new();
@@ -205,6 +223,7 @@ impl ProfileArgs {
         put_list(&mut body, "role_ids", &roles::ROLES.resolve_all(session, &self.roles).await?);
         put_list(&mut body, "group_ids", &groups::GROUPS.resolve_all(session, &self.groups).await?);
         put(&mut body, "owner_login_window_minutes", self.owner_login_window_minutes);
+        self.credits.put(&mut body);
         Ok(body)
     }
 }
@@ -217,7 +236,18 @@ async fn reset_password(session: &Session, args: &PasswordResetArgs) -> Outcome 
     let link = send_change(session, request).await?;
     let shown = sink.deliver_token(session, link)?;
     session.output.summary(&["username", "kind", "expires_at", "redeem_url"], &shown)?;
-    session.output.note(&told(session, "the user sets the password with `keyward password redeem`"));
+    session.output.note(&told(
+        session,
+        "the user opens the address with # and the token behind it, or runs `keyward password redeem`",
+    ));
+    Ok(Exit::Ok)
+}
+
+async fn erase(session: &Session, user: &str) -> Outcome {
+    prompt::confirm(session, &format!("Erase who {user} was, for good?"))?;
+    let path = format!("{}/erase", USERS.at(user));
+    send_change(session, Request::post(path, json!({ "confirm": true }))).await?;
+    session.output.note(&told(session, &format!("nobody can tell any more who {user} was")));
     Ok(Exit::Ok)
 }
 

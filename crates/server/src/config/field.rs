@@ -20,6 +20,8 @@ use crate::outbound::guard::Rule;
 
 /// Beginnings of credentials that are not keys (access key, trusted, session, refresh, link, set-up, challenge, hand-over).
 const RESERVED_PREFIXES: [&str; 8] = ["kwa", "kwt", "kws", "kwr", "kwl", "kwb", "kwf", "kwh"];
+const SHORTEST_KEEP: Duration = Duration::from_hours(24);
+const LONGEST_KEEP: Duration = Duration::from_hours(24 * 36_500);
 const LONGEST_LOSS: Duration = Duration::from_secs(300);
 
 /// Reads a text with one parse function; any other type is told the same expectation.
@@ -289,6 +291,16 @@ fn parse_loss(text: &str) -> Option<OnDatabaseLoss> {
     }
     let time = span::parse(text.strip_prefix("serve_for ")?.trim_start())?;
     (time <= LONGEST_LOSS).then_some(OnDatabaseLoss::ServeFor(time))
+}
+
+pub(super) fn keep<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    text(deserializer, "forever, or a duration from 1d to 36500d", |text| {
+        if text == "forever" {
+            return Ok(None);
+        }
+        let time = span::parse(text).filter(|time| (SHORTEST_KEEP..=LONGEST_KEEP).contains(time));
+        time.map(Some).ok_or_else(|| invalid(text))
+    })
 }
 
 /// A list element of its own type, so that an error carries the element's index.

@@ -380,6 +380,12 @@ pub(crate) struct WebhookSettings {
 pub(crate) struct AuditSettings {
     /// Entries for refusals per tenant and minute.
     pub(crate) max_refusals_per_minute: u32,
+    /// How long events are kept; nothing is for ever.
+    #[serde(deserialize_with = "field::keep")]
+    pub(crate) keep: Option<Duration>,
+    /// Folder where events are written before they are closed.
+    #[serde(deserialize_with = "field::optional_path")]
+    pub(crate) archive: Option<PathBuf>,
 }
 
 /// The section `leaks`.

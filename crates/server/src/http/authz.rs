@@ -21,7 +21,7 @@ use super::verify::answer::{PrincipalRef, principal, token_principal};
 use super::verify::status_of;
 use super::{caller, cookie, exposure, limits, problem};
 use crate::app::App;
-use crate::clock::Moment;
+use crate::clock::{Clock, Moment};
 use crate::error::{Error, Result};
 use crate::failures;
 use crate::verify::facts::{Effective, TenantRecord};
@@ -68,8 +68,8 @@ impl From<Error> for Refusal {
 /// Answers a gateway.
 pub(crate) async fn answer(app: &Arc<App>, origin: &Origin<'_>, request: &Request<Incoming>) -> Reply {
     match judge(app, origin, request).await {
-        Ok((Passed::Key(found), decision)) => allow(&found, &decision),
-        Ok((Passed::Token(found), decision)) => allow_token(&found, &decision),
+        Ok((Passed::Key(found), decision)) => allow(&found, &decision, app.clock),
+        Ok((Passed::Token(found), decision)) => allow_token(&found, &decision, app.clock),
         Err(refusal) => refuse(&refusal, origin.request_id(), request.headers()),
     }
 }
@@ -227,22 +227,22 @@ fn expected_audience(headers: &HeaderMap, trusted: bool) -> Result<Option<&str>>
     }
 }
 
-fn allow(found: &Found, decision: &Decision) -> Reply {
+fn allow(found: &Found, decision: &Decision, clock: Clock) -> Reply {
     let identity = (principal(found), &*found.tenant, &*found.effective);
     let nothing = HeaderValue::from_static("");
     let key = found.key().map_or(nothing.clone(), |key| key.id.with_text(header));
     let mut response = pass(identity, (key, nothing), decision);
-    limits::write_headers(response.headers_mut(), found, decision);
+    limits::write_headers(response.headers_mut(), found, decision, clock);
     response
 }
 
-fn allow_token(found: &FoundToken, decision: &Decision) -> Reply {
+fn allow_token(found: &FoundToken, decision: &Decision, clock: Clock) -> Reply {
     let identity = (Some(token_principal(found)), &*found.tenant, &*found.effective);
     let claims = &found.checked.claims;
     let actor = claims.act.as_ref().map_or("", |act| &act.sub);
     let mut response = pass(identity, (header(&found.origin.id()), header(actor)), decision);
     if let tokens::Origin::Key(key) = &found.origin {
-        limits::write_headers(response.headers_mut(), key, decision);
+        limits::write_headers(response.headers_mut(), key, decision, clock);
     }
     response
 }

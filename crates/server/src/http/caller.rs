@@ -317,7 +317,7 @@ pub(crate) async fn actor(app: &App, headers: &HeaderMap, identity: Identity, ca
 
 /// The actor in the tenant that the header names: its own, or any that an operator may enter
 /// (AZ-3: the header alone is never trusted).
-async fn enter(app: &App, own: Actor, slug: &str, wanted: &str) -> Result<Actor> {
+pub(crate) async fn enter(app: &App, own: Actor, slug: &str, wanted: &str) -> Result<Actor> {
     if wanted == own.tenant_id || wanted == slug {
         return Ok(own);
     }

@@ -3,29 +3,51 @@
 //! A page is a handler in the file of its noun, a template of the same name, and a line in
 //! [`pages`]. Every control is a link or a form first; scripts only save a reload.
 
+pub(crate) mod approvals;
 pub(crate) mod assets;
+pub(crate) mod audit;
+pub(crate) mod audit_chain;
+pub(crate) mod choices;
+pub(crate) mod configuration;
 pub(crate) mod failure;
 pub(crate) mod features;
 pub(crate) mod form;
 pub(crate) mod frame;
 pub(crate) mod gate;
+pub(crate) mod group;
+pub(crate) mod groups;
+pub(crate) mod identify;
 pub(crate) mod import;
+pub(crate) mod incident;
+pub(crate) mod incidents;
 pub(crate) mod key;
 pub(crate) mod keys;
 pub(crate) mod login;
 pub(crate) mod moment;
 pub(crate) mod my_keys;
+pub(crate) mod notifications;
+pub(crate) mod offboarding;
 pub(crate) mod overview;
 pub(crate) mod password_link;
+pub(crate) mod places;
 pub(crate) mod policy;
 pub(crate) mod policy_draft;
 pub(crate) mod policy_text;
+pub(crate) mod preferences;
 pub(crate) mod revoke_all;
+pub(crate) mod roles;
 pub(crate) mod rule;
 pub(crate) mod security;
+pub(crate) mod sessions;
+pub(crate) mod setup;
 pub(crate) mod step_up;
+pub(crate) mod tenant;
+pub(crate) mod tenants;
 pub(crate) mod trusted;
 pub(crate) mod trusted_ceiling;
+pub(crate) mod user;
+pub(crate) mod user_acts;
+pub(crate) mod users;
 pub(crate) mod webhook;
 pub(crate) mod webhooks;
 pub(crate) mod words;
@@ -50,10 +72,11 @@ const POST: Method = Method::POST;
 pub(crate) const LOGIN: &str = "/console/login";
 /// Where those go who must add a second factor before anything else.
 pub(crate) const SECURITY: &str = "/console/me/security";
+/// Where everybody goes while there is no administrator yet.
+pub(crate) const SETUP: &str = "/console/setup";
 
 /// One page, or one form that is sent.
 pub(crate) struct Place {
-    pub(crate) method: Method,
     pub(crate) path: &'static str,
     pub(crate) need: Need,
     handler: MethodRouter<Arc<App>>,
@@ -64,8 +87,8 @@ where
     H: Handler<T, Arc<App>>,
     T: 'static,
 {
-    let filter = MethodFilter::try_from(method.clone()).expect("the map uses standard methods");
-    Place { method, path, need, handler: on(filter, handler) }
+    let filter = MethodFilter::try_from(method).expect("the map uses standard methods");
+    Place { path, need, handler: on(filter, handler) }
 }
 
 /// Every page.
@@ -88,6 +111,8 @@ pub(crate) fn pages() -> Vec<Place> {
 fn entrance() -> Vec<Place> {
     use Need::{Enrolment, Open, Session};
     vec![
+        place(GET, "/console/setup", Open, setup::show),
+        place(POST, "/console/setup", Open, setup::claim),
         place(GET, "/console/login", Open, login::show),
         place(POST, "/console/login", Open, login::log_in),
         place(POST, "/console/login/factor", Open, login::give_factor),
@@ -104,7 +129,9 @@ fn entrance() -> Vec<Place> {
 // As above.
 #[rustfmt::skip]
 fn own_pages() -> Vec<Place> {
-    use Need::{Enrolment, Session};
+    use Need::{Enrolment, OneOf, Session};
+    let read = OneOf(&["me:read"]);
+    let end = OneOf(&["me/sessions:end"]);
     vec![
         place(GET, "/console/me/security", Enrolment, security::show),
         place(POST, "/console/me/security/totp", Enrolment, security::start_totp),
@@ -112,6 +139,14 @@ fn own_pages() -> Vec<Place> {
         place(POST, "/console/me/security/{id}/remove", Session, security::remove),
         place(POST, "/console/me/security/codes", Session, security::replace_codes),
         place(POST, "/console/me/security/password", Session, security::change_password),
+        place(GET, "/console/me/sessions", OneOf(&["me/sessions:read"]), sessions::list),
+        place(POST, "/console/me/sessions/end-others", end, sessions::end_others),
+        place(POST, "/console/me/sessions/{id}/end", end, sessions::end),
+        place(GET, "/console/me/preferences", read, preferences::show),
+        place(POST, "/console/me/preferences", OneOf(&["me/keys:edit"]), preferences::save),
+        place(GET, "/console/notifications", read, notifications::list),
+        place(POST, "/console/notifications/read", read, notifications::read_all),
+        place(POST, "/console/notifications/{id}/read", read, notifications::read),
     ]
 }
 
@@ -151,7 +186,57 @@ fn key_pages() -> Vec<Place> {
 // As above.
 #[rustfmt::skip]
 fn people_pages() -> Vec<Place> {
-    vec![]
+    use Need::OneOf;
+    let (edit_users, edit_groups) = (OneOf(&["users:write"]), OneOf(&["groups:write"]));
+    let (edit_roles, approve) = (OneOf(&["roles:write"]), OneOf(&["keys:approve"]));
+    let revoke_keys = OneOf(&["keys:revoke", "me/keys:revoke"]);
+    vec![
+        place(GET, "/console/users", OneOf(&["users:read"]), users::list),
+        place(GET, "/console/users/new", edit_users, users::new),
+        place(POST, "/console/users/new", edit_users, users::create),
+        place(GET, "/console/users/{id}", OneOf(&["users:read", "me:read"]), user::show),
+        place(GET, "/console/users/{id}/edit", edit_users, user::edit),
+        place(POST, "/console/users/{id}/edit", edit_users, user::save),
+        place(GET, "/console/users/{id}/suspend", edit_users, user_acts::ask_suspend),
+        place(POST, "/console/users/{id}/suspend", edit_users, user_acts::suspend),
+        place(POST, "/console/users/{id}/resume", edit_users, user_acts::resume),
+        place(POST, "/console/users/{id}/unlock", edit_users, user_acts::unlock),
+        place(POST, "/console/users/{id}/end-sessions", edit_users, user_acts::end_sessions),
+        place(GET, "/console/users/{id}/reset-factors", edit_users, user_acts::ask_reset),
+        place(POST, "/console/users/{id}/reset-factors", edit_users, user_acts::reset_factors),
+        place(GET, "/console/users/{id}/password-link", edit_users, user_acts::ask_link),
+        place(POST, "/console/users/{id}/password-link", edit_users, user_acts::make_link),
+        place(GET, "/console/users/{id}/revoke-keys", revoke_keys, offboarding::ask_revoke_keys),
+        place(POST, "/console/users/{id}/revoke-keys", revoke_keys, offboarding::revoke_keys),
+        place(GET, "/console/users/{id}/delete", edit_users, offboarding::ask_delete),
+        place(POST, "/console/users/{id}/delete", edit_users, offboarding::delete),
+
+        place(GET, "/console/groups", OneOf(&["groups:read"]), groups::list),
+        place(GET, "/console/groups/new", edit_groups, groups::new),
+        place(POST, "/console/groups/new", edit_groups, groups::create),
+        place(GET, "/console/groups/{id}", OneOf(&["groups:read"]), group::show),
+        place(GET, "/console/groups/{id}/edit", edit_groups, groups::edit),
+        place(POST, "/console/groups/{id}/edit", edit_groups, groups::save),
+        place(GET, "/console/groups/{id}/add", edit_groups, group::ask_add),
+        place(POST, "/console/groups/{id}/add", edit_groups, group::add),
+        place(POST, "/console/groups/{id}/remove", edit_groups, group::remove),
+        place(GET, "/console/groups/{id}/delete", edit_groups, group::ask_delete),
+        place(POST, "/console/groups/{id}/delete", edit_groups, group::delete),
+
+        place(GET, "/console/roles", OneOf(&["roles:read"]), roles::list),
+        place(GET, "/console/roles/new", edit_roles, roles::new),
+        place(POST, "/console/roles/new", edit_roles, roles::create),
+        place(GET, "/console/roles/{id}", OneOf(&["roles:read"]), roles::show),
+        place(GET, "/console/roles/{id}/edit", edit_roles, roles::edit),
+        place(POST, "/console/roles/{id}/edit", edit_roles, roles::save),
+        place(GET, "/console/roles/{id}/delete", edit_roles, roles::ask_delete),
+        place(POST, "/console/roles/{id}/delete", edit_roles, roles::delete),
+
+        place(GET, "/console/approvals", approve, approvals::list),
+        place(GET, "/console/approvals/{id}", approve, approvals::show),
+        place(POST, "/console/approvals/{id}/approve", approve, approvals::approve),
+        place(POST, "/console/approvals/{id}/reject", approve, approvals::reject),
+    ]
 }
 
 /// Rules for keys, trusted authentication, webhooks, imports.
@@ -180,6 +265,7 @@ fn policy_pages() -> Vec<Place> {
         place(GET, "/console/settings/policy/edit", write, policy_draft::edit),
         place(POST, "/console/settings/policy/drafts", write, policy_draft::draft),
         place(GET, "/console/settings/policy/drafts/{id}", read, policy_draft::show),
+        place(GET, "/console/settings/policy/drafts/{id}/impact.csv", write, policy_draft::impact),
         place(GET, "/console/settings/policy/drafts/{id}/apply", write, policy_draft::ask_apply),
         place(POST, "/console/settings/policy/drafts/{id}/apply", write, policy_draft::apply),
         place(POST, "/console/settings/policy/drafts/{id}/rebase", write, policy_draft::rebase),
@@ -243,14 +329,50 @@ fn webhook_pages() -> Vec<Place> {
 // As above.
 #[rustfmt::skip]
 fn record_pages() -> Vec<Place> {
-    vec![]
+    use Need::OneOf;
+    let read = OneOf(&["audit:read"]);
+    let end_keys = OneOf(&["keys:revoke", "keys:edit"]);
+    vec![
+        place(GET, "/console/audit", read, audit::list),
+        place(GET, "/console/audit/chain", read, audit_chain::show),
+        place(GET, "/console/audit/export", OneOf(&["audit:export"]), audit_chain::ask_export),
+        place(GET, "/console/audit/export.jsonl", OneOf(&["audit:export"]), audit_chain::export),
+        place(GET, "/console/audit/{id}", read, audit::show),
+        place(GET, "/console/identify", OneOf(&["keys:read", "me/keys:read"]), identify::ask),
+        place(POST, "/console/identify", OneOf(&["keys:read", "me/keys:read"]), identify::identify),
+        place(GET, "/console/incidents", OneOf(&["keys:read"]), incidents::list),
+        place(GET, "/console/incidents/new", end_keys, incidents::new),
+        place(GET, "/console/incidents/preview", end_keys, incidents::preview),
+        place(POST, "/console/incidents", end_keys, incidents::declare),
+        place(GET, "/console/incidents/{id}", OneOf(&["keys:read"]), incident::show),
+        place(POST, "/console/incidents/{id}/undo", OneOf(&["keys:edit"]), incident::undo),
+    ]
 }
 
 /// Tenants and configuration.
 // As above.
 #[rustfmt::skip]
 fn operator_pages() -> Vec<Place> {
-    vec![]
+    use Need::{OneOf, Session};
+    let read = OneOf(&["instance/tenants:read"]);
+    let write = OneOf(&["instance/tenants:write"]);
+    vec![
+        place(GET, "/console/tenants", read, tenants::list),
+        place(GET, "/console/tenants/new", write, tenants::new),
+        place(POST, "/console/tenants", write, tenants::create),
+        place(POST, "/console/tenants/leave", Session, tenants::leave),
+        place(GET, "/console/tenants/{id}", read, tenant::show),
+        place(POST, "/console/tenants/{id}/edit", write, tenant::save),
+        place(GET, "/console/tenants/{id}/suspend", write, tenant::ask_suspend),
+        place(POST, "/console/tenants/{id}/suspend", write, tenant::suspend),
+        place(POST, "/console/tenants/{id}/resume", write, tenant::resume),
+        place(GET, "/console/tenants/{id}/delete", write, tenant::ask_delete),
+        place(POST, "/console/tenants/{id}/delete", write, tenant::delete),
+        place(POST, "/console/tenants/{id}/enter", OneOf(&["instance/tenants:enter"]), tenants::enter),
+        place(GET, "/console/configuration", OneOf(&["instance/log:read"]), configuration::show),
+        place(POST, "/console/configuration/log-levels", OneOf(&["instance/log:write"]), configuration::set_levels),
+        place(POST, "/console/configuration/log-levels/module", OneOf(&["instance/log:write"]), configuration::set_level),
+    ]
 }
 
 /// The same router with the console in it.

@@ -11,6 +11,10 @@ use crate::error::{Error, Result};
 const NAME: &str = "__Host-keyward";
 /// They would keep the other one from plain http too, where the operator chose that.
 const PLAIN_NAME: &str = "keyward";
+/// The tenant that an operator has entered at the console: its slug. It opens nothing by itself.
+const TENANT_NAME: &str = "__Host-keyward-tenant";
+/// The same over plain http.
+const PLAIN_TENANT_NAME: &str = "keyward-tenant";
 
 /// The token in the cookie of a request.
 ///
@@ -18,6 +22,15 @@ const PLAIN_NAME: &str = "keyward";
 /// 400 when there are several.
 pub(crate) fn token<'h>(headers: &'h HeaderMap, server: &ServerSettings) -> Result<Option<&'h str>> {
     find(headers, if server.is_plain() { PLAIN_NAME } else { NAME })
+}
+
+/// The tenant in the cookie of an operator.
+///
+/// # Errors
+/// As [`token`].
+pub(crate) fn tenant<'h>(headers: &'h HeaderMap, server: &ServerSettings) -> Result<Option<&'h str>> {
+    let slug = find(headers, if server.is_plain() { PLAIN_TENANT_NAME } else { TENANT_NAME })?;
+    Ok(slug.filter(|slug| !slug.is_empty()))
 }
 
 /// Other cookies may be of other programs, and hold anything.
@@ -43,9 +56,24 @@ pub(crate) fn clear(server: &ServerSettings) -> String {
     render(server.is_plain(), "", "; Max-Age=0")
 }
 
+/// `Set-Cookie` with the slug of the tenant that an operator enters.
+pub(crate) fn set_tenant(server: &ServerSettings, slug: &str) -> String {
+    render_tenant(server.is_plain(), slug, "")
+}
+
+/// `Set-Cookie` that brings an operator back home.
+pub(crate) fn clear_tenant(server: &ServerSettings) -> String {
+    render_tenant(server.is_plain(), "", "; Max-Age=0")
+}
+
 fn render(is_plain: bool, token: &str, age: &str) -> String {
     let (name, secure) = if is_plain { (PLAIN_NAME, "") } else { (NAME, "; Secure") };
     format!("{name}={token}; Path=/{secure}; HttpOnly; SameSite=Lax{age}")
+}
+
+fn render_tenant(is_plain: bool, slug: &str, age: &str) -> String {
+    let (name, secure) = if is_plain { (PLAIN_TENANT_NAME, "") } else { (TENANT_NAME, "; Secure") };
+    format!("{name}={slug}; Path=/{secure}; HttpOnly; SameSite=Lax{age}")
 }
 
 /// Refuses a change that a page of another site may have asked for: the cookie goes along with it
@@ -113,6 +141,11 @@ mod tests {
         assert_eq!(render(true, "kws_x", ""), "keyward=kws_x; Path=/; HttpOnly; SameSite=Lax");
         let cleared = "__Host-keyward=; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=0";
         assert_eq!(render(false, "", "; Max-Age=0"), cleared);
+        assert_eq!(
+            render_tenant(false, "acme", ""),
+            "__Host-keyward-tenant=acme; Path=/; Secure; HttpOnly; SameSite=Lax"
+        );
+        assert_eq!(render_tenant(true, "acme", ""), "keyward-tenant=acme; Path=/; HttpOnly; SameSite=Lax");
     }
 
     #[test]

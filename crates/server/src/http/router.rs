@@ -119,6 +119,7 @@ fn directory_routes() -> Vec<Route> {
         route(DELETE, "/v1/users/{id}", OneOf(&["users:write"]), users::DELETE, users::delete),
         route(POST, "/v1/users/{id}/suspend", OneOf(&["users:write"]), users::SUSPEND, users::suspend),
         route(POST, "/v1/users/{id}/resume", OneOf(&["users:write"]), users::RESUME, users::resume),
+        route(POST, "/v1/users/{id}/erase", OneOf(&["users:erase"]), users::ERASE, users::erase),
         route(POST, "/v1/users/{id}/record-login", OneOf(&["users:write"]), users::RECORD_LOGIN, users::record_login),
         route(POST, "/v1/users/{id}/revoke-keys", revoke_keys, users::REVOKE_KEYS, users::revoke_keys),
         route(GET, "/v1/users/{id}/sessions", OneOf(&["users:read"]), users::SESSIONS, users::sessions),
@@ -222,6 +223,7 @@ fn governance_routes() -> Vec<Route> {
         route(GET, "/v1/audit-events", OneOf(&["audit:read"]), audit::LIST, audit::list),
         route(GET, "/v1/audit-events/export", OneOf(&["audit:export"]), audit::EXPORT, audit::export),
         route(GET, "/v1/audit-events/verification", OneOf(&["audit:read"]), audit::VERIFICATION, audit::verification),
+        route(GET, "/v1/audit-segments", OneOf(&["audit:read"]), audit::SEGMENTS, audit::list_segments),
         route(GET, "/v1/audit-checkpoints", OneOf(&["audit:read"]), audit::CHECKPOINTS, audit::list_checkpoints),
         route(GET, "/v1/audit-events/{id}", OneOf(&["audit:read"]), audit::SHOW, audit::show),
 

@@ -38,6 +38,8 @@ pub(crate) enum What {
     AccessKey(AccessKey),
     /// Somebody else's.
     Foreign(foreign::Foreign),
+    /// A word like any other, which may have been imported as somebody's credential.
+    Word,
 }
 
 /// Finds of a text in its order, each text once; true when there were more.
@@ -113,6 +115,7 @@ impl Find<'_> {
             }
             // Of a private key only its first line was found.
             What::Foreign(foreign) if foreign.begins.starts_with('-') => self.text.to_owned(),
+            What::Word => format!("…{}", &self.text[self.text.len() - 4..]),
             What::Foreign(foreign) => format!("{}…{}", foreign.begins, &self.text[self.text.len() - 4..]),
         }
     }

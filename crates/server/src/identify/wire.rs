@@ -27,8 +27,8 @@ pub(crate) struct IdentifyOut {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct FoundOut {
     /// `member_key`, `workspace_key`, `ingest_key`, `trusted_secret`, `session`, `password_link`, `login_challenge`,
-    /// `setup_token`, `access_key` (public, no secret), `access_token`, `other_key` (a prefix that is unknown here) or
-    /// `foreign`.
+    /// `setup_token`, `access_key` (public, no secret), `access_token`, `other_key` (a prefix that is unknown here),
+    /// `imported_key` (brought along from elsewhere) or `foreign`.
     pub(crate) kind: &'static str,
     /// What people call it.
     pub(crate) name: &'static str,
@@ -89,13 +89,14 @@ impl FoundOut {
             What::Own { kind: None, .. } => ("other_key", "Keyward key with a prefix that is unknown here"),
             What::AccessKey(_) => ("access_key", "Keyward access key"),
             What::Foreign(foreign) => ("foreign", foreign.name),
+            What::Word => ("foreign", "credential"),
         };
         let (class, checksum, access_key) = match &find.what {
             What::Own { class, access_key, .. } => {
                 (*class, Some(if access_key.is_some() { "right" } else { "wrong" }), *access_key)
             }
             What::AccessKey(access_key) => (None, None, Some(*access_key)),
-            What::Foreign(_) => (None, None, None),
+            What::Foreign(_) | What::Word => (None, None, None),
         };
         let is_key = matches!(&find.what, What::AccessKey(_)) || kind.ends_with("_key");
         Self {

@@ -48,6 +48,7 @@ pub(crate) const KEY_FIELDS: &[(&str, Kind)] = &[
     ("conditions", Kind::Json),
     ("limits", Kind::Json),
     ("credits", Kind::Number),
+    ("credit_refill", Kind::Json),
     ("idle_seconds", Kind::Number),
 ];
 

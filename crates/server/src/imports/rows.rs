@@ -4,7 +4,6 @@ use std::collections::{BTreeSet, HashMap};
 
 use keyward_core::id::{GroupId, RoleId, UserId};
 use keyward_core::secret::{Pepper, SecretHash};
-use keyward_core::token;
 use std::sync::Arc;
 
 use super::formats::{Format, Known};
@@ -12,6 +11,7 @@ use super::wire::{ImportIn, RowIn};
 use super::{UNPROVEN, place, ways};
 use crate::app::{App, Tx};
 use crate::error::{Error, Result};
+use crate::failures;
 use crate::keys::create::{self, Draft, Owners};
 use crate::keys::wire::KeyIn;
 use crate::names::{canonical, check_label};
@@ -28,6 +28,10 @@ const WEAK: usize = 20;
 const PREFIX: std::ops::RangeInclusive<usize> = 4..=64;
 /// Characters of a hint, at most.
 const MAX_HINT: usize = 16;
+
+/// Credentials of other tenants in one request, at most, and seconds to wait for whoever brings more.
+const MOST_STRANGE: usize = 5;
+const STRANGE_WAIT: u64 = 60;
 
 /// What became of a row.
 pub(super) enum Row {
@@ -51,12 +55,16 @@ pub(super) struct Batch<'b> {
     keys: Vec<(String, String)>,
     handles: Vec<String>,
     ways: BTreeSet<String>,
+    /// Credentials that keys of other tenants have.
+    strange: usize,
 }
 
 /// How a credential will be found and proven.
 struct Way {
     name: String,
     fingerprint: SecretHash,
+    /// Handles by which the same credential may be known already.
+    others: Vec<String>,
     pepper: u32,
     hash: String,
     hint: String,
@@ -84,6 +92,7 @@ impl<'b> Batch<'b> {
             keys: Vec::new(),
             handles: Vec::new(),
             ways: BTreeSet::new(),
+            strange: 0,
             tenant,
         })
     }
@@ -126,8 +135,10 @@ impl<'b> Batch<'b> {
             generation: 1,
             sealed,
         };
+        self.must_be_alone(tx, &way.others).await?;
         if !imports::insert(tx.conn(), &imported).await? {
-            return Err(Error::conflict("duplicate_credential", "another key has this credential already"));
+            self.must_be_alone(tx, &[imported.handle]).await?;
+            return Err(duplicate());
         }
         let secret = SecretRow {
             generation: 1,
@@ -148,6 +159,23 @@ impl<'b> Batch<'b> {
         Ok(Row::Imported { weak: way.weak })
     }
 
+    /// Refuses a credential that another key has, be it in whichever tenant. Whoever meets those of other
+    /// tenants often looks for them.
+    async fn must_be_alone(&mut self, tx: &mut Tx<'_>, handles: &[String]) -> Result<()> {
+        for handle in handles {
+            let Some(other) = imports::load(tx.conn(), handle).await? else { continue };
+            if other.tenant_id != self.tenant {
+                self.strange += 1;
+                let tenant = self.tenant.parse().ok();
+                let wait = failures::note(self.app, tenant, "import", tx.actor.call.address);
+                let wait = wait.or((self.strange > MOST_STRANGE).then_some(STRANGE_WAIT));
+                wait.map_or(Ok(()), |seconds| Err(Error::RateLimited(seconds)))?;
+            }
+            return Err(duplicate());
+        }
+        Ok(())
+    }
+
     fn way(&self, row: &RowIn) -> Result<Way> {
         let hint = hint(row)?;
         let known = self.input.format.read(&row.hash)?;
@@ -155,6 +183,7 @@ impl<'b> Batch<'b> {
             name: name.to_owned(),
             pepper: UNPROVEN,
             hash: fingerprint.to_hex(),
+            others: Vec::new(),
             fingerprint,
             hint: hint.clone(),
             slow: false,
@@ -173,6 +202,7 @@ impl<'b> Batch<'b> {
                 Way {
                     name: "text".into(),
                     fingerprint: ways::text_fingerprint(&self.lookup, &text),
+                    others: self.hashed_before(&text),
                     pepper: self.pepper.id(),
                     hash: self.pepper.hash(&text).to_hex(),
                     hint,
@@ -193,14 +223,17 @@ impl<'b> Batch<'b> {
         })
     }
 
+    /// Where the text stands if it came along by its hash before.
+    fn hashed_before(&self, text: &str) -> Vec<String> {
+        let ways = self.app.verifier.import_ways.load();
+        ways.fast_fingerprints(text).map(|hashed| ways::handle(&hashed).digits().to_owned()).collect()
+    }
+
     fn must_be_foreign(&self, text: &str) -> Result<()> {
         if !ways::is_credential(text) {
             return Err(Error::invalid("/hash", "bad_length", "expected 8 to 512 visible ASCII characters"));
         }
-        let ours = token::parse(text, &self.app.verifier.prefixes).is_some()
-            || token::parse_other(text, token::SESSION_PREFIX).is_some()
-            || token::parse_trusted(text).is_some();
-        if ours {
+        if ways::is_own_form(text, &self.app.verifier.prefixes) {
             return Err(Error::invalid("/hash", "own_credential", "this is a credential of a Keyward"));
         }
         Ok(())
@@ -240,6 +273,7 @@ impl<'b> Batch<'b> {
             conditions: row.conditions.clone(),
             limits: row.limits.clone(),
             credits: row.credits,
+            credit_refill: row.credit_refill,
             idle_seconds: row.idle_seconds,
             canary: false,
             // What was brought along is replaced by hand, when whoever uses it is ready.
@@ -265,6 +299,10 @@ impl<'b> Batch<'b> {
     }
 }
 
+fn duplicate() -> Error {
+    Error::conflict("duplicate_credential", "another key has this credential already")
+}
+
 /// Ids for names; what is neither stays as it is and is refused with its place.
 fn ids<I: std::str::FromStr>(names: &[String], known: &HashMap<String, String>) -> Vec<String> {
     let id = |name: &String| match name.parse::<I>() {
@@ -278,5 +316,10 @@ fn ids<I: std::str::FromStr>(names: &[String], known: &HashMap<String, String>) 
 fn hint(row: &RowIn) -> Result<String> {
     let Some(hint) = &row.hint else { return Ok("…".into()) };
     check_label("/hint", hint, MAX_HINT)?;
+    let fits = |c: char| c == '…' || (c.is_ascii_graphic() && !['"', '\\'].contains(&c));
+    if !hint.chars().all(fits) {
+        let detail = "a hint has visible ASCII characters without quotes and backslashes, and …";
+        return Err(Error::invalid("/hint", "bad_characters", detail));
+    }
     Ok(hint.clone())
 }

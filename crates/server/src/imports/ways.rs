@@ -1,9 +1,13 @@
 //! How a credential that is not in our form is looked up: by what an import knows of it, under a key that
 //! stands sealed in the database like a pepper.
 
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, HashSet};
+
 use hmac::{Hmac, KeyInit, Mac};
+use keyward_core::id::TenantId;
 use keyward_core::secret::{Pepper, SecretHash};
-use keyward_core::token::AccessKey;
+use keyward_core::token::{AccessKey, BODY_LEN, Prefixes, kinds};
 use sha2::{Digest as _, Sha256, Sha512};
 use zeroize::Zeroizing;
 
@@ -18,17 +22,24 @@ const KEY: &str = "import_lookup_key";
 /// Lengths of credentials from elsewhere.
 pub(crate) const LENGTHS: std::ops::RangeInclusive<usize> = 8..=512;
 
-/// All ways of this instance.
+/// All ways of this instance, in the order in which to look: what a text leads to is the same whatever is
+/// in memory, and slow hashes come last.
 pub(crate) struct Ways {
     key: Pepper,
     ways: Vec<Way>,
 }
 
-enum Way {
+/// A way, and the tenants that imported by it.
+struct Way {
+    kind: Kind,
+    tenants: HashSet<TenantId>,
+}
+
+enum Kind {
     /// The text itself: credentials that came in clear, or were proven by a use.
     Text,
-    Sha256,
     Sha512,
+    Sha256,
     Hmac(Hmac<Sha256>),
     /// The first characters, public in a tenant: what is behind them is proven by a slow hash.
     Prefix(String, usize),
@@ -38,15 +49,17 @@ impl Ways {
     /// Reads the ways of all tenants.
     pub(crate) async fn load(root: &RootKey, conn: &mut Conn) -> Result<Self> {
         let key = lookup_key(root, conn).await?;
-        let mut ways = Vec::new();
-        let mut seen = std::collections::HashSet::new();
+        let mut known: BTreeMap<String, Way> = BTreeMap::new();
         for row in imports::every_way(conn).await? {
-            let (name, of_tenant) = (row.way.clone(), row.way.starts_with("prefix:"));
-            if row.sealed.is_none() && !seen.insert((name, of_tenant.then(|| row.tenant_id.clone()))) {
-                continue;
-            }
-            ways.push(Way::of(root, conn, row).await?);
+            let (name, tenant) = (shared_name(&row), row.tenant_id.parse().map_err(Error::internal)?);
+            let way = match known.remove(&name) {
+                Some(way) => way,
+                None => Way { kind: Kind::of(root, conn, row).await?, tenants: HashSet::new() },
+            };
+            known.entry(name).or_insert(way).tenants.insert(tenant);
         }
+        let mut ways: Vec<Way> = known.into_values().collect();
+        ways.sort_by_key(|way| way.kind.rank());
         Ok(Self { key, ways })
     }
 
@@ -55,19 +68,20 @@ impl Ways {
         self.ways.is_empty()
     }
 
-    /// What the text may be known by, in the order in which to look.
-    pub(crate) fn fingerprints<'w>(&'w self, text: &'w str) -> impl Iterator<Item = SecretHash> + 'w {
-        self.ways.iter().filter_map(move |way| match way {
-            Way::Text => Some(text_fingerprint(&self.key, text)),
-            Way::Sha256 => Some(fingerprint(&self.key, "sha256", &to_hex(&Sha256::digest(text)))),
-            Way::Sha512 => Some(fingerprint(&self.key, "sha512", &to_hex(&Sha512::digest(text)))),
-            Way::Hmac(keyed) => {
-                let mut mac = keyed.clone();
-                mac.update(text.as_bytes());
-                Some(fingerprint(&self.key, "hmac", &to_hex(&mac.finalize().into_bytes())))
-            }
-            Way::Prefix(tenant, length) => Some(prefix_fingerprint(&self.key, tenant, text.get(..*length)?)),
-        })
+    /// What the text may be known by, in the order in which to look; of one tenant alone, if one is named.
+    pub(crate) fn fingerprints<'w>(
+        &'w self,
+        text: &'w str,
+        tenant: Option<TenantId>,
+    ) -> impl Iterator<Item = SecretHash> + 'w {
+        let is_of = move |way: &&Way| tenant.is_none_or(|id| way.tenants.contains(&id));
+        self.ways.iter().filter(is_of).filter_map(|way| way.kind.fingerprint(&self.key, text))
+    }
+
+    /// Those that prove the text by themselves.
+    pub(crate) fn fast_fingerprints<'w>(&'w self, text: &'w str) -> impl Iterator<Item = SecretHash> + 'w {
+        let fast = self.ways.iter().filter(|way| !matches!(way.kind, Kind::Prefix(..)));
+        fast.filter_map(|way| way.kind.fingerprint(&self.key, text))
     }
 
     /// The key of all look-ups.
@@ -76,7 +90,7 @@ impl Ways {
     }
 }
 
-impl Way {
+impl Kind {
     async fn of(root: &RootKey, conn: &mut Conn, row: WayRow) -> Result<Self> {
         if let Some(sealed) = &row.sealed {
             let key = seal::open(root, conn, place(&row.tenant_id, &row.source), sealed).await?;
@@ -92,6 +106,41 @@ impl Way {
                 Ok(Self::Prefix(row.tenant_id, length))
             }
         }
+    }
+
+    /// The longest prefix first: it is the least likely to be that of another's key too.
+    fn rank(&self) -> (u8, Reverse<usize>) {
+        match self {
+            Self::Text => (0, Reverse(0)),
+            Self::Sha512 => (1, Reverse(0)),
+            Self::Sha256 => (2, Reverse(0)),
+            Self::Hmac(_) => (3, Reverse(0)),
+            Self::Prefix(_, length) => (4, Reverse(*length)),
+        }
+    }
+
+    fn fingerprint(&self, key: &Pepper, text: &str) -> Option<SecretHash> {
+        Some(match self {
+            Self::Text => text_fingerprint(key, text),
+            Self::Sha512 => fingerprint(key, "sha512", &to_hex(&Sha512::digest(text))),
+            Self::Sha256 => fingerprint(key, "sha256", &to_hex(&Sha256::digest(text))),
+            Self::Hmac(keyed) => {
+                let mut mac = keyed.clone();
+                mac.update(text.as_bytes());
+                fingerprint(key, "hmac", &to_hex(&mac.finalize().into_bytes()))
+            }
+            Self::Prefix(tenant, length) => prefix_fingerprint(key, tenant, text.get(..*length)?),
+        })
+    }
+}
+
+/// What is the same for imports that lead to the same: prefixes are of a tenant, keys of HMAC of an import.
+fn shared_name(row: &WayRow) -> String {
+    let WayRow { way, tenant_id, source, sealed } = row;
+    match sealed {
+        Some(_) => format!("{way} {tenant_id} {source}"),
+        None if way.starts_with("prefix:") => format!("{way} {tenant_id}"),
+        None => way.clone(),
     }
 }
 
@@ -123,6 +172,14 @@ pub(crate) fn handle(fingerprint: &SecretHash) -> AccessKey {
 /// Whether a text can be a credential from elsewhere at all.
 pub(crate) fn is_credential(text: &str) -> bool {
     LENGTHS.contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+/// Whether it is written as one of ours, be its checksum right or wrong: then it is nobody else's.
+pub(crate) fn is_own_form(text: &str, prefixes: &Prefixes) -> bool {
+    let Some((prefix, body)) = text.split_once('_') else { return false };
+    body.len() == BODY_LEN
+        && body.bytes().all(|byte| byte.is_ascii_alphanumeric())
+        && (prefixes.class_of(prefix).is_some() || kinds::Kind::of(prefix).is_some())
 }
 
 /// Makes the key of all look-ups, once.
@@ -177,13 +234,43 @@ mod tests {
         );
     }
 
+    fn tenant(number: u128) -> TenantId {
+        TenantId::from_u128(number)
+    }
+
+    fn ways(kinds: Vec<(Kind, u128)>) -> Ways {
+        let way = |(kind, number)| Way { kind, tenants: HashSet::from([tenant(number)]) };
+        Ways { key: Pepper::new(0, &[1; 32]), ways: kinds.into_iter().map(way).collect() }
+    }
+
     #[test]
     fn x_11_every_way_has_its_fingerprint() {
         let hmac = Hmac::new_from_slice(b"k").expect("HMAC takes keys of any length");
-        let ways = vec![Way::Text, Way::Sha256, Way::Sha512, Way::Hmac(hmac), Way::Prefix("t".into(), 12)];
-        let ways = Ways { key: Pepper::new(0, &[1; 32]), ways };
-        assert_eq!(ways.fingerprints("longer than it").count(), 5);
+        let kinds = [Kind::Text, Kind::Sha256, Kind::Sha512, Kind::Hmac(hmac), Kind::Prefix("t".into(), 12)];
+        let ways = ways(kinds.into_iter().map(|kind| (kind, 1)).collect());
+        assert_eq!(ways.fingerprints("longer than it", None).count(), 5);
+        assert_eq!(ways.fast_fingerprints("longer than it").count(), 4);
         // Too short for the prefix.
-        assert_eq!(ways.fingerprints("abcdefgh").count(), 4);
+        assert_eq!(ways.fingerprints("abcdefgh", None).count(), 4);
+    }
+
+    #[test]
+    fn x_11_a_tenant_pays_for_its_own_ways_alone() {
+        let prefixes = (4..34).map(|length| (Kind::Prefix("t".into(), length), 2));
+        let ways = ways([(Kind::Text, 1), (Kind::Sha256, 2)].into_iter().chain(prefixes).collect());
+        let count = |number| ways.fingerprints(&"x".repeat(40), Some(tenant(number))).count();
+        assert_eq!([count(1), count(2), count(3)], [1, 31, 0]);
+    }
+
+    #[test]
+    fn x_11_our_own_form_is_nobody_elses() {
+        let prefixes = Prefixes::default();
+        let body = "0".repeat(BODY_LEN);
+        for own in ["kwm", "kww", "kwi", "kws", "kwt", "kwf"] {
+            assert!(is_own_form(&format!("{own}_{body}"), &prefixes), "{own}");
+        }
+        for other in [format!("acme_{body}"), "kwm_short".into(), format!("kwm_{body}0"), body.clone()] {
+            assert!(!is_own_form(&other, &prefixes), "{other}");
+        }
     }
 }

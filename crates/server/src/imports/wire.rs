@@ -1,5 +1,6 @@
 //! What clients send about keys to be brought along, and what they get.
 
+use keyward_core::credit::Refill;
 use keyward_core::key::KeyClass;
 use keyward_core::limit::RateLimit;
 use serde::{Deserialize, Serialize};
@@ -71,6 +72,9 @@ pub(crate) struct RowIn {
     pub(crate) limits: Option<Vec<RateLimit>>,
     /// Uses that it is good for.
     pub(crate) credits: Option<i64>,
+    /// How they come back by themselves.
+    #[schema(value_type = Option<Object>)]
+    pub(crate) credit_refill: Option<Refill>,
     /// Ends after so many seconds without use.
     pub(crate) idle_seconds: Option<i64>,
 }

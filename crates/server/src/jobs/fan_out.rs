@@ -3,7 +3,7 @@
 //! what follows, so that of several nodes one does so.
 
 use crate::app::App;
-use crate::audit::Recorded;
+use crate::audit::{Recorded, personal};
 use crate::error::{Error, Result};
 use crate::jobs::outbox::Outgoing;
 use crate::mail::Letter;
@@ -16,22 +16,40 @@ use crate::webhooks::Subscribers;
 /// Events that are turned into news in one transaction.
 const BATCH: i64 = 200;
 
-/// Turns what happened in a tenant into news, until its cursor stands at the end.
-pub(super) async fn catch_up(app: &App, tenant: &str) -> Result<()> {
-    loop {
+/// Transactions of one tenant before others have their turn.
+const TURN: usize = 5;
+
+/// How far the news of a tenant have come.
+pub(super) enum CaughtUp {
+    /// Its cursor stands at the end of the log.
+    Whole,
+    /// There is more, and others wait.
+    InPart,
+}
+
+/// Turns what happened in a tenant into news, up to the end of its log or of its turn.
+pub(super) async fn catch_up(app: &App, tenant: &str) -> Result<CaughtUp> {
+    for _ in 0..TURN {
         let mut conn = app.read().await?;
         let from = jobs::cursor(&mut conn, tenant).await?;
         let rows = audit::chain(&mut conn, tenant, from, BATCH).await?;
         drop(conn);
-        let Some(last) = rows.last().map(|row| row.seq) else { return Ok(()) };
+        let Some(last) = rows.last().map(|row| row.seq) else { return Ok(CaughtUp::Whole) };
         let mut tx = app.db.begin().await?;
         if !jobs::move_cursor(tx.conn(), tenant, from, last).await? {
             // Another node did this part, or the tenant is gone.
-            return Ok(());
+            return Ok(CaughtUp::Whole);
         }
         let webhooks = Subscribers::of(tx.conn(), tenant).await?;
         for row in rows {
-            let event: Recorded = serde_json::from_str(&row.body).map_err(Error::internal)?;
+            let event = match personal::read(&row) {
+                Ok(event) => event,
+                // It can never be read, and what comes after it can.
+                Err(error) => {
+                    tracing::error!(tenant, seq = row.seq, %error, "an event cannot be read; nobody is told of it");
+                    continue;
+                }
+            };
             webhooks.tell(tx.conn(), &event, app.clock.unix_ms()).await?;
             if let Some((kind, audience)) = kind::of(&event) {
                 tell(app, tx.conn(), kind, &audience, &event).await?;
@@ -39,6 +57,7 @@ pub(super) async fn catch_up(app: &App, tenant: &str) -> Result<()> {
         }
         tx.commit().await?;
     }
+    Ok(CaughtUp::InPart)
 }
 
 /// Tells everybody whom an event concerns.
@@ -56,6 +75,10 @@ async fn tell(app: &App, conn: &mut Conn, kind: Kind, audience: &Audience, event
 async fn tell_one(app: &App, conn: &mut Conn, user: &str, news: &News, event: &Recorded) -> Result<()> {
     let tenant = &event.tenant_id;
     let Some(row) = users::find(conn, tenant, user).await? else { return Ok(()) };
+    // Who is barred is told of the own account alone.
+    if row.suspended_at.is_some() && !news.kind.is_owed() {
+        return Ok(());
+    }
     let channels = notifications::channels(news.kind, &store::wishes(conn, tenant, user).await?);
     let now = app.clock.unix_ms();
     if channels.bell {

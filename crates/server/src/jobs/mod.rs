@@ -13,6 +13,7 @@ use std::time::Duration;
 use keyward_core::jwt::LEEWAY_SECONDS;
 
 use crate::app::App;
+use crate::audit::segments;
 use crate::error::Result;
 use crate::policies::schedule;
 use crate::store::{
@@ -52,6 +53,7 @@ const REVOKED_SECONDS: i64 = 3600 + LEEWAY_SECONDS;
 const DRAFTS: Duration = Duration::from_secs(2);
 
 const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3_600);
 
 /// Starts every job; each goes on for as long as the server runs.
 pub(crate) fn start(app: &Arc<App>) {
@@ -69,6 +71,7 @@ pub(crate) fn start(app: &Arc<App>) {
     every(app, DRAFTS, "drafts", |app| async move { schedule::apply_due(&app).await });
     // At once: what came due while no server ran.
     repeat(app, Duration::ZERO, MINUTE, "expiry", |app| async move { expiry_notice::tell(&app).await });
+    repeat(app, Duration::ZERO, HOUR, "segments", |app| async move { close_segments(&app).await });
     repeat(app, Duration::ZERO, MINUTE, "rotation", |app| async move { rotation::rotate(&app).await });
     tokio::spawn(outbox::run(app.clone()));
     every(app, MINUTE, "purge", |app| async move { purge(&app).await });
@@ -113,6 +116,17 @@ async fn attempt(app: &App, job: &'static str, work: impl Future<Output = Result
             tracing::error!(job, %panic, "a job panicked and will be tried again");
         }
     }
+}
+
+/// Closes events that were kept for long enough; what is not yet told on is told first.
+async fn close_segments(app: &App) -> Result<()> {
+    if app.settings.audit.keep.is_none() {
+        return Ok(());
+    }
+    for tenant in jobs::tenants_behind(&mut app.read().await?).await? {
+        fan_out::catch_up(app, &tenant).await?;
+    }
+    segments::close_due(app).await
 }
 
 async fn flush(app: &App) -> Result<()> {

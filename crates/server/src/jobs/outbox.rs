@@ -12,7 +12,7 @@ use keyward_core::id::Kind;
 use serde::Serialize;
 use tokio::sync::Notify;
 
-use super::fan_out;
+use super::fan_out::{self, CaughtUp};
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::mail::{self, Letter};
@@ -202,9 +202,11 @@ async fn round(app: &Arc<App>, sweep: bool) -> Result<()> {
         tenants.extend(jobs::tenants_behind(&mut app.read().await?).await?);
     }
     for tenant in tenants {
-        if let Err(error) = fan_out::catch_up(app, &tenant).await {
-            app.outbox.changed(&tenant);
-            return Err(error);
+        match fan_out::catch_up(app, &tenant).await {
+            Ok(CaughtUp::Whole) => {}
+            Ok(CaughtUp::InPart) => app.outbox.changed(&tenant),
+            // One tenant never keeps the others waiting; the next sweep tries it again.
+            Err(error) => tracing::error!(tenant, %error, "events could not be turned into news"),
         }
     }
     start_due(app).await

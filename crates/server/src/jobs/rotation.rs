@@ -10,21 +10,18 @@ const PAGE: i64 = 200;
 
 /// Rotates what is due. A key that cannot be rotated does not keep the others from it.
 pub(super) async fn rotate(app: &App) -> Result<()> {
+    let mut last = (i64::MIN, String::new());
+    let mut failure = None;
     loop {
         let now = app.clock.unix_ms();
-        let due = rotations::due(&mut app.read().await?, now, PAGE).await?;
-        let mut failure = None;
-        let mut done = 0;
+        let due = rotations::due(&mut app.read().await?, now, (last.0, &last.1), PAGE).await?;
+        let Some(end) = due.last() else { return failure.map_or(Ok(()), Err) };
+        last = (end.rotates_at, end.id.clone());
         for key in &due {
             match rotation::rotate_due(app, &key.tenant_id, &key.id, key.rotates_at).await {
-                Ok(()) | Err(Error::NotFound) => done += 1,
+                Ok(()) | Err(Error::NotFound) => {}
                 Err(error) => failure = Some(error),
             }
-        }
-        match failure {
-            Some(error) => return Err(error),
-            None if due.is_empty() || done == 0 => return Ok(()),
-            None => {}
         }
     }
 }

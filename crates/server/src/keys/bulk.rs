@@ -58,6 +58,8 @@ impl Ending {
 /// What a filter found, and what must be sent to end it.
 pub(crate) struct Matched {
     pub(crate) rows: Vec<KeyRow>,
+    /// Those that are off already, where they were to be switched off.
+    pub(crate) off: Vec<KeyRow>,
     pub(crate) confirm: String,
     /// The keys in short, 1000 at most.
     pub(crate) shown: Vec<BulkKey>,
@@ -109,12 +111,12 @@ impl Matched {
 /// The keys that match, if the actor may end all of them.
 pub(crate) async fn find(tx: &mut Tx<'_>, filter: &Filter, ending: Ending) -> Result<Matched> {
     tx.must_hold(ending.right())?;
-    let mut rows = matching(tx, filter).await?;
+    let (mut rows, mut off) = (matching(tx, filter).await?, Vec::new());
     if ending == Ending::Deactivate {
-        rows.retain(|row| row.switch == "on");
+        (rows, off) = rows.into_iter().partition(|row| row.switch == "on");
     }
     let shown = rows.iter().take(SHOWN).map(brief).collect::<Result<Vec<_>>>()?;
-    Ok(Matched { confirm: format!("{} {}", ending.as_str(), rows.len()), rows, shown })
+    Ok(Matched { confirm: format!("{} {}", ending.as_str(), rows.len()), rows, off, shown })
 }
 
 /// Ends rows one by one, each with its audit event; returns them as they are now.
@@ -139,6 +141,14 @@ pub(crate) async fn end_rows(
         audited.value.push(row);
     }
     Ok(audited)
+}
+
+/// Notes that a key which is off was to be ended once more: from then on the undoing of what switched it off
+/// leaves it alone.
+pub(crate) async fn keep_off(tx: &mut Tx<'_>, mut row: KeyRow) -> Result<Audited<()>> {
+    lifecycle::touch(&mut row, tx);
+    keys::update(tx.conn(), &row).await?;
+    Ok(Audited::many((), Vec::new()).touches_key(&row.tenant_id, &row.access_key))
 }
 
 /// The keys that match, all of them, and which the actor may end (AZ-6). The key that asks is

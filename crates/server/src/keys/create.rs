@@ -12,10 +12,12 @@ use super::wire::{KeyCreated, KeyIn};
 use super::{approval, rotation, rules};
 use crate::app::{Actor, App, Tx};
 use crate::audit::{Audited, Event};
+use crate::credits::Wish;
 use crate::error::{Error, Result};
 use crate::handovers::{self, HandoverLink};
 use crate::names::check_label;
 use crate::random;
+use crate::store::credits::{self, CreditRow};
 use crate::store::keys::{self, KeyRow, SecretRow};
 use crate::store::{groups, roles, users};
 use crate::verify::facts::TenantRecord;
@@ -72,7 +74,8 @@ pub(crate) async fn draft(
     owners: &mut Owners,
 ) -> Result<Draft> {
     check_label("/label", &input.label, 100)?;
-    rules::count("/credits", input.credits, 1..=1_000_000_000_000)?;
+    let wish = Wish::new(input.credits, input.credit_refill);
+    wish.check()?;
     rules::count("/idle_seconds", input.idle_seconds, 60..=315_360_000)?;
     rules::limits(input.limits.as_deref().unwrap_or_default())?;
     let scopes = input.scopes.as_deref().map(|texts| rules::rights("/scopes", texts)).transpose()?;
@@ -89,6 +92,7 @@ pub(crate) async fn draft(
         access_key: access_key.digits().into(),
         scopes: scopes.as_ref().map(to_json).transpose()?,
         conditions: conditions_json(conditions.as_ref())?,
+        credits: wish.first(tx.now)?,
         awaits_approval: !tx.is_local() && directory.tenant.policy.class(input.class).approval,
         ..new_row(tx, input, span, &holder)?
     };
@@ -125,9 +129,7 @@ fn new_row(tx: &Tx<'_>, input: &KeyIn, span: (Option<i64>, Option<i64>), holder:
         idle_seconds: input.idle_seconds,
         conditions: None,
         limits: input.limits.as_ref().filter(|limits| !limits.is_empty()).map(to_json).transpose()?,
-        credits_granted: input.credits,
-        credits_left: input.credits,
-        credits_granted_at: input.credits.map(|_| tx.now),
+        credits: CreditRow::default(),
         created_at: tx.now,
         created_by: tx.actor.principal.id.clone(),
         updated_at: tx.now,
@@ -163,6 +165,9 @@ pub(crate) async fn insert(
     version: &SecretRow,
 ) -> Result<()> {
     keys::insert(tx.conn(), row).await?;
+    if row.credits.granted.is_some() {
+        credits::grant(tx.conn(), &row.tenant_id, credits::Holder::Key(&row.id), &row.credits).await?;
+    }
     for role in &holder.role_ids {
         roles::grant(tx.conn(), &row.tenant_id, &row.id, role).await?;
     }

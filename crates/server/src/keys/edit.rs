@@ -8,10 +8,12 @@ use super::wire::{KeyOut, KeyPatch};
 use super::{find_to_change, rotation, rules};
 use crate::app::{Actor, App, Tx};
 use crate::audit::{Audited, Event};
+use crate::credits;
 use crate::error::{Error, Result};
 use crate::names::check_label;
+use crate::store::credits::Holder;
 use crate::store::keys::{self, KeyRow};
-use crate::store::{credits, groups, roles};
+use crate::store::{groups, roles};
 use crate::verify::facts::TenantRecord;
 use crate::verify::record;
 
@@ -29,10 +31,8 @@ pub(crate) async fn edit(app: &App, actor: &Actor, id: &str, patch: KeyPatch) ->
         row.updated_by = actor.principal.id.clone();
         row.version += 1;
         keys::update(tx.conn(), &row).await?;
-        if let Some(credits) = patch.credits {
-            let now = tx.now;
-            credits::grant(tx.conn(), &row.tenant_id, &row.id, credits, now).await?;
-        }
+        let (wish, now) = (patch.credit_wish(), tx.now);
+        credits::change(tx.conn(), &row.tenant_id, Holder::Key(&row.id), &row.credits, &wish, now).await?;
         let row = keys::find(tx.conn(), &row.tenant_id, &row.id).await?.ok_or(Error::NotFound)?;
         let access_key = row.access_key.clone();
         let after = viewer.render(tx.conn(), row, true).await?;
@@ -46,7 +46,7 @@ fn check(patch: &KeyPatch) -> Result<()> {
     if let Some(label) = &patch.label {
         check_label("/label", label, 100)?;
     }
-    rules::count("/credits", patch.credits.flatten(), 1..=1_000_000_000_000)?;
+    patch.credit_wish().check()?;
     rules::count("/idle_seconds", patch.idle_seconds.flatten(), 60..=315_360_000)?;
     rules::limits(patch.limits.as_ref().and_then(Option::as_deref).unwrap_or_default())
 }

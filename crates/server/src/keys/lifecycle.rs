@@ -91,6 +91,8 @@ pub(crate) async fn abort_rotation(app: &App, actor: &Actor, id: &str) -> Result
         let now = tx.now;
         let live = rotating(row, now)?;
         let (newest, older) = (live[live.len() - 1].generation, live[live.len() - 2].generation);
+        // What waits to be handed over is the secret that is dropped.
+        handovers::withdraw(tx.conn(), &row.tenant_id, &row.id, None).await?;
         keys::set_retirement(tx.conn(), &row.tenant_id, &row.id, newest, Some(now)).await?;
         keys::set_retirement(tx.conn(), &row.tenant_id, &row.id, older, None).await
     })
@@ -167,6 +169,7 @@ async fn renew(
         };
         let key = reread(tx, &mut viewer, &row).await?;
         let event = Event::new(action, "key", &key.id, &key.label).before(&before).after(&key.secrets);
+        let event = event.owned_by(row.owner_id.as_deref());
         let created = reveal(tx, KeyCreated::new(key, secret), link);
         Ok(Audited::new(created, event).touches_key(tx.tenant(), &row.access_key))
     })

@@ -83,7 +83,7 @@ pub(crate) async fn rotate_due(app: &App, tenant: &str, key: &str, due: i64) -> 
     app.write(&actor, async |tx| {
         let none = || Ok(Audited::many((), Vec::new()));
         let Some(mut row) = keys::find(tx.conn(), tenant, key).await? else { return none() };
-        let Some(schedule) = of_row(&row).filter(|_| row.rotates_at == Some(due) && row.switch != "revoked")
+        let Some(schedule) = of_row(&row).filter(|_| row.rotates_at == Some(due) && row.switch == "on")
         else {
             return none();
         };

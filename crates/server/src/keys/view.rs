@@ -11,8 +11,9 @@ use keyward_core::right::RightSet;
 use keyward_core::token::AccessKey;
 
 use super::rotation::RotationOut;
-use super::wire::{BulkKey, CreditsOut, ImportedOut, KeyOut, SecretOut};
+use super::wire::{BulkKey, ImportedOut, KeyOut, SecretOut};
 use crate::clock::rfc3339;
+use crate::credits::CreditsOut;
 use crate::error::{Error, Result};
 use crate::store::keys::{KeyRow, SecretRow};
 use crate::store::{Conn, users};
@@ -103,7 +104,7 @@ impl Viewer {
             rights: &RightSet::default(),
             last_used_at,
             limits: &[],
-            credits: None,
+            credits: [None; 2],
         };
         decide::lapse(&facts, Now { unix_ms: self.now, monotonic_ns: 0 })
     }
@@ -131,7 +132,7 @@ impl Viewer {
                 rights: &effective.rights,
                 last_used_at: row.last_used_at,
                 limits: &[],
-                credits: None,
+                credits: [None; 2],
             };
             standing_cause(&facts, Now { unix_ms: self.now, monotonic_ns: 0 })
         });
@@ -166,9 +167,7 @@ impl Viewer {
             last_used_at: row.last_used_at.map(rfc3339),
             conditions: terms.conditions.as_deref().cloned(),
             limits: terms.limits.to_vec(),
-            credits: row
-                .credits_granted
-                .map(|granted| CreditsOut { granted, remaining: row.credits_left.unwrap_or(0) }),
+            credits: CreditsOut::of(&row.credits, self.now)?,
             idle_seconds: row.idle_seconds,
             secrets,
             exposed_at: row.exposed_at.map(rfc3339),

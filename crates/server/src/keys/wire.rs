@@ -1,5 +1,6 @@
 //! What clients send and get about keys.
 
+use keyward_core::credit::Refill;
 use keyward_core::key::{Conditions, KeyClass, Status};
 use keyward_core::limit::RateLimit;
 use keyward_core::rotation::Rotation;
@@ -10,6 +11,7 @@ use utoipa::ToSchema;
 
 use super::rotation::RotationOut;
 use crate::clock::rfc3339;
+use crate::credits::{CreditsOut, Wish};
 use crate::handovers::{HandoverIn, HandoverLink};
 use crate::store::keys::KeyRow;
 use crate::wire::present;
@@ -49,6 +51,9 @@ pub(crate) struct KeyIn {
     pub(crate) limits: Option<Vec<RateLimit>>,
     /// Uses that it is good for.
     pub(crate) credits: Option<i64>,
+    /// How they come back: `{amount, every | every_seconds, cap}`, `every` one of hour, day, week, month.
+    #[schema(value_type = Option<Object>)]
+    pub(crate) credit_refill: Option<Refill>,
     /// Ends after so many seconds without use.
     pub(crate) idle_seconds: Option<i64>,
     /// A trap: whoever uses it is refused as with a wrong secret, and it is told.
@@ -93,6 +98,10 @@ pub(crate) struct KeyPatch {
     /// Grants so many uses anew; `null` lifts the limit.
     #[serde(deserialize_with = "present")]
     pub(crate) credits: Option<Option<i64>>,
+    /// How credits come back from now on; `null` not at all.
+    #[serde(deserialize_with = "present")]
+    #[schema(value_type = Option<Object>)]
+    pub(crate) credit_refill: Option<Option<Refill>>,
     /// Ends after so many seconds without use; `null` lifts it.
     #[serde(deserialize_with = "present")]
     pub(crate) idle_seconds: Option<Option<i64>>,
@@ -100,6 +109,13 @@ pub(crate) struct KeyPatch {
     #[serde(deserialize_with = "present")]
     #[schema(value_type = Option<Value>)]
     pub(crate) rotation: Option<Option<Rotation>>,
+}
+
+impl KeyPatch {
+    /// What it asks of credits.
+    pub(super) fn credit_wish(&self) -> Wish {
+        Wish { grant: self.credits, refill: self.credit_refill }
+    }
 }
 
 /// A new end of a key.
@@ -246,14 +262,6 @@ pub(crate) struct ImportedOut {
     /// What the key is called there.
     pub(crate) external_id: String,
     pub(crate) at: String,
-}
-
-/// Credits of a key.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct CreditsOut {
-    pub(crate) granted: i64,
-    /// What no node has taken yet; a node takes them by the hundredth.
-    pub(crate) remaining: i64,
 }
 
 /// One secret version, without the secret.

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use utoipa::ToSchema;
 
+use super::mask::Mask;
 use super::{Finding, end, is_url, reporter};
 use crate::app::{App, Call};
 use crate::error::{Error, Result};
@@ -137,21 +138,22 @@ async fn sort_out<'m>(
         let what = app.verifier.recognise(token).await?;
         labels.insert(token, what.is_some());
         if let Some(what) = what {
-            ours.entry(what.tenant()).or_default().push(finding(what, &found));
+            let mask = Mask { token, prefixes: &app.verifier.prefixes };
+            ours.entry(what.tenant()).or_default().push(finding(what, &mask, &found));
         }
     }
     Ok((ours, labels))
 }
 
 /// One credential with its places. An address that cannot be told is left out, the credential is not.
-fn finding(what: Recognised, found: &[&Match]) -> Finding {
-    let mut urls: Vec<String> = found.iter().filter_map(|found| found.url.clone()).collect();
-    urls.retain(|url| is_url(url));
+fn finding(what: Recognised, mask: &Mask<'_>, found: &[&Match]) -> Finding {
+    let urls = found.iter().filter_map(|found| found.url.as_deref());
+    let mut urls: Vec<String> = urls.filter(|url| is_url(url)).map(|url| mask.url(url)).collect();
     urls.sort();
     urls.dedup();
     let source = found.iter().find_map(|found| found.source.clone());
     let note = source.filter(|source| check_label("", source, 100).is_ok());
-    Finding { what, urls, note }
+    Finding { what, urls, note: note.map(|note| mask.text(&note)) }
 }
 
 fn feedback(found: &Match, labels: &BTreeMap<&str, bool>) -> Feedback {

@@ -121,6 +121,7 @@ pub(crate) fn of(event: &Recorded) -> Option<(Kind, Audience)> {
         "auth.failures_spike",
         "verify.failures_spike",
         "policy.draft_fail",
+        "key.canary_used",
     ];
     if event.outcome != Outcome::Success && !of_refusals.contains(&event.action.as_str()) {
         return None;

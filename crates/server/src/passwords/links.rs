@@ -48,7 +48,7 @@ pub(crate) struct LinkOut {
     pub(crate) user_id: String,
     pub(crate) username: String,
     pub(crate) expires_at: String,
-    /// Where token and new password are sent to, as the configuration has it.
+    /// The page where the user sets the password, as the configuration has it; it takes the token behind `#`.
     pub(crate) redeem_url: String,
 }
 
@@ -113,7 +113,7 @@ async fn make_link(app: &App, tx: &mut Tx<'_>, user: &UserRow) -> Result<Audited
         user_id: user.id.clone(),
         username: user.username.clone(),
         expires_at,
-        redeem_url: format!("{}/v1/auth/password-reset", app.settings.server.base_url()),
+        redeem_url: format!("{}/console/password", app.settings.server.base_url()),
     };
     Ok(Audited::new(link, event))
 }

@@ -2,10 +2,11 @@
 
 use super::page::{Listed, Page, Position};
 use super::{Conn, on};
+use crate::audit::personal::Texts;
 use crate::error::Result;
 
 /// A row of `audit_events`.
-#[derive(Clone, Debug, sqlx::FromRow)]
+#[derive(Clone, Debug, Default, sqlx::FromRow)]
 pub(crate) struct AuditRow {
     pub(crate) tenant_id: String,
     pub(crate) seq: i64,
@@ -18,6 +19,21 @@ pub(crate) struct AuditRow {
     pub(crate) body: String,
     pub(crate) previous_hash: String,
     pub(crate) hash: String,
+    /// What it says of people: a line for each, of id, nonce, and texts as JSON, which has no line breaks.
+    pub(crate) personal: Option<String>,
+}
+
+/// Every read of events has these columns.
+macro_rules! select_events {
+    ($tail:literal) => {
+        concat!(
+            "SELECT e.*,
+                (SELECT string_agg(p.subject_id || ' ' || p.nonce || ' ' || p.texts, '\n') FROM audit_personal p
+                  WHERE p.tenant_id = e.tenant_id AND p.seq = e.seq) AS personal
+             FROM audit_events e ",
+            $tail
+        )
+    };
 }
 
 /// What a list of events is narrowed by.
@@ -50,9 +66,24 @@ pub(crate) async fn append(conn: &mut Conn, row: &AuditRow) -> Result<()> {
     Ok(())
 }
 
+/// Keeps what an event says of a person, unless that person was erased. Whoever cut the end of a chain may
+/// have left such a row: that keeps nobody from writing on.
+pub(crate) async fn keep_texts(conn: &mut Conn, tenant: &str, seq: i64, texts: &Texts) -> Result<()> {
+    on!(conn, c => sqlx::query(
+        "INSERT INTO audit_personal (tenant_id, seq, subject_id, nonce, texts)
+         SELECT $1, $2, $3, $4, $5
+         WHERE NOT EXISTS (SELECT 1 FROM users WHERE id = $3 AND erased_at IS NOT NULL)
+         ON CONFLICT (tenant_id, seq, subject_id)
+         DO UPDATE SET nonce = excluded.nonce, texts = excluded.texts"
+    )
+    .bind(tenant).bind(seq).bind(&texts.subject).bind(&texts.nonce).bind(&texts.list)
+    .execute(c).await.map(drop))?;
+    Ok(())
+}
+
 /// One event.
 pub(crate) async fn find(conn: &mut Conn, tenant: &str, seq: i64) -> Result<Option<AuditRow>> {
-    Ok(on!(conn, c => sqlx::query_as("SELECT * FROM audit_events WHERE tenant_id = $1 AND seq = $2")
+    Ok(on!(conn, c => sqlx::query_as(select_events!("WHERE e.tenant_id = $1 AND e.seq = $2"))
         .bind(tenant).bind(seq).fetch_optional(c).await)?)
 }
 
@@ -65,11 +96,10 @@ pub(crate) async fn list(
 ) -> Result<Listed<AuditRow>> {
     let before = page.after.as_ref().and_then(|p| p.number);
     let rows: Vec<AuditRow> = on!(conn, c => sqlx::query_as(
-        "SELECT * FROM audit_events
-         WHERE tenant_id = $1 AND ($2 IS NULL OR seq < $2) AND ($3 IS NULL OR actor_id = $3)
-           AND ($4 IS NULL OR target_id = $4) AND ($5 IS NULL OR action = $5)
-           AND ($6 IS NULL OR outcome = $6) AND ($7 IS NULL OR at >= $7) AND ($8 IS NULL OR at < $8)
-         ORDER BY seq DESC LIMIT $9"
+        select_events!("WHERE e.tenant_id = $1 AND ($2 IS NULL OR e.seq < $2) AND ($3 IS NULL OR e.actor_id = $3)
+           AND ($4 IS NULL OR e.target_id = $4) AND ($5 IS NULL OR e.action = $5)
+           AND ($6 IS NULL OR e.outcome = $6) AND ($7 IS NULL OR e.at >= $7) AND ($8 IS NULL OR e.at < $8)
+         ORDER BY e.seq DESC LIMIT $9")
     )
     .bind(tenant).bind(before).bind(&filter.actor_id).bind(&filter.target_id).bind(&filter.action)
     .bind(&filter.outcome).bind(filter.since).bind(filter.until).bind(page.limit + 1)
@@ -80,7 +110,7 @@ pub(crate) async fn list(
 /// Events behind `after` in the order of the chain, for checking and export.
 pub(crate) async fn chain(conn: &mut Conn, tenant: &str, after: i64, limit: i64) -> Result<Vec<AuditRow>> {
     Ok(on!(conn, c => sqlx::query_as(
-        "SELECT * FROM audit_events WHERE tenant_id = $1 AND seq > $2 ORDER BY seq LIMIT $3"
+        select_events!("WHERE e.tenant_id = $1 AND e.seq > $2 ORDER BY e.seq LIMIT $3")
     ).bind(tenant).bind(after).bind(limit).fetch_all(c).await)?)
 }
 

@@ -91,8 +91,8 @@ pub(crate) async fn link(conn: &mut Conn, row: &HandoverRow) -> Result<()> {
 pub(crate) async fn open(conn: &mut Conn, row: &HandoverRow, now: i64, from: Option<&str>) -> Result<bool> {
     let opened = on!(conn, c => sqlx::query(
         "UPDATE handovers SET sealed = NULL, opened_at = $3, opened_from = $4
-         WHERE tenant_id = $1 AND id = $2 AND sealed IS NOT NULL AND expires_at > $3"
-    ).bind(&row.tenant_id).bind(&row.id).bind(now).bind(from).execute(c).await.map(|done| done.rows_affected()))?;
+         WHERE tenant_id = $1 AND id = $2 AND sealed IS NOT NULL AND expires_at > $3 AND handle = $5"
+    ).bind(&row.tenant_id).bind(&row.id).bind(now).bind(from).bind(&row.handle).execute(c).await.map(|done| done.rows_affected()))?;
     Ok(opened > 0)
 }
 

@@ -49,10 +49,8 @@ pub(crate) async fn handles(conn: &mut Conn, after: &str, limit: i64) -> Result<
 
 /// The ways of all tenants.
 pub(crate) async fn every_way(conn: &mut Conn) -> Result<Vec<WayRow>> {
-    Ok(
-        on!(conn, c => sqlx::query_as("SELECT tenant_id, source, way, sealed FROM import_ways ORDER BY way DESC")
-        .fetch_all(c).await)?,
-    )
+    Ok(on!(conn, c => sqlx::query_as("SELECT tenant_id, source, way, sealed FROM import_ways")
+        .fetch_all(c).await)?)
 }
 
 /// The ways of a tenant.

@@ -1,5 +1,6 @@
 //! Keys and their secrets.
 
+use super::credits::CreditRow;
 use super::page::Position;
 use super::{Conn, on};
 use crate::error::{Error, Result};
@@ -20,9 +21,8 @@ pub(crate) struct KeyRow {
     pub(crate) idle_seconds: Option<i64>,
     pub(crate) conditions: Option<String>,
     pub(crate) limits: Option<String>,
-    pub(crate) credits_granted: Option<i64>,
-    pub(crate) credits_left: Option<i64>,
-    pub(crate) credits_granted_at: Option<i64>,
+    #[sqlx(flatten)]
+    pub(crate) credits: CreditRow,
     pub(crate) created_at: i64,
     pub(crate) created_by: String,
     pub(crate) updated_at: i64,
@@ -92,7 +92,8 @@ macro_rules! select_keys {
                   WHERE m.tenant_id = k.tenant_id AND m.member_id = k.id) AS group_ids,
                 (SELECT string_agg('{\"generation\":' || CAST(s.generation AS TEXT)
                     || ',\"pepper_id\":' || CAST(s.pepper_id AS TEXT)
-                    || ',\"hash\":\"' || s.hash || '\",\"hint\":\"' || s.hint
+                    || ',\"hash\":\"' || s.hash || '\",\"hint\":\"'
+                    || replace(replace(s.hint, '\\', '\\\\'), '\"', '\\\"')
                     || '\",\"created_at\":' || CAST(s.created_at AS TEXT)
                     || ',\"retires_at\":' || COALESCE(CAST(s.retires_at AS TEXT), 'null')
                     || ',\"seen_at\":' || COALESCE(CAST((SELECT x.seen_at FROM key_seen x
@@ -310,21 +311,20 @@ pub(crate) async fn switched_on(
     )).bind(tenant).bind(after).bind(limit).fetch_all(c).await)?)
 }
 
-/// Adds a key without secrets and holdings.
+/// Adds a key without secrets, holdings and credits.
 pub(crate) async fn insert(conn: &mut Conn, row: &KeyRow) -> Result<()> {
     on!(conn, c => sqlx::query(
         "INSERT INTO keys (tenant_id, id, access_key, class, owner_id, label, switch, scopes, not_before,
-            expires_at, idle_seconds, conditions, limits, credits_granted, credits_left, created_at,
-            created_by, updated_at, updated_by, version, credits_granted_at, canary, rotate_days, grace_days,
-            rotates_at, imported_from, imported_at, external_id, awaits_approval)
+            expires_at, idle_seconds, conditions, limits, created_at, created_by, updated_at, updated_by,
+            version, canary, rotate_days, grace_days, rotates_at, imported_from, imported_at, external_id,
+            awaits_approval)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20,
-            $21, $22, $23, $24, $25, $26, $27, $28, $29)"
+            $21, $22, $23, $24, $25, $26)"
     )
     .bind(&row.tenant_id).bind(&row.id).bind(&row.access_key).bind(&row.class).bind(&row.owner_id)
     .bind(&row.label).bind(&row.switch).bind(&row.scopes).bind(row.not_before).bind(row.expires_at)
-    .bind(row.idle_seconds).bind(&row.conditions).bind(&row.limits).bind(row.credits_granted)
-    .bind(row.credits_left).bind(row.created_at).bind(&row.created_by).bind(row.updated_at)
-    .bind(&row.updated_by).bind(row.version).bind(row.credits_granted_at).bind(row.canary)
+    .bind(row.idle_seconds).bind(&row.conditions).bind(&row.limits).bind(row.created_at)
+    .bind(&row.created_by).bind(row.updated_at).bind(&row.updated_by).bind(row.version).bind(row.canary)
     .bind(row.rotate_days).bind(row.grace_days).bind(row.rotates_at)
     .bind(&row.imported_from).bind(row.imported_at).bind(&row.external_id)
     .bind(row.awaits_approval)

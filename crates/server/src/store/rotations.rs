@@ -11,11 +11,14 @@ pub(crate) struct DueRow {
     pub(crate) rotates_at: i64,
 }
 
-/// Living keys of all tenants whose rotation is due, the longest first.
-pub(crate) async fn due(conn: &mut Conn, now: i64, limit: i64) -> Result<Vec<DueRow>> {
+/// Keys of all tenants whose rotation is due, the longest first, behind one of them. Those that are switched
+/// off, or of a suspended tenant, wait: nobody could come for their new secret.
+pub(crate) async fn due(conn: &mut Conn, now: i64, after: (i64, &str), limit: i64) -> Result<Vec<DueRow>> {
     Ok(on!(conn, c => sqlx::query_as(
-        "SELECT tenant_id, id, rotates_at FROM keys
-         WHERE rotates_at <= $1 AND switch <> 'revoked' AND (expires_at IS NULL OR expires_at > $1)
-         ORDER BY rotates_at LIMIT $2"
-    ).bind(now).bind(limit).fetch_all(c).await)?)
+        "SELECT keys.tenant_id, keys.id, keys.rotates_at FROM keys JOIN tenants ON tenants.id = keys.tenant_id
+         WHERE keys.rotates_at <= $1 AND keys.switch = 'on' AND (keys.expires_at IS NULL OR keys.expires_at > $1)
+           AND tenants.suspended_at IS NULL
+           AND (keys.rotates_at > $2 OR (keys.rotates_at = $2 AND keys.id > $3))
+         ORDER BY keys.rotates_at, keys.id LIMIT $4"
+    ).bind(now).bind(after.0).bind(after.1).bind(limit).fetch_all(c).await)?)
 }

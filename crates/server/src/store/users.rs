@@ -1,5 +1,6 @@
 //! Users.
 
+use super::credits::CreditRow;
 use super::page::{Listed, Page, Position};
 use super::{Conn, on};
 use crate::error::Result;
@@ -21,6 +22,8 @@ pub(crate) struct UserRow {
     pub(crate) suspended_at: Option<i64>,
     pub(crate) suspended_reason: Option<String>,
     pub(crate) deleted_at: Option<i64>,
+    /// Nobody can tell any more who it was.
+    pub(crate) erased_at: Option<i64>,
     pub(crate) created_at: i64,
     pub(crate) created_by: String,
     pub(crate) updated_at: i64,
@@ -31,6 +34,8 @@ pub(crate) struct UserRow {
     pub(crate) trusted_tokens: bool,
     /// What the user is told things in; the usual one when it is none.
     pub(crate) language: Option<String>,
+    #[sqlx(flatten)]
+    pub(crate) credits: CreditRow,
     /// Ids of the roles held directly, separated by commas.
     pub(crate) role_ids: Option<String>,
     /// Ids of the groups, separated by commas.
@@ -61,6 +66,7 @@ impl UserRow {
             suspended_at: None,
             suspended_reason: None,
             deleted_at: None,
+            erased_at: None,
             created_at: now,
             created_by: by.into(),
             updated_at: now,
@@ -68,6 +74,7 @@ impl UserRow {
             token_epoch: 0,
             trusted_tokens: true,
             language: None,
+            credits: CreditRow::default(),
             role_ids: None,
             group_ids: None,
             key_count: 0,
@@ -130,6 +137,14 @@ pub(crate) async fn find(conn: &mut Conn, tenant: &str, id: &str) -> Result<Opti
 pub(crate) async fn load(conn: &mut Conn, tenant: &str, id: &str) -> Result<Option<UserRow>> {
     Ok(on!(conn, c => sqlx::query_as(select_users!("WHERE u.tenant_id = $1 AND u.id = $2"))
         .bind(tenant).bind(id).fetch_optional(c).await)?)
+}
+
+/// Whether there is a user of any tenant with this id, living or deleted, who was not erased.
+pub(crate) async fn is_known(conn: &mut Conn, id: &str) -> Result<bool> {
+    let row: Option<(i64,)> = on!(conn, c => sqlx::query_as(
+        "SELECT created_at FROM users WHERE id = $1 AND erased_at IS NULL"
+    ).bind(id).fetch_optional(c).await)?;
+    Ok(row.is_some())
 }
 
 /// The owners, living or deleted, of all keys from one id to another.

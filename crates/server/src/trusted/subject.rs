@@ -172,6 +172,7 @@ pub(super) fn prospect(
         token_epoch: 0,
         trusted_tokens: true,
         arrivals: Default::default(),
+        credits: None,
         age: Age::new(0),
     };
     Ok(Prospect {
@@ -209,7 +210,7 @@ async fn insert(app: &App, backend: &Backend, actor: &Actor, new: Prospect) -> R
         let group_ids: Vec<String> = split(row.group_ids.as_deref());
         groups::replace_joined(tx.conn(), &tenant, &row.id, &group_ids).await?;
         let id = row.id.clone();
-        let shown = crate::users::render(&directory, row)?;
+        let shown = crate::users::render(&directory, row, tx.now)?;
         let event = Event::new("user.create", "user", &id, &shown.username).after(&shown);
         Ok(Audited::new((), event).touches_user(&tenant, &id))
     })

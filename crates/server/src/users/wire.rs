@@ -1,8 +1,10 @@
 //! What callers send about users, and what they get.
 
+use keyward_core::credit::Refill;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::credits::CreditsOut;
 use crate::wire::present;
 
 /// A user to be made.
@@ -24,6 +26,11 @@ pub(crate) struct UserIn {
     pub(crate) owner_login_window_minutes: Option<i64>,
     /// Whether trusted secrets may ask for tokens of this user; true unless given.
     pub(crate) trusted_tokens: Option<bool>,
+    /// Uses that all keys of the user are good for together.
+    pub(crate) credits: Option<i64>,
+    /// How they come back: `{amount, every | every_seconds, cap}`, `every` one of hour, day, week, month.
+    #[schema(value_type = Option<Object>)]
+    pub(crate) credit_refill: Option<Refill>,
 }
 
 /// What can be edited; absent fields stay (RFC 7396).
@@ -45,6 +52,13 @@ pub(crate) struct UserPatch {
     pub(crate) owner_login_window_minutes: Option<Option<i64>>,
     /// Whether trusted secrets may ask for tokens of this user; false ends those that there are.
     pub(crate) trusted_tokens: Option<bool>,
+    /// Grants so many uses anew, for all keys of the user together; `null` lifts the limit.
+    #[serde(deserialize_with = "present")]
+    pub(crate) credits: Option<Option<i64>>,
+    /// How they come back from now on; `null` not at all.
+    #[serde(deserialize_with = "present")]
+    #[schema(value_type = Option<Object>)]
+    pub(crate) credit_refill: Option<Option<Refill>>,
 }
 
 /// When somebody logged in.
@@ -89,6 +103,8 @@ pub(crate) struct UserOut {
     pub(crate) owner_login_window_minutes: Option<i64>,
     /// Whether trusted secrets may ask for tokens of this user.
     pub(crate) trusted_tokens: bool,
+    /// Uses that all keys of the user are good for together, if they are counted.
+    pub(crate) credits: Option<CreditsOut>,
     /// Keys that are not revoked.
     pub(crate) key_count: i64,
     pub(crate) created_at: String,

@@ -49,8 +49,10 @@ pub(crate) enum Need {
     Tenant(TenantId),
     /// A session, by the id inside its token.
     Session(AccessKey),
-    /// So many credits of a key, out of the store.
-    Credits(AccessKey, i64),
+    /// Credits of a key for a use that costs so many, out of the store.
+    Credits(AccessKey, u32),
+    /// The same of an owner.
+    OwnerCredits(TenantId, UserId, u32),
     /// A trusted secret.
     Trusted(AccessKey),
     /// What a handle of an imported credential leads to.
@@ -126,6 +128,8 @@ pub(crate) struct Cache {
     /// Loads and invalidations of one subject exclude each other; counts invalidations.
     shards: [Mutex<u64>; SHARDS],
     loading: Mutex<HashMap<Need, Arc<OnceCell<bool>>>>,
+    /// Of the leases of one subject one is taken at a time.
+    leasing: [tokio::sync::Mutex<()>; SHARDS],
     rehash: Mutex<Vec<Rehash>>,
     pub(crate) health: Health,
     /// Queries that misses have cost.
@@ -158,6 +162,7 @@ impl Cache {
             register: Register::default(),
             shards: std::array::from_fn(|_| Mutex::new(0)),
             loading: Mutex::default(),
+            leasing: std::array::from_fn(|_| tokio::sync::Mutex::new(())),
             rehash: Mutex::default(),
             health: Health::default(),
             reads: AtomicU64::new(0),
@@ -280,17 +285,7 @@ impl Cache {
     }
 
     fn shard(&self, need: Need) -> std::sync::MutexGuard<'_, u64> {
-        let number = match need {
-            Need::Key(id)
-            | Need::Credits(id, _)
-            | Need::Trusted(id)
-            | Need::Foreign(id)
-            | Need::Session(id) => id.digits().bytes().map(usize::from).sum(),
-            Need::User(_, id) => (id.as_u128() % SHARDS as u128) as usize,
-            Need::Tenant(id) => (id.as_u128() % SHARDS as u128) as usize,
-            Need::Revocations => 0,
-        };
-        self.shards[number % SHARDS].lock().expect("no code panics while it holds this lock")
+        self.shards[shard_of(need)].lock().expect("no code panics while it holds this lock")
     }
 
     /// Asks for a re-hash under the newest pepper; the flush does it.
@@ -310,6 +305,18 @@ impl Cache {
     pub(crate) fn sizes(&self) -> [usize; 5] {
         [self.keys.len(), self.users.len(), self.tenants.len(), self.sessions.len(), self.unknown.len()]
     }
+}
+
+fn shard_of(need: Need) -> usize {
+    let number: usize = match need {
+        Need::Key(id) | Need::Credits(id, _) | Need::Trusted(id) | Need::Foreign(id) | Need::Session(id) => {
+            id.digits().bytes().map(usize::from).sum()
+        }
+        Need::User(_, id) | Need::OwnerCredits(_, id, _) => (id.as_u128() % SHARDS as u128) as usize,
+        Need::Tenant(id) => (id.as_u128() % SHARDS as u128) as usize,
+        Need::Revocations => 0,
+    };
+    number % SHARDS
 }
 
 fn millis(duration: Duration) -> u64 {

@@ -17,6 +17,7 @@ use keyward_core::token::AccessKey;
 use serde_json::value::RawValue;
 
 use super::cache::Need;
+use super::credits::Credits;
 use super::pool::Pool;
 use super::record::KeyRecord;
 use crate::error::{Error, Result};
@@ -44,14 +45,19 @@ pub(crate) struct UserRecord {
     pub(crate) trusted_tokens: bool,
     /// State of the policy's owner limits, by place.
     pub(crate) arrivals: [AtomicU64; MAX_LIMITS],
+    /// What all keys of the user spend together.
+    pub(crate) credits: Option<Box<Credits>>,
     pub(crate) age: Age,
 }
 
 impl UserRecord {
-    /// Takes over what outlives a reload: the state of limits.
-    pub(super) fn carry_on(&self, old: &Self) {
+    /// Takes over what outlives a reload: the state of limits, credits in hand.
+    pub(super) fn carry_on(&mut self, old: &Self) {
         for (from, to) in old.arrivals.iter().zip(&self.arrivals) {
             to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
+        if let (Some(before), Some(now)) = (&old.credits, &mut self.credits) {
+            now.carry_on(before);
         }
     }
 }
@@ -266,6 +272,7 @@ pub(crate) fn user_record(row: &UserRow, now_ms: u64) -> Result<UserRecord> {
         token_epoch: row.token_epoch,
         trusted_tokens: row.trusted_tokens,
         arrivals: Default::default(),
+        credits: Credits::of(&row.credits)?,
         age: Age::new(now_ms),
     })
 }

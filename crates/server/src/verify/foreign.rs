@@ -1,25 +1,22 @@
 //! Credentials that were made elsewhere (X11): looked up only when a text is none of ours, and only where
 //! something was imported, so that no key of our own pays for it.
 
-use std::net::IpAddr;
-use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+pub(in crate::verify) mod proof;
 
-use keyward_core::address::source_of;
-use keyward_core::decide::{Code, Decision, Now};
+use std::sync::Arc;
+
+use keyward_core::decide::{Code, Now};
 use keyward_core::id::TenantId;
 use keyward_core::key::SecretVersion;
-use keyward_core::limit::RateLimit;
 use keyward_core::secret::SecretHash;
 use keyward_core::token::AccessKey;
 use zeroize::Zeroizing;
 
 use super::cache::Need;
 use super::facts::Age;
-use super::limits::{Arrivals, spend};
+use super::record::KeyRecord;
 use super::{Ask, Found, Missing, Presented, Verified, Verifier, names_tenant};
 use crate::error::{Error, Result};
-use crate::imports::slow::SlowHash;
 use crate::imports::{self, ways};
 use crate::seal::{self, RootKey};
 use crate::store::Conn;
@@ -27,9 +24,6 @@ use crate::store::imports::{self as store, ImportedRow};
 
 /// A hash that fits nothing known makes us read the key again this often at most.
 const GUESSED_MS: u64 = 1_000;
-
-/// Tenants whose keys may have the same public part, as far as one text is tried on them.
-const MOST_PROOFS: usize = 8;
 
 /// What a handle leads to.
 #[derive(Debug)]
@@ -79,68 +73,142 @@ impl<'a> Foreign<'a> {
     }
 }
 
+/// What one way leads to.
+enum Lead {
+    /// The key whose secret it is.
+    Right(Box<Found>, SecretVersion),
+    /// A key whose secret it is not.
+    Wrong(Arc<KeyRecord>),
+    /// A key whose slow hash is yet to be computed.
+    Unproven,
+    Nobody,
+}
+
+/// What all ways together lead to.
+#[derive(Default)]
+struct Trail {
+    right: Option<(Found, SecretVersion)>,
+    wrong: Vec<Arc<KeyRecord>>,
+    unproven: Vec<Arc<ForeignRecord>>,
+}
+
+/// What must be read before a trail can be told.
+#[derive(Default)]
+struct Gaps {
+    needs: Vec<Need>,
+    other: Option<Missing>,
+}
+
+impl Gaps {
+    fn add(&mut self, missing: Missing) {
+        match missing {
+            Missing::Facts(need) => self.needs.push(need),
+            other => self.other = Some(other),
+        }
+    }
+
+    fn are_none(&self) -> bool {
+        self.needs.is_empty() && self.other.is_none()
+    }
+
+    fn into_missing(self) -> Option<Missing> {
+        if self.needs.is_empty() { self.other } else { Some(Missing::Several(self.needs)) }
+    }
+}
+
 impl Verifier {
     /// Verifies what is no credential of ours.
     pub(super) fn verify_foreign(&self, ask: &Ask<'_>, now: Now) -> Result<Verified, Missing> {
         let ways = self.import_ways.load();
-        if ways.is_empty() {
-            return Ok(Verified::refused(Code::Malformed));
+        let foreign = Foreign::of(ask.presented)
+            .filter(|foreign| !ways.is_empty() && !ways::is_own_form(foreign.text, &self.prefixes));
+        let Some(foreign) = foreign else { return Ok(Verified::refused(Code::Malformed)) };
+        let trail = self.follow(foreign, ask.tenant, ways.fingerprints(foreign.text, ask.tenant), now)?;
+        if let Some((found, secret)) = trail.right {
+            return self.verify_found(ask, found, secret, foreign.text, now);
         }
-        let Some(foreign) = Foreign::of(ask.presented) else {
-            return Ok(Verified::refused(Code::Malformed));
-        };
-        let (mut missing, mut unproven) = (None, Vec::new());
-        let mut refused = Verified::refused(Code::UnknownKey);
-        for fingerprint in ways.fingerprints(foreign.text) {
-            let looked = match self.cache.foreign(ways::handle(&fingerprint), now) {
-                Ok(Some(record)) => self.verify_imported(ask, foreign, &record, &fingerprint, now),
-                Ok(None) => continue,
-                Err(need) => Err(need.into()),
-            };
-            // Another way may lead to what is in memory, and a public part may be that of several.
-            match looked {
-                Ok(verified) if verified.found.is_some() => return Ok(verified),
-                Ok(verified) => refused = verified,
-                Err(Missing::Proof(records)) => unproven.extend(records),
-                Err(other) => missing = missing.or(Some(other)),
-            }
+        if !trail.unproven.is_empty() {
+            return Err(Missing::Proof(trail.unproven));
         }
-        match missing {
-            Some(missing) => Err(missing),
-            None if unproven.is_empty() => Ok(refused),
-            None => Err(Missing::Proof(unproven)),
-        }
+        trail.wrong.iter().for_each(|key| self.usage.denied(key, Code::WrongSecret));
+        let code = if trail.wrong.is_empty() { Code::UnknownKey } else { Code::WrongSecret };
+        Ok(Verified::refused(code))
     }
 
-    fn verify_imported(
+    /// The key whose imported secret a text is, be it dead or alive; without those that nobody has proven.
+    pub(super) fn known_foreign(
         &self,
-        ask: &Ask<'_>,
+        text: &str,
+        now: Now,
+    ) -> Result<Option<(Found, SecretVersion)>, Missing> {
+        let ways = self.import_ways.load();
+        let foreign = Foreign::of(Presented::Secret(text))
+            .filter(|foreign| !ways.is_empty() && !ways::is_own_form(foreign.text, &self.prefixes));
+        let Some(foreign) = foreign else { return Ok(None) };
+        self.follow(foreign, None, ways.fast_fingerprints(text), now).map(|trail| trail.right)
+    }
+
+    /// Goes all ways up to the first that leads to its key. What is behind one counts only when it is known
+    /// of all before it, so that the answer does not depend on what is in memory.
+    fn follow(
+        &self,
         foreign: Foreign<'_>,
-        record: &Arc<ForeignRecord>,
+        tenant: Option<TenantId>,
+        fingerprints: impl Iterator<Item = SecretHash>,
+        now: Now,
+    ) -> Result<Trail, Missing> {
+        let (mut trail, mut gaps) = (Trail::default(), Gaps::default());
+        for fingerprint in fingerprints {
+            let record = match self.cache.foreign(ways::handle(&fingerprint), now) {
+                Ok(Some(record)) => record,
+                Ok(None) => continue,
+                Err(need) => {
+                    gaps.add(need.into());
+                    continue;
+                }
+            };
+            match self.lead(foreign, tenant, &record, &fingerprint, now) {
+                Ok(Lead::Right(found, secret)) => {
+                    trail.right = Some((*found, secret));
+                    break;
+                }
+                Ok(Lead::Wrong(key)) => trail.wrong.push(key),
+                Ok(Lead::Unproven) => trail.unproven.push(record),
+                Ok(Lead::Nobody) => {}
+                Err(missing) => gaps.add(missing),
+            }
+        }
+        if gaps.are_none() { Ok(trail) } else { Err(gaps.into_missing().expect("there are some")) }
+    }
+
+    fn lead(
+        &self,
+        foreign: Foreign<'_>,
+        tenant: Option<TenantId>,
+        record: &ForeignRecord,
         fingerprint: &SecretHash,
         now: Now,
-    ) -> Result<Verified, Missing> {
+    ) -> Result<Lead, Missing> {
         let found = self.find(record.access_key, now)?;
         let fits = |found: &Found| {
             record.tenant_id == found.tenant.id
-                && ask.tenant.is_none_or(|id| id == found.tenant.id)
+                && tenant.is_none_or(|id| id == found.tenant.id)
                 && foreign.tenant.is_none_or(|name| names_tenant(&found.tenant, name))
                 && foreign.access_key.is_none_or(|access_key| access_key == record.access_key)
         };
-        let Some(found) = found.filter(fits) else { return Ok(Verified::refused(Code::UnknownKey)) };
-        let key = found.key().expect("it was found by its key");
+        let Some(found) = found.filter(fits) else { return Ok(Lead::Nobody) };
+        let key = found.key().expect("it was found by its key").clone();
         let known = key.secrets().find(|version| version.generation == record.generation);
-        let Some(secret) = known else { return Ok(Verified::refused(Code::UnknownKey)) };
+        let Some(secret) = known else { return Ok(Lead::Nobody) };
         if secret.pepper == imports::UNPROVEN && record.unproven.is_some() {
-            return Err(Missing::Proof(vec![record.clone()]));
+            return Ok(Lead::Unproven);
         }
         if self.is_text_of(&secret, foreign.text, fingerprint)? {
-            return self.verify_found(ask, found, secret, foreign.text, now);
+            return Ok(Lead::Right(Box::new(found), secret));
         }
         // Another node may have seen its first use since.
         key.age.must_be_younger(GUESSED_MS, now, Need::Key(record.access_key))?;
-        self.usage.denied(key, Code::WrongSecret);
-        Ok(Verified::refused(Code::WrongSecret))
+        Ok(Lead::Wrong(key))
     }
 
     /// Before its first use an imported secret is known by its fingerprint, from then on as any other.
@@ -158,54 +226,6 @@ impl Verifier {
         let pepper = peppers.iter().find(|pepper| pepper.id() == secret.pepper);
         Ok(pepper.is_some_and(|pepper| pepper.hash(text).matches(&secret.hash)))
     }
-
-    /// Computes the slow hash of a credential that is used for the first time, and takes it over when it
-    /// fits: from then on it is found by its text, and the slow hash is gone.
-    pub(super) async fn prove(
-        &self,
-        ask: &Ask<'_>,
-        records: &[Arc<ForeignRecord>],
-    ) -> Result<Option<Verified>> {
-        let (Some(foreign), Some(first)) = (Foreign::of(ask.presented), records.first()) else {
-            return Ok(Some(Verified::refused(Code::UnknownKey)));
-        };
-        let tenant = first.tenant_id;
-        let (source, now) = (ask.sighting.address, self.clock.now());
-        if let Some(retry_after_seconds) = self.guesses.wait(tenant, source, now) {
-            let decision = Decision::Deny { code: Code::RateLimited, retry_after_seconds };
-            return Ok(Some(Verified { decision, ..Verified::refused(Code::RateLimited) }));
-        }
-        let place = self.hashers.place(source)?;
-        for record in records.iter().take(MOST_PROOFS) {
-            let Some(row) = &record.unproven else { continue };
-            let hash = self.cache.unseal_import(row).await?;
-            let hash = SlowHash::parse(&hash).map_err(|why| Error::Damaged(why.into()))?;
-            let text = Zeroizing::new(foreign.text.to_owned());
-            if self.hashers.compute(&place, move || hash.fits(&text)).await? {
-                return self.adopt(row, foreign.text).await.map(|()| None);
-            }
-        }
-        self.guesses.note(tenant, source, now);
-        for record in records {
-            if let Ok(Some(found)) = self.find(record.access_key, now)
-                && let Some(key) = found.key()
-            {
-                self.usage.denied(key, Code::WrongSecret);
-            }
-        }
-        Ok(Some(Verified::refused(Code::WrongSecret)))
-    }
-
-    /// From now on the credential is found by its text, and hashed as one of ours.
-    async fn adopt(&self, row: &ImportedRow, text: &str) -> Result<()> {
-        let handle = ways::handle(&ways::text_fingerprint(self.import_ways.load().key(), text));
-        let (pepper, hash) = {
-            let peppers = self.peppers.load();
-            let newest = peppers.first().expect("start-up makes the first pepper");
-            (newest.id(), newest.hash(text).to_hex())
-        };
-        self.cache.adopt_import(row, handle, i64::from(pepper), hash).await
-    }
 }
 
 /// The slow hash of a row.
@@ -214,34 +234,4 @@ pub(crate) async fn unseal(root: &RootKey, conn: &mut Conn, row: &ImportedRow) -
     let text = seal::open(root, conn, imports::place(&row.tenant_id, &row.key_id), sealed).await?;
     let text = std::str::from_utf8(&text).map_err(|_| Error::Damaged("a slow hash is no text".into()))?;
     Ok(Zeroizing::new(text.to_owned()))
-}
-
-/// Wrong guesses at slow hashes of a tenant by source; each costs a computation, so there are fewer than of others.
-pub(crate) struct Guesses {
-    limit: RateLimit,
-    sources: Arrivals<(TenantId, Option<IpAddr>)>,
-}
-
-impl Default for Guesses {
-    fn default() -> Self {
-        let limit = RateLimit { name: "import_guesses".into(), requests: 10, per_seconds: 60, burst: None };
-        Self { limit, sources: Arrivals::new(100_000) }
-    }
-}
-
-impl Guesses {
-    fn of(&self, tenant: TenantId, source: Option<IpAddr>) -> Arc<AtomicU64> {
-        self.sources.of(&(tenant, source.map(source_of)))
-    }
-
-    fn note(&self, tenant: TenantId, source: Option<IpAddr>, now: Now) {
-        spend(&self.limit, &self.of(tenant, source), now);
-    }
-
-    /// Seconds until this source may try again.
-    fn wait(&self, tenant: TenantId, source: Option<IpAddr>, now: Now) -> Option<u64> {
-        let arrival = self.of(tenant, source).load(std::sync::atomic::Ordering::Relaxed);
-        let verdict = self.limit.judge(arrival, now.monotonic_ns, 1);
-        (!verdict.allowed).then(|| verdict.wait_ns.div_ceil(1_000_000_000).max(1))
-    }
 }

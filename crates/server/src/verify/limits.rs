@@ -1,4 +1,4 @@
-//! Rate limits and credits of the verify path (X6), and the throttle on failures (VER-5).
+//! Rate limits of the verify path (X6), and the throttle on failures (VER-5).
 
 use std::hash::Hash;
 use std::net::IpAddr;
@@ -13,7 +13,7 @@ use quick_cache::sync::Cache;
 use smallvec::SmallVec;
 
 use super::facts::{TenantRecord, UserRecord};
-use super::record::{Credits, KeyRecord};
+use super::record::KeyRecord;
 
 /// A limit with the place of its state.
 type Rule<'a> = (&'a RateLimit, &'a AtomicU64);
@@ -62,13 +62,6 @@ impl<'a> Meter<'a> {
             return false;
         }
         true
-    }
-}
-
-impl Credits {
-    /// How many to take out of the store at a time: a hundredth of the grant, 1000 at most.
-    pub(crate) fn lease_size(&self, cost: u32) -> i64 {
-        (self.granted / 100).clamp(1, 1000).max(i64::from(cost))
     }
 }
 
@@ -145,20 +138,20 @@ pub(crate) struct Excess {
 }
 
 /// The states of one limit for many who are counted apart, in bounded memory.
-pub(super) struct Arrivals<K>(Cache<K, Arc<AtomicU64>>);
+pub(super) struct Arrivals<K, S = AtomicU64>(Cache<K, Arc<S>>);
 
-impl<K: Clone + Eq + Hash> Arrivals<K> {
+impl<K: Clone + Eq + Hash, S: Default> Arrivals<K, S> {
     pub(super) fn new(most: usize) -> Self {
         Self(Cache::new(most))
     }
 
     /// The state for this one, new if there is none.
-    pub(super) fn of(&self, who: &K) -> Arc<AtomicU64> {
+    pub(super) fn of(&self, who: &K) -> Arc<S> {
         let new = || Ok::<_, std::convert::Infallible>(Arc::default());
         self.0.get_or_insert_with(who, new).unwrap_or_else(|never| match never {})
     }
 
-    fn known(&self, who: &K) -> Option<Arc<AtomicU64>> {
+    fn known(&self, who: &K) -> Option<Arc<S>> {
         self.0.get(who)
     }
 }

@@ -5,6 +5,7 @@
 
 pub(crate) mod cache;
 pub(crate) mod canaries;
+pub(crate) mod credits;
 pub(crate) mod facts;
 pub(crate) mod feed;
 pub(crate) mod foreign;
@@ -36,8 +37,10 @@ use keyward_core::token::{self, AccessKey, ParsedSecret, Prefixes};
 
 use self::cache::{Cache, Need};
 use self::canaries::Canaries;
+use self::credits::Credits;
 use self::facts::{Effective, TenantRecord, UserRecord};
-use self::foreign::{ForeignRecord, Guesses};
+use self::foreign::ForeignRecord;
+use self::foreign::proof::Guesses;
 use self::keyring::Keyring;
 use self::limits::Meter;
 use self::record::KeyRecord;
@@ -102,6 +105,12 @@ impl Found {
         self.key.as_ref().map(|(_, key)| key)
     }
 
+    /// The credits that a use spends: those of the key, and those of its owner.
+    pub(crate) fn credits(&self) -> [Option<&Credits>; 2] {
+        let owner = self.key.as_ref().and(self.owner.as_deref());
+        [self.key().and_then(|key| key.credits.as_deref()), owner.and_then(|owner| owner.credits.as_deref())]
+    }
+
     /// Whether it may call the management API at all.
     pub(crate) fn may_manage(&self) -> bool {
         self.key().is_none_or(|key| key.terms.class != KeyClass::Ingest)
@@ -129,6 +138,8 @@ impl Verified {
 /// What a verification lacks in memory.
 enum Missing {
     Facts(Need),
+    /// Those of several ways at once.
+    Several(Vec<Need>),
     Pepper(u32),
     SigningKeys,
     /// So many uses of a token, out of the store.
@@ -248,6 +259,12 @@ impl Verifier {
     async fn learn(&self, missing: Missing) -> Result<()> {
         match missing {
             Missing::Facts(need) => self.cache.load(need).await,
+            Missing::Several(needs) => {
+                for need in needs {
+                    self.cache.load(need).await?;
+                }
+                Ok(())
+            }
             Missing::Pepper(id) => self.learn_pepper(id).await,
             Missing::SigningKeys => self.learn_signing_keys().await,
             Missing::Uses(token, wish) => self.cache.lease_uses(token, wish).await,
@@ -295,7 +312,7 @@ impl Verifier {
             return Ok(Verified::refused(Code::WrongSecret));
         }
         let judge = |facts: &KeyFacts<'_>| decide(&Finding::Key(*facts), &ask.request, now);
-        let decision = self.settle(&found, &secret, ask.request.cost, judge)?;
+        let decision = self.settle(&found, &secret, (ask.request.cost, now), judge)?;
         match decision {
             Decision::Allow { .. } => {
                 self.usage.allowed(key, secret.generation, ask.sighting, now.unix_ms);
@@ -381,25 +398,25 @@ impl Verifier {
         &self,
         found: &Found,
         secret: &SecretVersion,
-        cost: u32,
+        (cost, now): (u32, Now),
         judge: impl Fn(&KeyFacts<'_>) -> Decision,
     ) -> Result<Decision, Need> {
-        let (access_key, record) = found.key.as_ref().expect("a secret belongs to a key");
+        let (_, record) = found.key.as_ref().expect("a secret belongs to a key");
         let key = record.key();
         let meter = Meter::of(record, found.owner.as_deref(), &found.tenant);
         loop {
             let states = meter.read();
-            let decision = judge(&facts(found, record, &key, secret, &states));
+            let decision = judge(&facts(found, record, &key, secret, &states, now.unix_ms));
             let Decision::Allow { limits, .. } = &decision else {
-                return or_lease(decision, *access_key, record, cost);
+                return or_lease(decision, found, cost, now.unix_ms);
             };
-            if !meter.keep(&states, limits) {
+            if !spend(found.credits(), cost) {
                 continue;
             }
-            match &record.credits {
-                Some(credits) if !credits.lease.spend(cost) => continue,
-                _ => return Ok(decision),
+            if meter.keep(&states, limits) {
+                return Ok(decision);
             }
+            found.credits().iter().flatten().for_each(|credits| credits.unspend(cost));
         }
     }
 
@@ -421,11 +438,8 @@ impl Verifier {
         };
         let (key, meter) = (record.key(), Meter::of(record, found.owner.as_deref(), &found.tenant));
         let states = meter.read();
-        let mut facts = facts(found, record, &key, &secret, &states);
-        if let Some(credits) = &record.credits {
-            // What is leased elsewhere or still in the store counts as there.
-            facts.credits = Some(credits.lease.left().unwrap_or(i64::MAX));
-        }
+        let mut facts = facts(found, record, &key, &secret, &states, now.unix_ms);
+        facts.credits = found.credits().map(|credits| credits.map(|credits| credits.prospect(now.unix_ms)));
         match &found.session {
             Some(session) => self.explain_session(found, session, Some(facts), request, now),
             None => explain(&facts, request, now),
@@ -447,6 +461,7 @@ fn facts<'a>(
     key: &'a Key,
     secret: &'a SecretVersion,
     limits: &'a [LimitState<'a>],
+    now: i64,
 ) -> KeyFacts<'a> {
     let last_used_at = record.last_used_at.load(Ordering::Relaxed);
     KeyFacts {
@@ -457,20 +472,34 @@ fn facts<'a>(
         rights: &found.effective.rights,
         last_used_at: (last_used_at > 0).then_some(last_used_at),
         limits,
-        credits: record.credits.as_ref().map(|credits| credits.lease.held()),
+        credits: found.credits().map(|credits| credits.map(|credits| credits.state(now))),
     }
 }
 
+/// Spends credits of key and owner, of both or of neither.
+fn spend(credits: [Option<&Credits>; 2], cost: u32) -> bool {
+    let [own, owners] = credits;
+    if !own.is_none_or(|own| own.spend(cost)) {
+        return false;
+    }
+    let both = owners.is_none_or(|owners| owners.spend(cost));
+    if let Some(own) = own.filter(|_| !both) {
+        own.unspend(cost);
+    }
+    both
+}
+
 /// Credits that this node does not hold may still lie in the store.
-fn or_lease(
-    decision: Decision,
-    access_key: AccessKey,
-    record: &KeyRecord,
-    cost: u32,
-) -> Result<Decision, Need> {
+fn or_lease(decision: Decision, found: &Found, cost: u32, now: i64) -> Result<Decision, Need> {
     let Decision::Deny { code: Code::CreditsExhausted, .. } = decision else { return Ok(decision) };
-    match &record.credits {
-        Some(credits) if !credits.lease.is_dry() => Err(Need::Credits(access_key, credits.lease_size(cost))),
+    let short = || found.credits().into_iter().flatten().filter(|credits| credits.is_short(cost, now));
+    if short().any(|credits| !credits.may_have_more(now)) {
+        return Ok(decision);
+    }
+    let [own, owners] = found.credits().map(|credits| credits.filter(|credits| credits.is_short(cost, now)));
+    match (&found.key, &found.owner) {
+        (Some((access_key, _)), _) if own.is_some() => Err(Need::Credits(*access_key, cost)),
+        (_, Some(owner)) if owners.is_some() => Err(Need::OwnerCredits(owner.tenant_id, owner.id, cost)),
         _ => Ok(decision),
     }
 }

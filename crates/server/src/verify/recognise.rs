@@ -9,7 +9,7 @@ use keyward_core::token;
 use super::cache::Need;
 use super::sessions::SessionRecord;
 use super::trusted::{Backend, Closed};
-use super::{Missing, PATIENCE_NS, Verifier};
+use super::{Found, Missing, PATIENCE_NS, Verifier};
 use crate::error::{Error, Result};
 
 /// A credential that is the right one, be it dead or alive.
@@ -28,6 +28,13 @@ pub(crate) struct FoundSecret {
     pub(crate) tenant: TenantId,
     pub(crate) key: KeyId,
     pub(crate) version: SecretVersion,
+}
+
+impl FoundSecret {
+    fn of(found: &Found, version: SecretVersion) -> Self {
+        let key = found.key().expect("it was found by its key");
+        Self { tenant: found.tenant.id, key: key.id, version }
+    }
 }
 
 impl Verifier {
@@ -59,7 +66,10 @@ impl Verifier {
     }
 
     fn known_secret(&self, text: &str, now: Now) -> Result<Option<FoundSecret>, Missing> {
-        let Some(parsed) = token::parse(text, &self.prefixes) else { return Ok(None) };
+        let Some(parsed) = token::parse(text, &self.prefixes) else {
+            let found = self.known_foreign(text, now)?;
+            return Ok(found.map(|(found, version)| FoundSecret::of(&found, version)));
+        };
         let Some(found) = self.find(parsed.access_key, now)? else { return Ok(None) };
         let key = found.key().expect("it was found by its key");
         self.knows_peppers(key)?;
@@ -67,7 +77,7 @@ impl Verifier {
         if version.is_none() && key.age.is_stale() {
             return Err(Need::Key(parsed.access_key).into());
         }
-        Ok(version.map(|version| FoundSecret { tenant: found.tenant.id, key: key.id, version }))
+        Ok(version.map(|version| FoundSecret::of(&found, version)))
     }
 
     /// Looks until nothing is missing any more.

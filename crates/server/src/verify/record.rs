@@ -12,8 +12,8 @@ use keyward_core::right::RightSet;
 use keyward_core::secret::SecretHash;
 use smallvec::SmallVec;
 
+use super::credits::Credits;
 use super::facts::{Age, Grant, grant, parse_json, unreadable};
-use super::lease::Lease;
 use super::pool::Pool;
 use super::usage::Tally;
 use crate::error::{Error, Result};
@@ -36,14 +36,6 @@ pub(crate) struct Terms {
     not_before: Option<i64>,
     idle_seconds: Option<u32>,
     pub(crate) conditions: Option<Arc<Conditions>>,
-}
-
-/// Credits that this node has taken out of the store and not spent yet.
-#[derive(Debug)]
-pub(crate) struct Credits {
-    pub(crate) granted: i64,
-    pub(crate) granted_at: i64,
-    pub(crate) lease: Lease,
 }
 
 /// What is known about a key.
@@ -104,13 +96,6 @@ impl KeyRecord {
     /// The record of a row.
     pub(crate) fn of(row: &KeyRow, now_ms: u64) -> Result<Self> {
         let terms = terms(row)?;
-        let credits = row.credits_granted.map(|granted| {
-            Box::new(Credits {
-                granted,
-                granted_at: row.credits_granted_at.unwrap_or(0),
-                lease: Lease::default(),
-            })
-        });
         Ok(Self {
             id: row.id.parse().map_err(Error::internal)?,
             label: row.label.as_str().into(),
@@ -118,7 +103,7 @@ impl KeyRecord {
             expires_at: Ending::new(row.expires_at),
             secrets: row.secret_rows()?.iter().map(stored_secret).collect::<Result<_>>()?,
             arrivals: terms.limits.iter().map(|_| AtomicU64::new(0)).collect(),
-            credits,
+            credits: Credits::of(&row.credits)?,
             last_used_at: AtomicI64::new(row.last_used_at.unwrap_or(0)),
             tally: Tally::default(),
             age: Age::new(now_ms),
@@ -165,16 +150,14 @@ impl KeyRecord {
     }
 
     /// Takes over what outlives a reload: the state of limits, credits in hand, the last use.
-    pub(crate) fn carry_on(&self, old: &Self) {
+    pub(crate) fn carry_on(&mut self, old: &Self) {
         for (limit, arrival) in self.terms.limits.iter().zip(&self.arrivals) {
             if let Some(at) = old.terms.limits.iter().position(|before| before == limit) {
                 arrival.store(old.arrivals[at].load(Ordering::Relaxed), Ordering::Relaxed);
             }
         }
-        if let (Some(before), Some(now)) = (&old.credits, &self.credits)
-            && before.granted_at == now.granted_at
-        {
-            now.lease.add(before.lease.give_up());
+        if let (Some(before), Some(now)) = (&old.credits, &mut self.credits) {
+            now.carry_on(before);
         }
         self.last_used_at.fetch_max(old.last_used_at.load(Ordering::Relaxed), Ordering::Relaxed);
     }

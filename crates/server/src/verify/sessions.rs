@@ -107,7 +107,7 @@ impl SessionRecord {
     }
 
     /// Takes over what outlives a reload: the last use.
-    pub(super) fn carry_on(&self, old: &Self) {
+    pub(super) fn carry_on(&mut self, old: &Self) {
         self.last_seen_at.fetch_max(old.last_seen_at.load(Ordering::Relaxed), Ordering::Relaxed);
     }
 
@@ -211,7 +211,7 @@ impl Verifier {
             decide(&Finding::Session(SessionFacts { key, ..self.facts_of(found, &session) }), request, now)
         };
         let decision = match secret {
-            Some(secret) => self.settle(found, secret, request.cost, |facts| judge(Some(*facts)))?,
+            Some(secret) => self.settle(found, secret, (request.cost, now), |facts| judge(Some(*facts)))?,
             None => judge(None),
         };
         if let Decision::Deny { code: Code::Idle, .. } = decision

@@ -205,7 +205,7 @@ impl Verifier {
                     key.key().and_then(|key| key.secrets().find(|version| version.generation == generation));
                 let Some(secret) = version else { return Ok(refused(Code::RetiredSecret)) };
                 let rights = &found.effective.rights;
-                let settled = self.settle(key, &secret, request.cost, |facts| {
+                let settled = self.settle(key, &secret, (request.cost, now), |facts| {
                     judge(decide::Origin::Key(decide::KeyFacts { rights, ..*facts }))
                 });
                 Ok(settled?)
@@ -230,7 +230,7 @@ impl Verifier {
         let version = record.secrets().find(|version| version.generation == origin.generation);
         let Some(secret) = version else { return Ok(Some(Code::RetiredSecret)) };
         let key = record.key();
-        Ok(decide::lapse(&super::facts(&found, record, &key, &secret, &[]), now))
+        Ok(decide::lapse(&super::facts(&found, record, &key, &secret, &[], now.unix_ms), now))
     }
 
     /// What stands in `iss` of the tokens of this instance.
@@ -276,7 +276,7 @@ impl Verifier {
                 let Some((record, secret)) = key.key().zip(secret) else { return Vec::new() };
                 let meter = Meter::of(record, key.owner.as_deref(), &key.tenant);
                 let (states, terms) = (meter.read(), record.key());
-                let of_key = super::facts(key, record, &terms, &secret, &states);
+                let of_key = super::facts(key, record, &terms, &secret, &states, now.unix_ms);
                 let of_key = decide::KeyFacts { rights: &found.effective.rights, ..of_key };
                 explain_token(&facts(decide::Origin::Key(of_key)), request, now)
             }

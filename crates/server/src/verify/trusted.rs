@@ -160,7 +160,7 @@ impl TrustedRecord {
     }
 
     /// Takes over what outlives a reload.
-    pub(crate) fn carry_on(&self, old: &Self) {
+    pub(crate) fn carry_on(&mut self, old: &Self) {
         self.arrival.store(old.arrival.load(Ordering::Relaxed), Ordering::Relaxed);
         for generation in &self.generations {
             if let Some(before) = old.generations.iter().find(|before| before.number == generation.number) {

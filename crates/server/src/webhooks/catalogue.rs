@@ -4,7 +4,8 @@ use crate::error::{Error, Fault, Result};
 use crate::http::json::near;
 
 /// Every action that can be sent, in order. `docs/reference/audit-schema.md` tells when each happens.
-pub(crate) const ACTIONS: [&str; 119] = [
+pub(crate) const ACTIONS: [&str; 122] = [
+    "audit.close",
     "audit.export",
     "audit.read",
     "auth.challenge",
@@ -26,6 +27,7 @@ pub(crate) const ACTIONS: [&str; 119] = [
     "group.edit",
     "group.remove_member",
     "import.keys",
+    "import.try",
     "incident.declare",
     "incident.undo",
     "job.drop",
@@ -103,6 +105,7 @@ pub(crate) const ACTIONS: [&str; 119] = [
     "user.delete",
     "user.edit",
     "user.end_sessions",
+    "user.erase",
     "user.password_link",
     "user.record_login",
     "user.replace_recovery_codes",

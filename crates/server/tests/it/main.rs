@@ -12,6 +12,7 @@ mod authorization;
 mod authz;
 mod betters;
 mod cli;
+mod console;
 mod factors;
 mod grants;
 mod grants_at_random;

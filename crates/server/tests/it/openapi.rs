@@ -110,6 +110,12 @@ impl Stage<'_> {
         text(&self.root.key(json!({ "class": "workspace", "label": "staged", "role_ids": [none] }))["id"])
     }
 
+    fn deleted_user(&self, name: &str) -> String {
+        let id = self.root.user(name, &[]);
+        self.root.delete(&format!("/v1/users/{id}")).expect(204);
+        id
+    }
+
     /// A key whose secret waits to be handed over.
     fn waiting_key(&self) -> Value {
         self.root.key(json!({ "class": "ingest", "label": "waiting", "handover": {} }))
@@ -147,6 +153,7 @@ impl Stage<'_> {
         let name = format!("staged{}", self.number);
         let id = match operation.path.split('/').nth(2).expect("a kind") {
             _ if !operation.has_object() => String::new(),
+            "users" if operation.id == "erase_user" => self.deleted_user(&name),
             "users" => self.root.user(&name, &[&built_in(&self.root, "roles", "member")]),
             "groups" => text(&self.root.post("/v1/groups", json!({ "name": name })).ok()["id"]),
             "roles" => self.root.role(&name, &["x:read"]),

@@ -74,10 +74,22 @@ impl Place {
             command.env("KEYWARD_DATABASE__URL", url);
         }
         if let Some(ahead) = &self.ahead {
-            command.env("LD_PRELOAD", faketime()).env("FAKETIME", ahead);
+            self.set_clock(ahead);
+            command.env("LD_PRELOAD", faketime()).env("FAKETIME_TIMESTAMP_FILE", self.clock());
             command.env("FAKETIME_DONT_FAKE_MONOTONIC", "1").env("FAKETIME_NO_CACHE", "1");
         }
         command
+    }
+
+    fn clock(&self) -> PathBuf {
+        self.folder.path().join("clock")
+    }
+
+    /// Sets the wall clock of servers that were started with one ahead.
+    pub(crate) fn set_clock(&self, ahead: &str) {
+        // In one step: a server reads it at any time.
+        let next = self.folder.path().join("clock.next");
+        fs::write(&next, ahead).and_then(|()| fs::rename(&next, self.clock())).expect("written");
     }
 
     /// Runs a local command on the data folder to its end.
@@ -334,6 +346,12 @@ impl Node {
 
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// SIGKILL.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().expect("killed");
+        self.child.wait().expect("ended");
     }
 }
 

@@ -151,7 +151,7 @@ fn furnish(server: &Server, slug: &str) -> (String, Vec<String>) {
 }
 
 /// The store as text: every byte of SQLite's files, free space included, or every table of PostgreSQL.
-fn contents(place: &Place) -> String {
+pub(crate) fn contents(place: &Place) -> String {
     if place.database_url().is_some() {
         return place.dump();
     }
@@ -269,6 +269,8 @@ fn az_3_every_table_of_a_tenant_is_keyed_by_it() {
         "key_hours",
         "audit_events",
         "audit_checkpoints",
+        "audit_personal",
+        "audit_segments",
         "idempotency",
         "jobs",
         "event_cursors",
@@ -291,6 +293,8 @@ fn az_3_every_table_of_a_tenant_is_keyed_by_it() {
         "imports",
         "usage",
         "audit",
+        "erasure",
+        "segments",
         "idempotency",
         "jobs",
         "notifications",
@@ -321,6 +325,8 @@ const EVERY_TENANT: &[&str] = &[
     "SELECT handle FROM imported_secrets WHERE handle > $1",
     "FROM policy_drafts WHERE state = 'scheduled' AND starts_at",
     "DELETE FROM idempotency WHERE created_at",
+    "SELECT created_at FROM users WHERE id = $1",
+    "DELETE FROM audit_personal WHERE subject_id",
     "SELECT COUNT(access_key) FROM keys",
     "SELECT access_key FROM keys WHERE access_key > $1",
     "SELECT lane FROM jobs",

@@ -3,6 +3,7 @@
 mod callers;
 mod conditions;
 mod cost;
+mod credits;
 mod failures;
 mod reasons;
 mod truth;

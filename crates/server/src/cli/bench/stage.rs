@@ -22,6 +22,7 @@ use crate::logging::LogLevels;
 use crate::random;
 use crate::serve;
 use crate::setup::{self, Bootstrapped};
+use crate::store::credits::CreditRow;
 use crate::store::keys::{self, KeyRow, SecretRow};
 
 /// Keys inserted in one transaction.
@@ -108,7 +109,7 @@ impl Drop for Stage {
 
 async fn open(folder: &Path) -> anyhow::Result<Arc<App>> {
     let sources = Sources { data_dir: Some(folder.into()), ..Sources::default() };
-    serve::open(local::load(&sources)?.settings, LogLevels::silent()).await.map_err(local::failure)
+    serve::open(local::load(&sources)?, LogLevels::silent()).await.map_err(local::failure)
 }
 
 /// Starts the constant answer in a process of its own.
@@ -224,9 +225,7 @@ fn key(app: &App, root: &Bootstrapped) -> (KeyRow, SecretRow, String) {
         approved_by: None,
         conditions: None,
         limits: Some(r#"[{"name":"bench","requests":1000000,"per_seconds":1}]"#.into()),
-        credits_granted: None,
-        credits_left: None,
-        credits_granted_at: None,
+        credits: CreditRow::default(),
         created_at: now,
         created_by: "bench".into(),
         updated_at: now,

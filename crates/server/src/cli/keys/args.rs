@@ -6,6 +6,7 @@ use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
+use crate::cli::credits::CreditArgs;
 use crate::cli::expiry::{ExpiryArgs, parse_moment};
 use crate::cli::noun::{ListArgs, VersionArgs, put, put_list};
 use crate::cli::secret::SecretArgs;
@@ -124,7 +125,7 @@ pub(super) struct EditArgs {
     pub(super) traits: TraitArgs,
     #[command(flatten)]
     pub(super) rotation: RotationArgs,
-    /// Take away: scopes, conditions, limits, credits, idle_seconds, group_ids, role_ids
+    /// Take away: scopes, conditions, limits, credits, credit_refill, idle_seconds, group_ids, role_ids
     #[arg(long, value_name = "FIELD")]
     pub(super) clear: Vec<String>,
     #[command(flatten)]
@@ -161,9 +162,8 @@ pub(super) struct TraitArgs {
     /// Rate limit as name=requests/span: api=100/60s (repeatable)
     #[arg(long = "rate", value_name = "NAME=N/SPAN", value_parser = parse_rate)]
     pub(super) rates: Vec<Value>,
-    /// Number of uses it has
-    #[arg(long, value_name = "N")]
-    pub(super) credits: Option<u64>,
+    #[command(flatten)]
+    credits: CreditArgs,
     /// Stops after this long without use
     #[arg(long, value_name = "SPAN", value_parser = span::parse)]
     pub(super) idle: Option<Duration>,
@@ -288,7 +288,7 @@ impl TraitArgs {
         put_list(&mut conditions, "audiences", &self.audiences);
         put(body, "conditions", (!conditions.is_empty()).then_some(conditions));
         put(body, "limits", (!self.rates.is_empty()).then_some(self.rates));
-        put(body, "credits", self.credits);
+        self.credits.put(body);
         put(body, "idle_seconds", self.idle.map(|idle| idle.as_secs()));
         Ok(())
     }

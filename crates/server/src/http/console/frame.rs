@@ -32,7 +32,6 @@ pub(crate) struct Frame {
 pub(crate) struct Visitor {
     pub(crate) id: String,
     pub(crate) username: String,
-    pub(crate) tenant_id: String,
     pub(crate) tenant_name: String,
     /// An operator in a tenant that is not its own.
     pub(crate) visiting: bool,
@@ -77,6 +76,11 @@ impl Frame {
         self.visitor.as_ref().is_some_and(holds)
     }
 
+    /// Whether an operator looks who has entered a tenant.
+    pub(crate) fn visits(&self) -> bool {
+        self.visitor.as_ref().is_some_and(|visitor| visitor.visiting)
+    }
+
     /// The path of a file that the page needs.
     pub(crate) fn asset(&self, name: &str) -> String {
         assets::path(name)
@@ -110,6 +114,20 @@ impl Frame {
             "added" => "The second factor is added.",
             "removed" => "The second factor is removed.",
             "password" => "The password is set.",
+            "read" => "Marked as read.",
+            "preferences" => "Your preferences are saved.",
+            "session-ended" => "The session has ended.",
+            "others-ended" => "Every other session of yours has ended.",
+            "sessions-ended" => "The sessions are ended.",
+            "incident" => "Done. The keys are listed below.",
+            "incident-undone" => "Undone. Keys that were changed since stay as they are.",
+            "tenant-made" => "The tenant is made.",
+            "tenant-suspended" => "The tenant is suspended. None of its keys and sessions works now.",
+            "tenant-resumed" => "The tenant works again.",
+            "tenant-deleted" => "The tenant is deleted for good.",
+            "tenant-entered" => "You are in this tenant now.",
+            "tenant-left" => "You are back in your own tenant.",
+            "log-levels" => "The levels of the logs are set until the server restarts.",
             "delivered" => {
                 "This secret was shown before and cannot be shown again. Rotate the key to get a new one."
             }
@@ -131,6 +149,22 @@ impl Frame {
             "webhook-delivered" => {
                 "This secret was shown before and cannot be shown again. Rotate it to get a new one."
             }
+            "user-made" => "The user is added.",
+            "user-suspended" => "The user is suspended.",
+            "user-resumed" => "The user may act again.",
+            "user-unlocked" => "Failed logins are forgotten.",
+            "user-deleted" => "The user is deleted.",
+            "factors-reset" => "The second factors are taken away.",
+            "keys-revoked" => "The keys of the user are revoked for good.",
+            "link-shown" => "This link was shown before and cannot be shown again. Make another one.",
+            "group-made" => "The group is added.",
+            "group-deleted" => "The group is deleted.",
+            "member-added" => "The member is added.",
+            "member-removed" => "The member is taken out.",
+            "role-made" => "The role is added.",
+            "role-deleted" => "The role is deleted.",
+            "approved" => "The key is approved.",
+            "rejected" => "The key is rejected. It will never work.",
             _ => return None,
         };
         Some(self.t(english))

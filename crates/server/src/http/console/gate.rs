@@ -13,7 +13,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::frame::{Frame, Visitor};
 use super::words::{self, Language, Words};
-use super::{LOGIN, SECURITY, failure};
+use super::{LOGIN, SECURITY, SETUP, failure};
 use crate::app::{Actor, App, Call};
 use crate::error::{Error, Result};
 use crate::http::problem::{Pending, Problem};
@@ -21,6 +21,18 @@ use crate::http::router::Need;
 use crate::http::{caller, cookie, problems};
 use crate::random;
 use crate::store::{tenants, users};
+
+/// Pages about oneself and about the instance: an operator sees them at home, whichever tenant was entered.
+const AT_HOME: [&str; 8] = [
+    "/console/configuration",
+    "/console/logout",
+    "/console/me/preferences",
+    "/console/me/security",
+    "/console/me/sessions",
+    "/console/notifications",
+    "/console/step-up",
+    "/console/tenants",
+];
 
 /// What the gate of one page knows.
 #[derive(Clone)]
@@ -108,6 +120,7 @@ fn content_policy(nonce: &str) -> String {
 fn elsewhere(frame: &Frame, error: &Error, is_get: bool) -> Option<String> {
     let back = || utf8_percent_encode(&frame.address, NON_ALPHANUMERIC).to_string();
     match error {
+        Error::NotSetUp if frame.path != SETUP => Some(SETUP.to_owned()),
         Error::Unauthenticated(_) if frame.visitor.is_none() && frame.path != LOGIN => Some(match is_get {
             true => format!("{LOGIN}?return_to={}", back()),
             false => LOGIN.to_owned(),
@@ -157,17 +170,19 @@ fn empty_frame(app: &App, parts: &Parts) -> Frame {
 async fn enter(gate: &Gate, parts: &Parts, frame: &mut Frame, call: Call) -> Result<Option<Actor>> {
     let (app, headers) = (&gate.app, &parts.headers);
     let is_change = !matches!(parts.method, Method::GET | Method::HEAD);
+    // Nobody can log in before there is anybody.
+    if frame.path != SETUP && !app.is_set_up().await? {
+        return Err(Error::NotSetUp);
+    }
     if matches!(gate.need, Need::Open) {
         if is_change {
             cookie::must_be_same_origin(&parts.method, headers, &app.settings.server)?;
         }
         return Ok(None);
     }
-    if !app.is_set_up().await? {
-        return Err(Error::NotSetUp);
-    }
-    let actor = by_cookie(app, headers, call).await?;
-    frame.visitor = Some(visitor(app, &actor, frame).await?);
+    let actor = by_cookie(app, headers, &frame.path, call).await?;
+    let entered = cookie::tenant(headers, &app.settings.server)?.unwrap_or_default();
+    frame.visitor = Some(visitor(app, &actor, entered, frame).await?);
     if is_change {
         cookie::must_be_same_origin(&parts.method, headers, &app.settings.server)?;
     }
@@ -180,15 +195,36 @@ async fn enter(gate: &Gate, parts: &Parts, frame: &mut Frame, call: Call) -> Res
 }
 
 /// Only the cookie of a person's login opens the console, whatever else comes along (SQ3).
-async fn by_cookie(app: &App, headers: &HeaderMap, call: Call) -> Result<Actor> {
+async fn by_cookie(app: &App, headers: &HeaderMap, path: &str, call: Call) -> Result<Actor> {
     if cookie::token(headers, &app.settings.server)?.is_none() {
         return Err(Error::Unauthenticated("no_credential"));
     }
-    let actor = caller::authenticate(app, headers, call).await?;
+    let mut home = headers.clone();
+    home.remove(caller::TENANT);
+    let entered = cookie::tenant(headers, &app.settings.server)?.filter(|_| !is_at_home(path));
+    let actor = match entered.and_then(|slug| HeaderValue::from_str(slug).ok()) {
+        None => caller::authenticate(app, &home, call).await?,
+        Some(slug) => {
+            let mut there = home.clone();
+            there.insert(caller::TENANT, slug);
+            match caller::authenticate(app, &there, call.clone()).await {
+                // The tenant is gone, or may not be entered any more.
+                Err(Error::NotFound) => caller::authenticate(app, &home, call).await?,
+                actor => actor?,
+            }
+        }
+    };
     match &actor.session {
         Some(session) if session.in_cookie && session.method.is_interactive() => Ok(actor),
         _ => Err(Error::Unauthenticated("no_credential")),
     }
+}
+
+/// Whether a page is one of [`AT_HOME`], or below one.
+fn is_at_home(path: &str) -> bool {
+    let below =
+        |page: &str| path.strip_prefix(page).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    AT_HOME.into_iter().any(below)
 }
 
 fn refusal(need: &Need, actor: &Actor) -> Option<(&'static str, String)> {
@@ -205,7 +241,7 @@ fn refusal(need: &Need, actor: &Actor) -> Option<(&'static str, String)> {
     }
 }
 
-async fn visitor(app: &App, actor: &Actor, frame: &mut Frame) -> Result<Visitor> {
+async fn visitor(app: &App, actor: &Actor, entered: &str, frame: &mut Frame) -> Result<Visitor> {
     let session = actor.session.as_ref().ok_or(Error::Unauthenticated("no_credential"))?;
     let unread = match actor.user_id() {
         Some(_) => crate::notifications::unread(app, actor).await?.unread,
@@ -218,11 +254,11 @@ async fn visitor(app: &App, actor: &Actor, frame: &mut Frame) -> Result<Visitor>
     if let Some(language) = language {
         frame.words = Words(language);
     }
-    let mark = format!("console form v1\0{}", session.handle.digits());
+    // A form that was opened in one tenant is never carried out in another.
+    let mark = format!("console form v1\0{}\0{entered}", session.handle.digits());
     Ok(Visitor {
         id: actor.principal.id.clone(),
         username: actor.principal.label.clone(),
-        tenant_id: tenant.id,
         tenant_name: tenant.name,
         visiting: actor.visiting,
         rights: actor.rights.clone(),
@@ -230,4 +266,24 @@ async fn visitor(app: &App, actor: &Actor, frame: &mut Frame) -> Result<Visitor>
         form_token: random::to_hex(&app.root_key.mac(mark.as_bytes())[..16]),
         enrolment_only: session.enrolment_only,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_is_at_home_on_pages_about_oneself_and_the_instance() {
+        for path in [
+            "/console/tenants",
+            "/console/tenants/tenant_1/enter",
+            "/console/me/sessions",
+            "/console/step-up",
+        ] {
+            assert!(is_at_home(path), "{path}");
+        }
+        for path in ["/console", "/console/keys", "/console/me/keys", "/console/tenantsx", "/console/audit"] {
+            assert!(!is_at_home(path), "{path}");
+        }
+    }
 }

@@ -128,7 +128,8 @@ impl ListQuery {
     }
 }
 
-fn living() -> Vec<Status> {
+/// Every status but the one that is for good.
+pub(super) fn living() -> Vec<Status> {
     Status::ALL.into_iter().filter(|status| *status != Status::Revoked).collect()
 }
 
@@ -302,7 +303,7 @@ impl KeyForm {
             "idle_seconds": number("/idle_days", &self.idle_days)?.map(|days| days * 86_400),
         });
         let end = end(self.validity.as_deref(), self.expires_on.as_deref())?;
-        Ok(serde_json::from_value(merged(input, end)).map_err(|error| bad_value(&error))?)
+        serde_json::from_value(merged(input, end)).map_err(|error| bad_value(&error))
     }
 }
 

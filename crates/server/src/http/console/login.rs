@@ -194,9 +194,11 @@ pub(super) fn in_session(app: &App, mut opened: SessionOpened, return_to: &str) 
 pub(crate) async fn log_out(visit: Visit, Form(_): Form<Nothing>) -> Shown {
     sessions::log_out(&visit.app, &visit.actor).await?;
     let mut response = Redirect::to(LOGIN).into_response();
-    let cookie =
-        HeaderValue::from_str(&cookie::clear(&visit.app.settings.server)).map_err(Error::internal)?;
-    response.headers_mut().append(SET_COOKIE, cookie);
+    let server = &visit.app.settings.server;
+    for cookie in [cookie::clear(server), cookie::clear_tenant(server)] {
+        let cookie = HeaderValue::from_str(&cookie).map_err(Error::internal)?;
+        response.headers_mut().append(SET_COOKIE, cookie);
+    }
     Ok(response)
 }
 

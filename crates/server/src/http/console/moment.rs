@@ -37,9 +37,9 @@ fn relative(distance_ms: i64, words: Words) -> String {
     let seconds = distance_ms.div_euclid(1000);
     let far = seconds.abs();
     let amount = match far {
-        ..MINUTE => return words.text("just now").to_owned(),
-        ..HOUR => words.count("1 minute|{} minutes", far / MINUTE),
-        ..DAY => words.count("1 hour|{} hours", far / HOUR),
+        _ if far < MINUTE => return words.text("just now").to_owned(),
+        _ if far < HOUR => words.count("1 minute|{} minutes", far / MINUTE),
+        _ if far < DAY => words.count("1 hour|{} hours", far / HOUR),
         _ if far < 120 * DAY => words.count("1 day|{} days", far / DAY),
         _ if far < 730 * DAY => words.count("1 month|{} months", far / (30 * DAY)),
         _ => words.count("1 year|{} years", far / (365 * DAY)),

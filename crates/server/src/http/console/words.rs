@@ -84,7 +84,7 @@ mod tests {
         files(&root.join("templates"), &mut paths);
         let call = Regex::new(r#"(?s)\b(?:t|f|f2|n|text|fill|count|say)\(\s*"((?:[^"\\]|\\.)*)""#)
             .expect("a pattern");
-        let arm = Regex::new(r#"=> "([A-Z][^"]*)","#).expect("a pattern");
+        let arm = Regex::new(r#"=> (?:\{\s*)?"([A-Z][^"]*)""#).expect("a pattern");
         let mut texts = BTreeSet::new();
         for path in paths.iter().filter(|path| !path.ends_with("words.rs")) {
             let text = std::fs::read_to_string(path).expect("a file");

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use axum::response::Response;
-use serde::Deserialize;
-use serde_json::value::RawValue;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::app::App;
-use crate::audit::{self, Audited, Event};
+use crate::app::{Actor, App};
+use crate::audit::segments::{self, SegmentOut};
+use crate::audit::{self, Audited, Event, Recorded, personal};
 use crate::checkpoints::{self, CheckpointOut, Kept, VerificationOut};
 use crate::error::{Error, Result};
 use crate::http::answer::{Answer, Answered};
@@ -18,8 +18,8 @@ use crate::http::json::Query;
 use crate::http::openapi::{Operation, Returns, shape};
 use crate::http::problem::Problem;
 use crate::http::stream::{self, Parts};
-use crate::store::audit::{self as store, AuditFilter, AuditRow};
-use crate::store::page::Page;
+use crate::store::audit::{self as store, AuditFilter};
+use crate::store::page::{Listed, Page};
 use crate::wire::time;
 
 const TAG: &str = "audit";
@@ -27,7 +27,7 @@ const TAG: &str = "audit";
 /// An audit event.
 #[derive(ToSchema)]
 #[schema(as = AuditEvent)]
-#[expect(dead_code, reason = "names the schema; events are sent as they were hashed")]
+#[expect(dead_code, reason = "names the schema of `Recorded`")]
 pub(crate) struct EventOut {
     id: String,
     /// Place in the tenant's chain, from 1 without gaps.
@@ -91,17 +91,25 @@ pub(crate) const CHECKPOINTS: Operation = Operation::list(
     shape::<CheckpointOut>(),
 );
 
-#[derive(Debug, Default, Deserialize)]
+pub(crate) const SEGMENTS: Operation = Operation::list(
+    "list_audit_segments",
+    TAG,
+    "List parts of the chain that were kept for long enough and closed, newest first",
+    &[],
+    shape::<SegmentOut>(),
+);
+
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct ListQuery {
-    actor_id: Option<String>,
-    target_id: Option<String>,
-    action: Option<String>,
-    outcome: Option<String>,
-    since: Option<String>,
-    until: Option<String>,
-    limit: Option<i64>,
-    cursor: Option<String>,
+    pub(crate) actor_id: Option<String>,
+    pub(crate) target_id: Option<String>,
+    pub(crate) action: Option<String>,
+    pub(crate) outcome: Option<String>,
+    pub(crate) since: Option<String>,
+    pub(crate) until: Option<String>,
+    pub(crate) limit: Option<i64>,
+    pub(crate) cursor: Option<String>,
 }
 
 impl ListQuery {
@@ -130,8 +138,8 @@ impl ListQuery {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct ExportQuery {
-    since: Option<String>,
-    until: Option<String>,
+    pub(crate) since: Option<String>,
+    pub(crate) until: Option<String>,
 }
 
 impl ExportQuery {
@@ -146,10 +154,16 @@ pub(crate) async fn list(
     Caller(actor): Caller,
     Query(query): Query<ListQuery>,
 ) -> Answered {
+    Answer::ok(&events(&app, &actor, &query).await?)
+}
+
+/// A page of the log; that it was read is noted.
+pub(crate) async fn events(app: &App, actor: &Actor, query: &ListQuery) -> Result<Listed<Recorded>> {
     let (filter, page) = (query.filter()?, query.page()?);
-    app.notices.read(&actor, LIST.id, app.clock.monotonic_ms());
+    app.notices.read(actor, LIST.id, app.clock.monotonic_ms());
     let listed = store::list(&mut app.read().await?, &actor.tenant_id, &filter, &page).await?;
-    Answer::ok(&listed.map(|row| RawValue::from_string(row.body).ok()))
+    let data = listed.data.iter().map(personal::read).collect::<Result<_>>()?;
+    Ok(Listed { data, next_cursor: listed.next_cursor })
 }
 
 pub(crate) async fn show(
@@ -157,27 +171,30 @@ pub(crate) async fn show(
     Caller(actor): Caller,
     Path(id): Path<String>,
 ) -> Answered {
-    app.notices.read(&actor, SHOW.id, app.clock.monotonic_ms());
-    let seq = audit::seq_of(&id).ok_or(Error::NotFound)?;
+    Answer::ok(&event(&app, &actor, &id).await?)
+}
+
+/// One event; that it was read is noted.
+pub(crate) async fn event(app: &App, actor: &Actor, id: &str) -> Result<Recorded> {
+    app.notices.read(actor, SHOW.id, app.clock.monotonic_ms());
+    let seq = audit::seq_of(id).ok_or(Error::NotFound)?;
     let row = store::find(&mut app.read().await?, &actor.tenant_id, seq).await?.ok_or(Error::NotFound)?;
-    let body = RawValue::from_string(row.body).map_err(Error::internal)?;
+    let event = personal::read(&row)?;
     // The number alone does not make it the event that was asked for.
-    if !body.get().contains(&id) {
-        return Err(Error::NotFound.into());
-    }
-    Answer::ok(&body)
+    if event.id == id { Ok(event) } else { Err(Error::NotFound) }
 }
 
 /// What a checkpoint says that the caller kept.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct KeptQuery {
-    checkpoint_seq: Option<i64>,
-    checkpoint_hash: Option<String>,
+    pub(crate) checkpoint_seq: Option<i64>,
+    pub(crate) checkpoint_hash: Option<String>,
 }
 
 impl KeptQuery {
-    fn kept(self) -> Result<Option<Kept>> {
+    /// The checkpoint, if one was given.
+    pub(crate) fn kept(self) -> Result<Option<Kept>> {
         match (self.checkpoint_seq, self.checkpoint_hash) {
             (None, None) => Ok(None),
             (Some(seq), Some(hash)) if seq > 0 => Ok(Some(Kept { seq, hash })),
@@ -201,15 +218,24 @@ pub(crate) async fn verification(
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub(crate) struct CheckpointsQuery {
+pub(crate) struct PageQuery {
     limit: Option<i64>,
     cursor: Option<String>,
+}
+
+pub(crate) async fn list_segments(
+    State(app): State<Arc<App>>,
+    Caller(actor): Caller,
+    Query(query): Query<PageQuery>,
+) -> Answered {
+    let page = Page::read(query.limit, query.cursor.as_deref(), SEGMENTS.id)?;
+    Answer::ok(&segments::list(&app, &actor.tenant_id, &page).await?)
 }
 
 pub(crate) async fn list_checkpoints(
     State(app): State<Arc<App>>,
     Caller(actor): Caller,
-    Query(query): Query<CheckpointsQuery>,
+    Query(query): Query<PageQuery>,
 ) -> Answered {
     let page = Page::read(query.limit, query.cursor.as_deref(), CHECKPOINTS.id)?;
     Answer::ok(&checkpoints::list(&app, &actor.tenant_id, &page).await?)
@@ -246,17 +272,9 @@ pub(crate) async fn send_chain(
         let rows = store::chain(&mut app.read().await?, tenant, after, 500).await?;
         let Some(last) = rows.last() else { return Ok(true) };
         after = last.seq;
-        let lines = rows.iter().filter(|row| range.contains(&row.at)).map(line).collect();
+        let lines = rows.iter().filter(|row| range.contains(&row.at)).map(segments::exported).collect();
         if !parts.send(lines).await {
             return Ok(false);
         }
     }
-}
-
-/// The event with its hashes, so that the chain can be checked without us.
-fn line(row: &AuditRow) -> String {
-    format!(
-        "{{\"previous_hash\":\"{}\",\"hash\":\"{}\",\"event\":{}}}\n",
-        row.previous_hash, row.hash, row.body
-    )
 }

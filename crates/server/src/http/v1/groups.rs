@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::app::App;
 use crate::error::Result;
@@ -44,12 +44,15 @@ pub(crate) const REMOVE_MEMBER: Operation =
     Operation::plain("remove_group_member", TAG, "Take a user or workspace key out of a group");
 
 /// Lists that are narrowed by a text alone.
-#[derive(Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct ListQuery {
-    q: Option<String>,
-    limit: Option<i64>,
-    cursor: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) q: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) limit: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) cursor: Option<String>,
 }
 
 impl ListQuery {
@@ -66,7 +69,7 @@ impl ListQuery {
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct PageQuery {
     limit: Option<i64>,
-    cursor: Option<String>,
+    pub(crate) cursor: Option<String>,
 }
 
 impl PageQuery {

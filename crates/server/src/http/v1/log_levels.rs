@@ -6,9 +6,9 @@ use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::app::App;
+use crate::app::{Actor, App};
 use crate::audit::{Audited, Event};
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::http::answer::{Answer, Answered};
 use crate::http::guard::Caller;
 use crate::http::json::Json;
@@ -44,13 +44,18 @@ pub(crate) async fn edit(
     Caller(actor): Caller,
     Json(input): Json<LogLevels>,
 ) -> Answered {
+    set(&app, &actor, &input).await?;
+    Answer::ok(&input)
+}
+
+/// Sets the levels of this node.
+pub(crate) async fn set(app: &App, actor: &Actor, input: &LogLevels) -> Result<()> {
     if actor.visiting {
-        return Err(Error::NotFound.into());
+        return Err(Error::NotFound);
     }
     let before = LogLevels { filter: app.log_levels.current() };
     let wanted = Filter::parse(&input.filter)?;
-    let event = Event::new("log_levels.edit", "instance", "log_levels", "").before(&before).after(&input);
-    app.write(&actor, async |_| Ok(Audited::new((), event))).await?;
-    app.log_levels.set(wanted)?;
-    Answer::ok(&input)
+    let event = Event::new("log_levels.edit", "instance", "log_levels", "").before(&before).after(input);
+    app.write(actor, async |_| Ok(Audited::new((), event))).await?;
+    app.log_levels.set(wanted)
 }

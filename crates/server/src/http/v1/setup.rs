@@ -6,7 +6,7 @@ use axum::Extension;
 use axum::extract::State;
 
 use crate::app::{App, Call};
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::failures;
 use crate::http::answer::{Answer, Answered};
 use crate::http::json::Json;
@@ -28,9 +28,14 @@ pub(crate) async fn claim(
     Extension(call): Extension<Call>,
     Json(input): Json<SetupIn>,
 ) -> Answered {
-    let done = setup::claim(&app, &input).await.map_err(|error| refused(&app, &call, error))?;
+    Answer::created(&carry_out(&app, &call, &input).await?, "/v1/me".into())
+}
+
+/// Carries out a claim; the file of the token goes with it.
+pub(crate) async fn carry_out(app: &App, call: &Call, input: &SetupIn) -> Result<Bootstrapped> {
+    let done = setup::claim(app, input).await.map_err(|error| refused(app, call, error))?;
     crate::serve::forget_token(&app.settings.data_dir);
-    Answer::created(&done, "/v1/me".into())
+    Ok(done)
 }
 
 /// A wrong token is a failed credential like any other.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::auth::ListQuery as SessionsQuery;
 use crate::app::App;
@@ -19,6 +19,7 @@ use crate::passwords::links::{self, LinkOut};
 use crate::sessions::{self, SessionOut, lists};
 use crate::store::page::Page;
 use crate::store::users::UserFilter;
+use crate::users::erasure::{self, EraseIn};
 use crate::users::{self, LoginIn, RevokeKeysIn, UserIn, UserOut, UserPatch};
 use crate::wire::{Nothing, ReasonIn};
 
@@ -62,6 +63,14 @@ pub(crate) const RESUME: Operation = Operation::act(
     (shape::<Nothing>(), "{}"),
     shape::<UserOut>(),
 );
+pub(crate) const ERASE: Operation = Operation {
+    body: Some((shape::<EraseIn>(), r#"{"confirm": true}"#)),
+    ..Operation::plain(
+        "erase_user",
+        TAG,
+        "Erase who a deleted user was, also from the audit log, whose chain stays whole",
+    )
+};
 pub(crate) const RECORD_LOGIN: Operation = Operation::act(
     "record_login",
     TAG,
@@ -96,20 +105,28 @@ pub(crate) const UNLOCK: Operation = Operation::act(
     shape::<UserOut>(),
 );
 
-#[derive(Debug, Default, Deserialize)]
+/// Filters of the list; the console uses the same words.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct ListQuery {
-    state: Option<String>,
-    q: Option<String>,
-    username: Option<String>,
-    group_id: Option<String>,
-    role_id: Option<String>,
-    limit: Option<i64>,
-    cursor: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) state: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) q: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) username: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) group_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) role_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) limit: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) cursor: Option<String>,
 }
 
 impl ListQuery {
-    fn filter(&self) -> Result<UserFilter> {
+    pub(crate) fn filter(&self) -> Result<UserFilter> {
         if let Some(state) = self.state.as_deref().filter(|state| !matches!(*state, "active" | "suspended")) {
             return Err(Error::malformed(
                 "state",
@@ -128,7 +145,7 @@ impl ListQuery {
         })
     }
 
-    fn page(&self) -> Result<Page> {
+    pub(crate) fn page(&self) -> Result<Page> {
         let scope = format!("{:?}", (&self.state, &self.q, &self.username, &self.group_id, &self.role_id));
         Page::read(self.limit, self.cursor.as_deref(), &scope)
     }
@@ -184,6 +201,16 @@ pub(crate) async fn suspend(
     Json(input): Json<ReasonIn>,
 ) -> Answered {
     answer(&users::suspend(&app, &actor, &id, input.checked()?).await?)
+}
+
+pub(crate) async fn erase(
+    State(app): State<Arc<App>>,
+    Caller(actor): Caller,
+    Path(id): Path<String>,
+    Json(input): Json<EraseIn>,
+) -> Answered {
+    erasure::erase(&app, &actor, &id, &input).await?;
+    Answer::nothing()
 }
 
 pub(crate) async fn resume(

@@ -8,10 +8,11 @@ use keyward_core::token::AccessKey;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
+use smallvec::SmallVec;
 use utoipa::ToSchema;
 
 use crate::clock::Moment;
-use crate::http::limits::{self, LimitOut};
+use crate::http::limits::{self, CreditOut, LimitOut};
 use crate::verify::facts::TenantRecord;
 use crate::verify::tokens::{FoundToken, Origin, Subject};
 use crate::verify::{Found, Verified};
@@ -39,6 +40,13 @@ pub(crate) struct VerifyOut<'a> {
     pub(crate) expires_at: Option<Moment>,
     #[schema(value_type = Vec<LimitOut>)]
     pub(crate) limits: limits::After<'a>,
+    /// Credits of the key and of its owner, only there when they are counted.
+    #[serde(skip_serializing_if = "SmallVec::is_empty")]
+    #[schema(value_type = Option<Vec<CreditOut>>)]
+    pub(crate) credits: limits::CreditsLeft,
+    /// When to ask again: only there when limits or credits are used up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) retry_after_seconds: Option<u64>,
     /// How long this answer may be kept.
     pub(crate) cache_ttl_seconds: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -144,6 +152,8 @@ pub(crate) fn shape(verified: &Verified, explain: Option<Vec<Step>>) -> VerifyOu
         rights: found.filter(|_| valid).map_or(nothing(), |found| &*found.effective.json),
         expires_at: expires_at.map(Moment),
         limits: found.map(|found| limits::after(found, &verified.decision)).unwrap_or_default(),
+        credits: found.map(limits::credits).unwrap_or_default(),
+        retry_after_seconds: retry_after(&verified.decision),
         cache_ttl_seconds,
         explain,
     }
@@ -177,8 +187,17 @@ fn of_token<'a>(
         rights: if code == "ok" { &found.effective.json } else { nothing() },
         expires_at: expires_at.map(Moment),
         limits: behind.map(|key| limits::after(key, &verified.decision)).unwrap_or_default(),
+        credits: behind.map(limits::credits).unwrap_or_default(),
+        retry_after_seconds: retry_after(&verified.decision),
         cache_ttl_seconds,
         explain,
+    }
+}
+
+fn retry_after(decision: &Decision) -> Option<u64> {
+    match decision {
+        Decision::Deny { retry_after_seconds: seconds @ 1.., .. } => Some(*seconds),
+        _ => None,
     }
 }
 
@@ -253,6 +272,14 @@ impl VerifyOut<'_> {
             }
         }
         self.write_limits(out);
+        if !self.credits.is_empty() {
+            put(out, r#","credits":"#);
+            serde_json::to_writer(&mut *out, &self.credits).expect("writing into memory never fails");
+        }
+        if let Some(seconds) = self.retry_after_seconds {
+            put(out, r#","retry_after_seconds":"#);
+            number(out, seconds);
+        }
         put(out, r#","cache_ttl_seconds":"#);
         number(out, self.cache_ttl_seconds);
         if let Some(steps) = &self.explain {
@@ -380,6 +407,8 @@ mod tests {
                 rights: nothing(),
                 expires_at: None,
                 limits: limits::After::new(),
+                credits: limits::CreditsLeft::new(),
+                retry_after_seconds: Some(7),
                 cache_ttl_seconds: 0,
                 explain,
             });
@@ -393,6 +422,8 @@ mod tests {
             is_user: bool, explained: bool, number: i64,
         ) {
             let (audience, claims) = (vec![label.clone()], Map::from_iter([(name.clone(), Value::from(number))]));
+            let refills_at = explained.then_some(Moment(at));
+            let credit = || CreditOut { of: "owner", granted: number, remaining: at, refills_at };
             let limit = || LimitOut { name: &name, limit: 7, remaining: id as u32, reset_seconds: id as u64 };
             let user = PrincipalRef { kind: "user", id: PrincipalId::User(UserId::from_u128(id)), username: Some(&name) };
             let key = PrincipalRef { kind: "workspace", id: PrincipalId::Key(KeyId::from_u128(id)), username: None };
@@ -418,6 +449,8 @@ mod tests {
                 rights: serde_json::from_str(r#"["a:b"]"#).expect("JSON"),
                 expires_at: Some(Moment(at)),
                 limits: (0..count).map(|_| limit()).collect(),
+                credits: (0..count).map(|_| credit()).collect(),
+                retry_after_seconds: None,
                 cache_ttl_seconds: id as u32,
                 explain: None,
             });

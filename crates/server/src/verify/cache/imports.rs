@@ -11,7 +11,8 @@ use crate::error::Result;
 use crate::imports::ways::Ways;
 use crate::store::changes::{self, Change, ChangeKind};
 use crate::store::imports::{self, ImportedRow};
-use crate::store::keys;
+use crate::store::{Conn, keys};
+use crate::verify::foreign::proof::Adoption;
 use crate::verify::foreign::{self, ForeignRecord};
 
 impl Cache {
@@ -37,45 +38,41 @@ impl Cache {
     }
 
     /// Takes a proven credential over: it moves to the handle of its text, its slow hash is deleted, and its
-    /// secret is hashed under a pepper as any other.
+    /// secret is hashed under a pepper as any other. `others` are the handles by which the text may be another
+    /// key's.
     pub(crate) async fn adopt_import(
         self: &Arc<Self>,
         row: &ImportedRow,
         handle: AccessKey,
-        pepper: i64,
-        hash: String,
-    ) -> Result<()> {
+        others: Vec<AccessKey>,
+        hashed: (i64, String),
+    ) -> Result<Adoption> {
         let (cache, row) = (self.clone(), row.clone());
-        let changed = self.on_control(async move { cache.write_adopted(&row, handle, pepper, &hash).await });
-        changed.await?.iter().for_each(|change| self.apply(change));
-        Ok(())
+        let done =
+            self.on_control(async move { cache.write_adopted(&row, handle, &others, &hashed).await }).await?;
+        done.1.iter().for_each(|change| self.apply(change));
+        Ok(done.0)
     }
 
     async fn write_adopted(
         &self,
         row: &ImportedRow,
         handle: AccessKey,
-        pepper: i64,
-        hash: &str,
-    ) -> Result<Vec<Change>> {
-        let change = |kind, subject: &str| Change {
-            kind,
-            tenant_id: row.tenant_id.clone(),
-            subject: subject.to_owned(),
-        };
-        let changed = vec![
-            change(ChangeKind::Imported, &row.handle),
-            change(ChangeKind::Imported, handle.digits()),
-            change(ChangeKind::Key, &row.access_key),
-        ];
+        others: &[AccessKey],
+        (pepper, hash): &(i64, String),
+    ) -> Result<(Adoption, Vec<Change>)> {
+        let changed = adopted(row, handle);
         let mut tx = self.db.begin().await?;
         tx.lock_tenant(&row.tenant_id).await?;
-        if !imports::adopt(tx.conn(), row, handle.digits()).await? {
-            // Somebody was faster, or this text is another key's: either way it is looked up anew.
+        if is_anothers(tx.conn(), row, others).await? {
             tx.rollback().await?;
-            return Ok(changed);
+            return Ok((Adoption::Taken, Vec::new()));
         }
-        keys::rehash(tx.conn(), &row.tenant_id, &row.key_id, row.generation, pepper, hash).await?;
+        if !imports::adopt(tx.conn(), row, handle.digits()).await? {
+            tx.rollback().await?;
+            return Ok((Adoption::Changed, changed));
+        }
+        keys::rehash(tx.conn(), &row.tenant_id, &row.key_id, row.generation, *pepper, hash).await?;
         let last = changes::advance(tx.conn(), 3).await?;
         let now = self.clock.unix_ms();
         for (seq, change) in (last + 1..).zip(&changed) {
@@ -83,6 +80,27 @@ impl Cache {
         }
         tx.notify().await?;
         tx.commit().await?;
-        Ok(changed)
+        Ok((Adoption::Done, changed))
     }
+}
+
+/// What an adoption changes.
+fn adopted(row: &ImportedRow, handle: AccessKey) -> Vec<Change> {
+    let change =
+        |kind, subject: &str| Change { kind, tenant_id: row.tenant_id.clone(), subject: subject.to_owned() };
+    vec![
+        change(ChangeKind::Imported, &row.handle),
+        change(ChangeKind::Imported, handle.digits()),
+        change(ChangeKind::Key, &row.access_key),
+    ]
+}
+
+/// Whether one of the handles is that of another key, in whichever tenant.
+async fn is_anothers(conn: &mut Conn, row: &ImportedRow, handles: &[AccessKey]) -> Result<bool> {
+    for handle in handles {
+        if imports::load(conn, handle.digits()).await?.is_some_and(|other| other.key_id != row.key_id) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }

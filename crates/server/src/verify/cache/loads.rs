@@ -54,7 +54,7 @@ impl Cache {
     async fn read(&self, need: Need) -> Result<()> {
         let work = async {
             match need {
-                Need::Credits(key, wish) => self.lease(key, wish).await,
+                Need::Credits(_, cost) | Need::OwnerCredits(_, _, cost) => self.lease(need, cost).await,
                 Need::Revocations => self.read_revocations().await,
                 _ => self.read_facts(need).await,
             }
@@ -112,7 +112,7 @@ impl Cache {
                 }
                 Need::Foreign(id) => Fresh::Foreign(foreign::load(&mut conn, id, now_ms).await?),
                 Need::Session(id) => Fresh::Session(sessions::load_session(&mut conn, id, now_ms).await?),
-                Need::Credits(..) | Need::Revocations => return Ok(()),
+                Need::Credits(..) | Need::OwnerCredits(..) | Need::Revocations => return Ok(()),
             };
             let shard = self.shard(need);
             if *shard == seen {
@@ -159,16 +159,16 @@ impl Cache {
             Need::Session(id) => drop(self.sessions.pin().remove(&id)),
             Need::Trusted(id) => drop(self.trusted.pin().remove(&id)),
             Need::Foreign(id) => drop(self.foreign.pin().remove(&id)),
-            Need::Credits(..) | Need::Revocations => {}
+            Need::Credits(..) | Need::OwnerCredits(..) | Need::Revocations => {}
         }
     }
 }
 
 /// Puts a record in the place of an older one, from which it takes over what outlives a reload.
-fn put<K: Eq + Hash, V>(map: &Map<K, V>, id: K, record: V, carry_on: impl FnOnce(&V, &V)) -> bool {
+fn put<K: Eq + Hash, V>(map: &Map<K, V>, id: K, mut record: V, carry_on: impl FnOnce(&mut V, &V)) -> bool {
     let map = map.pin();
     if let Some(old) = map.get(&id) {
-        carry_on(&record, old);
+        carry_on(&mut record, old);
     }
     map.insert(id, Arc::new(record));
     true

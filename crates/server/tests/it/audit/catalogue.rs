@@ -217,7 +217,8 @@ fn operation(scene: &Scene) {
     assert!(exported.text.contains("\"action\":\"audit.export\""), "an export shows itself");
     let rows = json!([{ "external_id": "a", "class": "ingest", "hash": "0".repeat(64) }]);
     let body = json!({ "source": "elsewhere", "format": "sha256", "rows": rows });
-    scene.step("import.keys", Holds::After, "POST", "/v1/imports", body);
+    scene.step("import.keys", Holds::After, "POST", "/v1/imports", body.clone());
+    scene.step("import.try", Holds::After, "POST", "/v1/imports", body);
     scene.step("report.read", Holds::Neither, "GET", "/v1/reports/credentials", Value::Null);
     scene.step("export.read", Holds::After, "GET", "/v1/export", Value::Null);
     let local = |action: &str| {

@@ -223,6 +223,7 @@ fn aud_4_a_cut_tail_is_found_and_placed_against_a_checkpoint_kept_elsewhere() {
     }
     // So is a log that begins anew, and one that is gone altogether.
     server.place.sql("DELETE FROM audit_events");
+    server.place.sql("DELETE FROM audit_personal");
     for number in 1..=10 {
         server.root().role(&format!("new-{number}"), &["a:read"]);
     }

@@ -1,11 +1,14 @@
 //! The audit trail: what is in it, what never is, and that it cannot be bent.
 
 mod atomicity;
+mod auditors;
 mod canaries;
 mod catalogue;
 mod chain;
+mod erasure;
 mod forgery;
 mod refusals;
+mod retention;
 
 use serde_json::Value;
 

@@ -17,8 +17,8 @@ use crate::api::all;
 use crate::support::{Answer, Caller};
 
 /// `printf old_live_7Qm2vXw9RtKp4LzNa8Bc | sha256sum`
-const TEXT: &str = "old_live_7Qm2vXw9RtKp4LzNa8Bc";
-const SHA256: &str = "9d5a95809cfddc9cba8a97c399f9a4684547cdbc46d44bf3d2a41cdd5a4962c3";
+pub(crate) const TEXT: &str = "old_live_7Qm2vXw9RtKp4LzNa8Bc";
+pub(crate) const SHA256: &str = "9d5a95809cfddc9cba8a97c399f9a4684547cdbc46d44bf3d2a41cdd5a4962c3";
 
 /// A bcrypt hash of something.
 pub(crate) const BCRYPT: &str = "$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW";
@@ -29,12 +29,12 @@ fn import(caller: &Caller, format: &str, rows: Value) -> Answer {
 }
 
 /// A row of a key of the workspace that may do nothing in particular.
-fn row(external_id: &str, hash: &str) -> Value {
+pub(crate) fn row(external_id: &str, hash: &str) -> Value {
     json!({ "external_id": external_id, "hash": hash, "class": "ingest", "label": external_id })
 }
 
 /// Imports one row, which must be taken; returns the key.
-fn imported(caller: &Caller, format: &str, row: Value) -> Value {
+pub(crate) fn imported(caller: &Caller, format: &str, row: Value) -> Value {
     let name = row["external_id"].clone();
     let report = import(caller, format, json!([row])).ok();
     assert_eq!((&report["imported"], &report["failed"]), (&json!(1), &json!(0)), "{report}");

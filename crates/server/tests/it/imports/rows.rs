@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{SHA256, TEXT, import, imported, named, refused, row};
 use crate::api::{all, inside, person, tenant, worker};
-use crate::support::{Server, text, wait_until};
+use crate::support::{Caller, Server, text, wait_until};
 
 /// `printf unkey_3ZzJ8kPq5Wc1YtNv6RbXhD | sha256sum`, in base64.
 const OTHER: &str = "uN976vB9rROo8fOFARgbhErPO7cNniLNqaIOyrgC478=";
@@ -78,9 +78,11 @@ fn x_11_bm_2_quota_policy_and_fields_count_for_imported_keys() {
     let mut bound = row("bound", OTHER);
     bound["conditions"] = json!({ "cidrs": ["192.0.2.0/24"] });
     bound["credits"] = json!(7);
+    bound["credit_refill"] = json!({ "amount": 2, "every": "week" });
     bound["hint"] = json!("unkey_3Z");
     let key = imported(&root, "sha256", bound);
     assert_eq!((&key["credits"]["granted"], &key["secrets"][0]["hint"]), (&json!(7), &json!("unkey_3Z")));
+    assert_eq!(key["credits"]["refill"], json!({ "amount": 2, "every": "week", "cap": 7 }));
     assert_eq!(root.code(OTHER_TEXT), "address_denied");
     let whole =
         json!({ "external_id": "x", "hash": "hunter2-kong", "hint": "hunter2-kon", "class": "ingest" });
@@ -194,4 +196,102 @@ fn x_11_http_1_the_body_of_an_import_has_bounds_of_its_own() {
     let body = json!({ "source": "no slug!", "format": "sha256", "rows": [row("a", SHA256)] });
     root.post("/v1/imports", body.clone()).refused(422, "invalid_value");
     inside(&root, "nowhere", "POST", "/v1/imports", &body).refused(404, "not_found");
+}
+
+#[test]
+fn x_11_a_hint_never_makes_a_key_unreadable() {
+    let server = Server::start();
+    let root = server.root();
+    let hinted = |hint: &str| {
+        let mut wish = row(&format!("hint {hint}"), SHA256);
+        wish["hint"] = json!(hint);
+        wish
+    };
+    for bad in ["\"", "a\\", "\\u0000", "a\"b", "größe", "a b", "a\u{7f}"] {
+        assert_eq!(refused(&root, "sha256", hinted(bad)), "bad_characters", "{bad:?}");
+    }
+    let key = imported(&root, "sha256", hinted("old_live…{'<"));
+    assert_eq!(key["secrets"][0]["hint"], "old_live…{'<");
+    assert_eq!(root.code(TEXT), "ok");
+    // What an older version let in can be read all the same, and ended.
+    let stored = "UPDATE key_secrets SET hint = 'a\"b\\c\\\"'
+        WHERE key_id = (SELECT id FROM keys WHERE external_id IS NOT NULL)";
+    assert_eq!(server.place.sql(stored), 1);
+    let server = server.kill_and_restart();
+    let root = server.root();
+    assert_eq!(root.code(TEXT), "ok");
+    assert_eq!(named(&root, &key["imported"]["external_id"])["secrets"][0]["hint"], "a\"b\\c\\\"");
+    root.post(&format!("/v1/keys/{}/revoke", text(&key["id"])), json!({})).expect(200);
+    assert_eq!(root.code(TEXT), "revoked");
+}
+
+#[test]
+fn x_11_the_same_credential_in_two_formats_is_one_key() {
+    let server = Server::start();
+    let root = server.root();
+    let (_, stranger) = tenant(&server, "globex");
+    let hashed = imported(&root, "sha256", row("hashed", SHA256));
+    assert_eq!(refused(&root, "plain", row("plain", TEXT)), "duplicate_credential");
+    assert_eq!(refused(&stranger, "plain", row("plain", TEXT)), "duplicate_credential");
+    assert_eq!(root.verify(TEXT)["key"]["id"], hashed["id"]);
+    let mac = "b70c90f9cbfe57aa562cf76adf95c8f9bf0f68f939a3e0822973228d6c19f552";
+    let rows = json!([row("keyed", mac)]);
+    let keyed =
+        json!({ "source": "old", "format": "hmac_sha256", "hmac_key": "old gateway's key", "rows": rows });
+    assert_eq!(root.post("/v1/imports", keyed).ok()["imported"], 1);
+    assert_eq!(refused(&root, "plain", row("plain", "gw.Rt5Yu8Io2Pa6Sd9Fg3Hj")), "duplicate_credential");
+    // A hash tells nothing of a text that came before it: then the text counts, whatever is in memory.
+    let clear = imported(&root, "plain", row("clear", OTHER_TEXT));
+    imported(&root, "unkey", row("hashed too", OTHER));
+    assert_eq!(root.verify(OTHER_TEXT)["key"]["id"], clear["id"]);
+    let server = server.kill_and_restart();
+    for _ in 0..3 {
+        assert_eq!(server.root().verify(OTHER_TEXT)["key"]["id"], clear["id"]);
+    }
+}
+
+#[test]
+fn x_11_what_is_written_as_ours_is_nobody_elses() {
+    let server = Server::start();
+    let root = server.root();
+    let key = root.key(json!({ "class": "ingest", "label": "own" }));
+    let secret = text(&key["secret"]);
+    let last = if secret.ends_with('0') { "1" } else { "0" };
+    let damaged = format!("{}{last}", &secret[..secret.len() - 1]);
+    for own in [&secret, &damaged] {
+        assert_eq!(refused(&root, "plain", row("own", own)), "own_credential", "{own}");
+    }
+    imported(&root, "plain", row("much like it", &secret[..60]));
+    assert_eq!([root.code(&secret[..60]), root.code(&damaged)], ["ok", "invalid_key"]);
+}
+
+#[test]
+fn x_11_az_4_who_brings_credentials_of_others_is_seen_and_stopped() {
+    let server = Server::start();
+    let (_, admin) = tenant(&server, "acme");
+    let (_, stranger) = tenant(&server, "globex");
+    let rows = |count: usize| -> Value {
+        (0..count).map(|number| row(&format!("row {number}"), &format!("{number:064x}"))).collect()
+    };
+    assert_eq!(import(&admin, "sha256", rows(7)).ok()["imported"], 7);
+    let tries = |caller: &Caller| all(caller, "/v1/audit-events?action=import.try");
+    let report = import(&stranger, "sha256", rows(3)).ok();
+    assert_eq!((&report["imported"], &report["failed"]), (&json!(0), &json!(3)));
+    let mine = json!({ "source": "old", "format": "sha256", "rows": [row("mine", SHA256)] });
+    assert_eq!(stranger.post("/v1/imports?validate_only=true", mine).ok()["imported"], 1);
+    let told: Vec<_> = tries(&stranger).iter().map(|event| event["after"].clone()).collect();
+    let expected = [(1, 1, 0), (3, 0, 3)]
+        .map(|(rows, valid, failed)| json!({ "rows": rows, "valid": valid, "failed": failed }));
+    assert_eq!(told, expected, "a dry run is seen too");
+    // More of them end the request: nothing is told of its rows, and nothing of it is kept.
+    let mut many = rows(7);
+    many.as_array_mut().expect("rows").insert(0, row("mine", SHA256));
+    import(&stranger, "sha256", many).refused(429, "rate_limited");
+    assert!(all(&stranger, "/v1/keys").iter().all(|key| key["imported"].is_null()));
+    assert_ne!(server.root().code(TEXT), "ok");
+    let ended = &tries(&stranger)[0];
+    assert_eq!((&ended["outcome"], &ended["reason"]), (&json!("refused"), &json!("rate_limited")));
+    assert_eq!(tries(&admin).len(), 0);
+    // One's own are no secret.
+    assert_eq!(import(&admin, "sha256", rows(7)).ok()["failed"], 7);
 }

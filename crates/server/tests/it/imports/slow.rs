@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{BCRYPT, imported, refused, row};
+use super::{BCRYPT, imported, named, refused, row};
 use crate::api::{all, tenant};
 use crate::support::{Answer, Server, client, wait_until};
 
@@ -123,4 +123,82 @@ fn x_11_ver_5_guesses_at_slow_hashes_are_throttled_by_source() {
     assert_eq!(from("192.0.2.7", &root.secret).status, 200);
     let key = all(&root, "/v1/keys?label=a")[0].clone();
     assert_eq!(key["secrets"][0]["live"], true);
+}
+
+#[test]
+fn x_11_ver_8_a_text_that_another_tenant_holds_is_refused_after_one_computation() {
+    let server = Server::start();
+    let root = server.root();
+    let (_, admin) = tenant(&server, "acme");
+    let (_, stranger) = tenant(&server, "globex");
+    let (_, prefix, credential, hash) = SLOW[0];
+    let theirs = imported(&stranger, "bcrypt", slow_row("a", prefix, hash));
+    let ours = imported(&admin, "plain", row("b", credential));
+    let began = std::time::Instant::now();
+    assert_eq!(stranger.code(credential), "invalid_key");
+    assert!(began.elapsed().as_secs() < 5, "{:?}", began.elapsed());
+    assert_eq!(admin.verify(credential)["key"]["id"], ours["id"]);
+    assert_eq!(root.verify(credential)["key"]["id"], ours["id"]);
+    // What was computed in vain counts as a guess does.
+    let codes: Vec<String> = (0..12).map(|_| stranger.code(credential)).collect();
+    assert_eq!(codes[11], "rate_limited", "{codes:?}");
+    assert_eq!(named(&stranger, &theirs["imported"]["external_id"])["status"], "active");
+}
+
+#[test]
+fn x_11_ver_5_guesses_that_come_at_once_are_counted_each() {
+    let server = Server::with_config("login:\n  hashers: 2\n");
+    let root = server.root();
+    let (format, prefix, credential, hash) = SLOW[2];
+    imported(&root, format, slow_row("a", prefix, hash));
+    let many: Vec<Value> = std::thread::scope(|scope| {
+        let ask = |number: usize| root.verify(&format!("{prefix}.guess-{number}"))["code"].clone();
+        let running: Vec<_> = (0..24).map(|number| scope.spawn(move || ask(number))).collect();
+        running.into_iter().map(|one| one.join().expect("an answer")).collect()
+    });
+    let computed = many.iter().filter(|code| **code == "invalid_key").count();
+    assert!(computed <= 11, "{many:?}");
+    assert!(many.iter().any(|code| *code == "rate_limited"), "{many:?}");
+    assert_eq!(root.code(credential), "rate_limited");
+}
+
+#[test]
+fn x_11_of_many_first_uses_at_once_none_is_refused() {
+    let server = Server::start();
+    let root = server.root();
+    let (format, prefix, credential, hash) = SLOW[1];
+    imported(&root, format, slow_row("a", prefix, hash));
+    std::thread::scope(|scope| {
+        let running: Vec<_> = (0..24).map(|_| scope.spawn(|| root.code(credential))).collect();
+        for one in running {
+            assert_eq!(one.join().expect("an answer"), "ok");
+        }
+    });
+}
+
+#[test]
+fn x_11_ver_5_guesses_at_one_key_bar_nobody_from_the_first_use_of_another() {
+    let server = Server::start();
+    let root = server.root();
+    let (format, prefix, _, hash) = SLOW[0];
+    imported(&root, format, slow_row("guessed at", prefix, hash));
+    let (format, other, credential, hash) = SLOW[1];
+    imported(&root, format, slow_row("other", other, hash));
+    while root.code(&format!("{prefix}-a-guess")) != "rate_limited" {}
+    assert_eq!(root.code(credential), "ok", "of the same tenant and from the same source");
+}
+
+#[test]
+fn x_11_ver_5_many_public_parts_of_one_tenant_keep_no_other_from_its_turn() {
+    let server = Server::start();
+    let root = server.root();
+    let (_, admin) = tenant(&server, "acme");
+    let (_, stranger) = tenant(&server, "globex");
+    let (_, prefix, credential, hash) = SLOW[0];
+    for length in prefix.len() + 1..prefix.len() + 13 {
+        let part = &credential[..length];
+        imported(&stranger, "bcrypt", slow_row(part, part, BCRYPT));
+    }
+    let key = imported(&admin, "bcrypt", slow_row("a", prefix, hash));
+    assert_eq!(root.verify(credential)["key"]["id"], key["id"]);
 }

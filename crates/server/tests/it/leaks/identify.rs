@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::made_up;
 use crate::api::{person, tenant, worker};
 use crate::cli::run_with_input;
+use crate::imports::{SHA256, TEXT, imported, row};
 use crate::logins::key_session;
 use crate::support::{Caller, Server, text};
 
@@ -155,4 +156,27 @@ fn x_10_the_command_asks_the_server_and_without_a_token_itself() {
     }
     assert_eq!(run(Some(&root.secret), &[], &forged(&secret)).code, 10);
     assert_eq!(run(Some("kwm_wrong"), &[], &file).code, 4, "who is signed in wrongly is told");
+}
+
+#[test]
+fn x_10_x_11_an_imported_credential_is_known_again() {
+    let server = Server::start();
+    let root = server.root();
+    let (_, stranger) = tenant(&server, "globex");
+    let key = imported(&root, "sha256", row("a", SHA256));
+    // One that looks like somebody else's is known by its text too.
+    let openai = format!("sk-{}", "a1B2c3".repeat(5));
+    let second = imported(&root, "plain", row("b", &openai));
+    let answer = root.post("/v1/identify", json!({ "text": format!("  {TEXT}\n") }));
+    assert!(!answer.text.contains(&TEXT[..12]), "{}", answer.text);
+    for (asked, key) in [(TEXT, &key), (&*format!("KEY={openai}\n"), &second)] {
+        let found = ask(&root, asked);
+        assert_eq!((&found[0]["kind"], &found[0]["secret"]), (&json!("imported_key"), &json!("live")));
+        assert_eq!((&found[0]["key"]["id"], found.len()), (&key["id"], 1));
+        assert!(found[0]["links"].to_string().contains("/revoke"));
+    }
+    assert_eq!(ask(&stranger, TEXT), Vec::<Value>::new());
+    assert_eq!(ask(&stranger, &openai)[0]["kind"], "foreign");
+    assert_eq!(ask(&root, &format!("{TEXT}x")), Vec::<Value>::new());
+    assert_eq!(root.get(&format!("/v1/keys/{}", text(&key["id"]))).ok()["last_used_at"], Value::Null);
 }

@@ -6,7 +6,7 @@ use super::events;
 use crate::api::{inside, tenant, worker};
 use crate::cli::run_with_input;
 use crate::logins::{PASSWORD, log_in, set_password};
-use crate::support::{Caller, Server, text};
+use crate::support::{Answer, Caller, Server, client, text};
 
 fn body(filter: Value, action: &str, confirm: &str) -> Value {
     json!({ "filter": filter, "action": action, "reason": "backup stolen", "confirm": confirm })
@@ -197,4 +197,35 @@ fn x_10_the_command_previews_confirms_and_undoes() {
     assert_eq!(code(&root, &other), "revoked");
     assert_eq!(run(&["revoke", "--where", "owner=nobody", "--dry-run"]).code, 5);
     assert_eq!(run(&["revoke", "--where", "colour=red"]).code, 2);
+}
+
+#[test]
+fn x_10_leak_3_undoing_revives_nothing_that_was_to_be_ended_again_since() {
+    let server = Server::start();
+    let root = server.root();
+    root.patch("/v1/policies", json!({ "leaks": { "on_report": "deactivate" } })).expect(200);
+    let keys = ingest(&root, &["reported", "again", "plain", "told before"]);
+    let report = |key: &Value| {
+        let body = json!({ "token": key["secret"], "url": "https://paste.example/raw/7" });
+        Answer::read(client().post(format!("{}/report-leak", server.url)).json(&body).send().expect("sent"))
+            .expect(202)
+    };
+    report(&keys[3]);
+    root.post(&format!("/v1/keys/{}/activate", text(&keys[3]["id"])), json!({})).expect(200);
+    let first = declare(&root, json!({ "class": "ingest" }), "deactivate", "deactivate 4");
+    report(&keys[0]);
+    report(&keys[3]);
+    let second = declare(&root, json!({ "label": "again" }), "deactivate", "deactivate 0");
+    assert_eq!((&second["matched"], &second["ended"]), (&json!(0), &json!(0)));
+    let event = &events(&root, "incident.declare")[0]["after"];
+    assert_eq!((&event["key_ids"], &event["off_before"]), (&json!([]), &json!([keys[1]["id"]])));
+    let undo = |incident: &Value| {
+        root.post(&format!("/v1/incidents/{}/undo", text(&incident["id"])), json!({})).ok()
+    };
+    let undone = undo(&first);
+    assert_eq!(undone["reactivated"].as_array().map(Vec::len), Some(1));
+    assert_eq!(undone["left"].as_array().map(Vec::len), Some(3));
+    assert_eq!(undo(&second)["reactivated"], json!([]), "it was off before");
+    let codes: Vec<_> = keys.iter().map(|key| code(&root, key)).collect();
+    assert_eq!(codes, ["inactive", "inactive", "ok", "inactive"]);
 }

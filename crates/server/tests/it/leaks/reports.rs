@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{events, made_up};
+use crate::imports::{SHA256, TEXT, imported, row};
 use crate::logins::{PASSWORD, session, set_password};
 use crate::support::{Answer, Caller, Place, Server, client, free_port, text, wait_until};
 
@@ -259,4 +260,36 @@ fn ops_1_leak_4_before_set_up_a_report_is_refused() {
     nobody.post("/report-leak/github", json!([])).refused(404, "not_found");
     child.kill().expect("killed");
     child.wait().expect("ended");
+}
+
+#[test]
+fn leak_4_x_11_an_imported_credential_can_be_reported() {
+    let server = Server::start();
+    let root = server.root();
+    let key = imported(&root, "sha256", row("a", SHA256));
+    token(&server, "old_live_7Qm2vXw9RtKp4LzNa8Bd").expect(202);
+    assert_eq!(root.code(TEXT), "ok");
+    token(&server, TEXT).expect(202);
+    assert_eq!(root.code(TEXT), "revoked");
+    assert_eq!(events(&root, "key.leak_reported")[0]["target"]["id"], key["id"]);
+    assert!(!root.get("/v1/audit-events/export").expect(200).text.contains(TEXT));
+}
+
+#[test]
+fn leak_3_what_is_told_of_a_report_holds_no_credential() {
+    let server = Server::start();
+    let root = server.root();
+    root.patch("/v1/policies", json!({ "leaks": { "on_report": "notify" } })).expect(200);
+    let (_, reported) = root.member("mia", &[]);
+    let (_, other) = root.member("otto", &[]);
+    let [reported, other] = [&reported, &other].map(|key| text(&key["secret"]));
+    let url = format!("https://paste.example/?key={reported}&more={other}");
+    let note = format!("{other} was beside it, and {reported}");
+    report(&server.url, &json!({ "token": reported, "url": url, "note": note })).expect(202);
+    let event = &events(&root, "key.leak_reported")[0];
+    assert_eq!(event["after"]["url"], "https://paste.example/?key=***&more=***");
+    assert_eq!(event["after"]["note"], "*** was beside it, and ***");
+    assert_eq!([root.code(&reported), root.code(&other)], ["ok", "ok"]);
+    let dump = server.place.dump();
+    assert!(!dump.contains(&reported[20..60]) && !dump.contains(&other[20..60]));
 }

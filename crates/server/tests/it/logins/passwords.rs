@@ -109,7 +109,7 @@ fn aut_6_the_address_of_a_link_comes_from_the_configuration() {
     let request = server.root().request("POST", &format!("/v1/users/{user}/password-reset"));
     let request = request.header("x-forwarded-host", "evil.example").header("origin", "https://evil.example");
     let link = crate::support::Answer::read(request.json(&json!({})).send().expect("an answer")).ok();
-    assert_eq!(link["redeem_url"], "https://keys.example.org/base/v1/auth/password-reset");
+    assert_eq!(link["redeem_url"], "https://keys.example.org/base/console/password");
 }
 
 #[test]

@@ -127,3 +127,20 @@ fn bm_9_ver_5_floods_of_refused_credentials_and_leaks_are_told_to_administrators
     assert!(!told.contains(&secret) && !told.contains(&secret[20..]), "{told}");
     assert_eq!(root.code(&secret), "revoked", "and it is dead");
 }
+
+#[test]
+fn leak_bm_9_the_use_of_a_canary_is_told_to_administrators() {
+    let server = Server::start();
+    let root = server.root();
+    let (id, key) = root.member("dora", &[]);
+    root.put(&format!("/v1/groups/{}/members/{id}", administrators(&root))).expect(204);
+    let (dora, mia) = (server.caller(&text(&key["secret"])), root.member("mia", &[]).1);
+    let mia = server.caller(&text(&mia["secret"]));
+    let trap = root.key(json!({ "class": "ingest", "label": "trap", "canary": true }));
+    assert_eq!(root.code(&text(&trap["secret"])), "invalid_key");
+    let told = || dora.get("/v1/notifications?kind=leak").ok()["data"].clone();
+    wait_until(|| told().as_array().is_some_and(|told| !told.is_empty()));
+    assert_eq!((&told()[0]["action"], &told()[0]["target"]["id"]), (&json!("key.canary_used"), &trap["id"]));
+    assert!(kinds(&mia).is_empty(), "nobody else");
+    assert!(!told().to_string().contains(&text(&trap["secret"])[20..60]));
+}

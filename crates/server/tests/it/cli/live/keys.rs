@@ -56,6 +56,10 @@ fn x6_create_takes_every_trait_and_edit_changes_it() {
         "api=100/1m",
         "--credits",
         "5",
+        "--refill",
+        "5/day",
+        "--refill-cap",
+        "9",
         "--idle",
         "7d",
         "--expires-at",
@@ -70,6 +74,7 @@ fn x6_create_takes_every_trait_and_edit_changes_it() {
     assert_eq!(key["conditions"]["cidrs"], json!(["10.0.0.0/8"]));
     assert_eq!(key["limits"], json!([{ "name": "api", "requests": 100, "per_seconds": 60 }]));
     assert_eq!((&key["credits"]["granted"], &key["idle_seconds"]), (&json!(5), &json!(604_800)));
+    assert_eq!(key["credits"]["refill"], json!({ "amount": 5, "every": "day", "cap": 9 }));
     assert_eq!(
         key["expires_at"].as_str().map(|at| at.starts_with("2027-01-31T00:00:00")),
         Some(true),

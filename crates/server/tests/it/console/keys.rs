@@ -1,0 +1,89 @@
+//! Keys at the console.
+
+use serde_json::json;
+
+use super::{Browser, element, field};
+use crate::logins::somebody;
+use crate::support::{Server, text};
+
+#[test]
+fn key_5_a_secret_stands_on_one_page_which_no_address_leads_to() {
+    let server = Server::start();
+    somebody(&server, "grace", &["me:read", "me/keys:*"]);
+    let grace = Browser::of(&server, "grace");
+    let form = grace.get("/console/keys/new").expect(200).text;
+    let fields = [("label", "nightly"), ("validity", "30"), ("once", &*field(&form, "once"))];
+    let made = grace.submit("/console/keys", &fields).expect(200);
+    assert_eq!(made.header("cache-control"), "no-store");
+    let secret = element(&made.text, "secret");
+    assert_eq!(server.root().code(&secret), "ok");
+    let tenant = server.tenant();
+    let line = format!("key:{}::{secret},tenant id: {tenant}", element(&made.text, "access-key"));
+    assert_eq!(element(&made.text, "both"), line, "BM11");
+    // Sent again, as by reloading: nothing more is made, and nothing shown.
+    let again = grace.submit("/console/keys", &fields).expect(303);
+    let place = again.header("location").to_owned();
+    assert!(place.ends_with("?done=delivered"), "{place}");
+    assert_eq!(server.root().get("/v1/keys?class=member").ok()["data"].as_array().map(Vec::len), Some(1));
+    for path in [&*place, "/console", "/console/me/keys", "/console/keys/new"] {
+        assert!(!grace.get(path).expect(200).text.contains(&secret), "{path}");
+    }
+    grace.get("/console/keys").expect(403);
+}
+
+#[test]
+fn mo_8_a_member_makes_rotates_and_ends_keys_and_sees_no_others() {
+    let server = Server::start();
+    let root = server.root();
+    somebody(&server, "grace", &["me:read", "me/keys:*"]);
+    let mia = somebody(&server, "mia", &["me:read", "me/keys:*"]);
+    let theirs = root.key(json!({ "class": "member", "owner_id": mia, "label": "of mia" }));
+    let grace = Browser::of(&server, "grace");
+    let made =
+        grace.submit("/console/keys", &[("label", "nightly"), ("validity", "7"), ("once", "a1")]).expect(200);
+    let secret = element(&made.text, "secret");
+    let id = text(&root.get("/v1/keys?q=nightly").ok()["data"][0]["id"]);
+    let path = format!("/console/keys/{id}");
+    let page = grace.get("/console/me/keys").expect(200).text;
+    assert!(page.contains("nightly") && !page.contains("of mia"), "{page}");
+    let rotated =
+        grace.submit(&format!("{path}/rotate"), &[("overlap_seconds", "0"), ("once", "a2")]).expect(200);
+    let fresh = element(&rotated.text, "secret");
+    assert_eq!((root.code(&secret), root.code(&fresh)), ("retired_secret".into(), "ok".into()));
+    // In use, it ends by its name alone.
+    server.caller(&fresh).get("/v1/me").expect(200);
+    crate::support::wait_until(|| root.get(&format!("/v1/keys/{id}")).ok()["last_used_at"].is_string());
+    let revoke = format!("{path}/revoke");
+    grace.submit(&revoke, &[("how", "revoke"), ("label", "another")]).expect(422);
+    assert_eq!(root.code(&fresh), "ok");
+    grace.submit(&revoke, &[("how", "revoke"), ("label", "nightly"), ("reason", "over")]).expect(303);
+    assert_eq!(root.code(&fresh), "revoked");
+    let foreign = format!("/console/keys/{}", text(&theirs["id"]));
+    grace.get(&foreign).expect(404);
+    grace.submit(&format!("{foreign}/revoke"), &[("how", "revoke")]).expect(404);
+    assert_eq!(root.code(&text(&theirs["secret"])), "ok");
+}
+
+#[test]
+fn mo_5_bm_4_the_form_offers_what_the_policy_allows_and_refuses_the_rest() {
+    let server = Server::start();
+    let root = server.root();
+    somebody(&server, "grace", &["me:read", "me/keys:*"]);
+    let grace = Browser::of(&server, "grace");
+    let form = grace.get("/console/keys/new").expect(200).text;
+    assert!(form.contains("value=\"90\" checked"), "a key lives for 90 days unless told otherwise");
+    root.patch(
+        "/v1/policies",
+        json!({ "member": { "max_ttl_days": 60, "default_ttl_days": 30, "never_expire": false } }),
+    )
+    .expect(200);
+    let form = grace.get("/console/keys/new").expect(200).text;
+    assert!(form.contains("value=\"30\" checked") && !form.contains("value=\"90\""), "{form}");
+    assert!(form.contains("60 days at most") && !form.contains("value=\"never\""));
+    for validity in ["90", "never", "soon"] {
+        let fields = [("label", "long"), ("validity", validity), ("once", validity)];
+        let refused = grace.submit("/console/keys", &fields).expect(422).text;
+        assert!(refused.contains("value=\"long\""), "what was typed stays: {refused}");
+    }
+    assert_eq!(root.get("/v1/keys?class=member").ok()["data"], json!([]));
+}
