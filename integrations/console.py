@@ -20,14 +20,17 @@ from check.keyward import Keyward
 from console.member import Member
 from console.people import People
 from console.records import Records
+from console.rules import Rules
 from console.walk import Walk
 
 HERE = Path(__file__).resolve().parent
 SETTINGS = """\
 server:
   public_url: "http://localhost:{port}"
+webhooks:
+  allow: ["127.0.0.1"]
 """
-PEOPLE = [Member, People, Records]
+PEOPLE = [Member, People, Records, Rules]
 
 
 def run(walk):

@@ -266,6 +266,7 @@ fn policy_pages() -> Vec<Place> {
         place(GET, "/console/settings/policy/edit", write, policy_draft::edit),
         place(POST, "/console/settings/policy/drafts", write, policy_draft::draft),
         place(GET, "/console/settings/policy/drafts/{id}", read, policy_draft::show),
+        place(GET, "/console/settings/policy/drafts/{id}/impact.csv", write, policy_draft::impact),
         place(GET, "/console/settings/policy/drafts/{id}/apply", write, policy_draft::ask_apply),
         place(POST, "/console/settings/policy/drafts/{id}/apply", write, policy_draft::apply),
         place(POST, "/console/settings/policy/drafts/{id}/rebase", write, policy_draft::rebase),

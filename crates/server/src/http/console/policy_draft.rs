@@ -17,9 +17,10 @@ use super::policy::{Change, POLICY, changes, reasons, state_name};
 use super::rule::{self, Section};
 use super::{Shown, go};
 use crate::error::Result;
+use crate::http::v1::policies::export;
 use crate::policies;
 use crate::policies::drafts::{self, ApplyIn, DraftIn, DraftOut};
-use crate::policies::impact::{self, SimulationOut};
+use crate::policies::impact::{SimulationOut, simulate};
 
 /// The rules as they were filled in, by path; with `note` and `version`.
 #[derive(Debug, Default, Deserialize)]
@@ -84,7 +85,7 @@ async fn effect(visit: &Visit, draft: &DraftOut) -> Result<Option<Effect>> {
     if !visit.actor.may("policies:write") || draft.state == "applied" {
         return Ok(None);
     }
-    let told = impact::simulate(&visit.app, &visit.actor, &draft.id).await?;
+    let told = simulate(&visit.app, &visit.actor, &draft.id).await?;
     Ok(Some(Effect { reasons: reasons(&visit.frame, &told), told }))
 }
 
@@ -114,6 +115,11 @@ pub(crate) async fn show(visit: Visit, Path(id): Path<String>) -> Shown {
         is_open: draft.state != "applied" && visit.actor.may("policies:write"),
         draft: &draft,
     })
+}
+
+/// Every key that a draft would do something to, as CSV.
+pub(crate) async fn impact(visit: Visit, Path(id): Path<String>) -> Shown {
+    export(visit.app, visit.actor, id, None).await
 }
 
 #[derive(Template)]

@@ -9,6 +9,7 @@ use keyward_core::right::Right;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::choices::{self, Choice};
 use super::form::{Faults, Form, lines};
 use super::frame::Frame;
 use super::gate::Visit;
@@ -180,35 +181,22 @@ struct FormPage<'a> {
     /// Where the form goes, and what it is about: none for a new secret.
     action: String,
     edited: Option<&'a str>,
-    /// Id, name, and whether it is allowed.
-    groups: Vec<(String, String, bool)>,
+    groups: Vec<Choice>,
     once: String,
     faults: &'a Faults,
 }
 
 async fn ask(visit: &Visit, form: &TrustedForm, edited: Option<(&str, &str)>, faults: &Faults) -> Shown {
-    let groups = match visit.actor.may("groups:read") {
-        true => {
-            let all = Page::read(Some(200), None, "of a form")?;
-            groups::list(&visit.app, &visit.actor, None, &all).await?.data
-        }
-        false => Vec::new(),
-    };
-    let chosen = |id: &String| form.group_ids.contains(id);
     super::page(&FormPage {
         f: &visit.frame,
         form,
         action: edited
             .map_or_else(|| format!("{SETTINGS}/enable"), |(id, _)| format!("{SETTINGS}/{id}/edit")),
         edited: edited.map(|(_, name)| name),
-        groups: groups.into_iter().map(|group| (chosen(&group.id), group)).map(line_of).collect(),
+        groups: choices::groups(visit, &form.group_ids).await?,
         once: random::hex::<16>(),
         faults,
     })
-}
-
-fn line_of((chosen, group): (bool, groups::GroupOut)) -> (String, String, bool) {
-    (group.id, group.name, chosen)
 }
 
 pub(crate) async fn ask_enable(visit: Visit) -> Shown {
@@ -251,9 +239,17 @@ pub(crate) async fn edit(visit: Visit, Path(id): Path<String>) -> Shown {
     ask(&visit, &form, Some((id.as_str(), secret.name.as_str())), &Faults::default()).await
 }
 
-pub(crate) async fn save(mut visit: Visit, Path(id): Path<String>, Form(form): Form<TrustedForm>) -> Shown {
+pub(crate) async fn save(
+    mut visit: Visit,
+    Path(id): Path<String>,
+    Form(mut form): Form<TrustedForm>,
+) -> Shown {
     visit.actor.if_match = form.version.as_deref().and_then(|version| version.parse().ok());
     let secret = trusted::show(&visit.app, &visit.actor, &id).await?;
+    if !visit.actor.may("groups:read") {
+        // The form had no groups to choose from, and takes none away.
+        form.group_ids.clone_from(&secret.ceiling.group_ids);
+    }
     let edited = match form.ceiling(&visit).await {
         Ok(ceiling) => {
             let patch = TrustedPatch { name: form.name.clone(), ceiling: Some(ceiling) };

@@ -261,7 +261,12 @@ pub(crate) async fn list_impact(
 }
 
 /// Streams all of it: a tenant may have more keys than fit into memory.
-async fn export(app: Arc<App>, actor: Actor, id: String, code: Option<String>) -> Result<Response, Problem> {
+pub(crate) async fn export(
+    app: Arc<App>,
+    actor: Actor,
+    id: String,
+    code: Option<String>,
+) -> Result<Response, Problem> {
     // What is wrong with the request is told before the stream begins.
     impact::compare(&app, &mut app.read().await?, &actor.tenant_id, &id).await?;
     let (sender, receiver) = mpsc::channel::<io::Result<Bytes>>(4);
