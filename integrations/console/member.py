@@ -100,6 +100,7 @@ class Member(Walk):
         self.browser.press("Rotate")
         self.look("key-rotate")
         self.browser.press("Make the new secret")
+        self.says("never again")
         fresh = self.browser.text("#secret")
         assert fresh != self.secret and self.api(fresh, "/v1/me").status == 200
         assert self.api(self.secret, "/v1/me").status == 200, "the old one works on"

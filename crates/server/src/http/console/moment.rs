@@ -36,13 +36,15 @@ impl Moment {
 fn relative(distance_ms: i64, words: Words) -> String {
     let seconds = distance_ms.div_euclid(1000);
     let far = seconds.abs();
+    // What was given 90 days a moment ago ends in 90 days.
+    let near = |unit: i64| (far + unit / 2) / unit;
     let amount = match far {
         _ if far < MINUTE => return words.text("just now").to_owned(),
-        _ if far < HOUR => words.count("1 minute|{} minutes", far / MINUTE),
-        _ if far < DAY => words.count("1 hour|{} hours", far / HOUR),
-        _ if far < 120 * DAY => words.count("1 day|{} days", far / DAY),
-        _ if far < 730 * DAY => words.count("1 month|{} months", far / (30 * DAY)),
-        _ => words.count("1 year|{} years", far / (365 * DAY)),
+        _ if far < HOUR => words.count("1 minute|{} minutes", near(MINUTE)),
+        _ if far < DAY => words.count("1 hour|{} hours", near(HOUR)),
+        _ if far < 120 * DAY => words.count("1 day|{} days", near(DAY)),
+        _ if far < 730 * DAY => words.count("1 month|{} months", near(30 * DAY)),
+        _ => words.count("1 year|{} years", near(365 * DAY)),
     };
     if seconds < 0 { words.fill("{} ago", &[&amount]) } else { words.fill("in {}", &[&amount]) }
 }
