@@ -5,6 +5,7 @@ mod fan_out;
 pub(crate) mod list;
 pub(crate) mod outbox;
 mod rotation;
+pub(crate) mod shipping;
 pub(crate) mod wire;
 
 use std::sync::Arc;
@@ -74,6 +75,7 @@ pub(crate) fn start(app: &Arc<App>) {
     repeat(app, Duration::ZERO, HOUR, "segments", |app| async move { close_segments(&app).await });
     repeat(app, Duration::ZERO, MINUTE, "rotation", |app| async move { rotation::rotate(&app).await });
     tokio::spawn(outbox::run(app.clone()));
+    tokio::spawn(shipping::run(app.clone()));
     every(app, MINUTE, "purge", |app| async move { purge(&app).await });
 }
 
@@ -203,5 +205,6 @@ pub(crate) async fn finish(app: &App) -> Result<()> {
     app.finish_mints().await?;
     firsts::tell(app).await?;
     app.finish_canaries().await?;
+    shipping::release(app).await?;
     checkpoints::sign_heads(app).await
 }

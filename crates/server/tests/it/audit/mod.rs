@@ -9,6 +9,7 @@ mod erasure;
 mod forgery;
 mod refusals;
 mod retention;
+mod syslog;
 
 use serde_json::Value;
 
