@@ -49,7 +49,14 @@ impl Syslog {
             }
             _ => None,
         };
-        Ok(Some(Self { settings: settings.clone(), host, port, hostname: hostname(), holder: random::hex::<16>(), tls }))
+        Ok(Some(Self {
+            settings: settings.clone(),
+            host,
+            port,
+            hostname: hostname(),
+            holder: random::hex::<16>(),
+            tls,
+        }))
     }
 
     /// An event as a message, without what frames it.
@@ -273,7 +280,10 @@ mod tests {
         };
         let syslog = Syslog::new(&settings).expect("settings").expect("an address");
         let text = syslog.message(&long);
-        assert!(text.len() < LONGEST && text.contains(" cut=\"true\"") && text.contains("\"after\":null"), "{text}");
+        assert!(
+            text.len() < LONGEST && text.contains(" cut=\"true\"") && text.contains("\"after\":null"),
+            "{text}"
+        );
         assert!(!syslog.message(&event("ada", "key_1")).contains("cut="));
     }
 }

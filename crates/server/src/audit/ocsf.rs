@@ -229,7 +229,8 @@ fn actor(event: &Recorded) -> Value {
         "system" => (3, "System"),
         other => (OTHER, other),
     };
-    let mut user = json!({ "uid": event.actor.id, "name": event.actor.label, "type_id": type_id, "type": kind });
+    let mut user =
+        json!({ "uid": event.actor.id, "name": event.actor.label, "type_id": type_id, "type": kind });
     if let Some(key) = &event.key_id {
         user["credential_uid"] = key.as_str().into();
     }
@@ -298,8 +299,7 @@ fn subject(event: &Recorded) -> Value {
 }
 
 fn entity(event: &Recorded, data: Option<&Value>) -> Value {
-    let mut entity =
-        json!({ "type": event.target.kind, "uid": event.target.id, "name": event.target.label });
+    let mut entity = json!({ "type": event.target.kind, "uid": event.target.id, "name": event.target.label });
     if let Some(data) = data.filter(|data| data.is_object()) {
         entity["data"] = data.clone();
     }

@@ -1,4 +1,4 @@
-//! Events that were kept for long enough are closed (AUD-6; ADR 14): from one signed checkpoint to a later
+//! Events that were kept for long enough are closed (AUD-6; ADR 15): from one signed checkpoint to a later
 //! one, as a whole. What is left of such a segment is a signed record of where it stood in the chain, by which
 //! the events behind it can still be checked.
 

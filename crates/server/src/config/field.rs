@@ -297,9 +297,11 @@ pub(super) fn host_and_port<'de, D>(deserializer: D) -> Result<Option<(String, u
 where
     D: Deserializer<'de>,
 {
-    text(deserializer, "a host and a port, such as siem.example.org:6514 or [fd00::1]:6514, or \"\"", |text| {
-        optional(text, |text| parse_host_and_port(text).ok_or_else(|| invalid(text)))
-    })
+    text(
+        deserializer,
+        "a host and a port, such as siem.example.org:6514 or [fd00::1]:6514, or \"\"",
+        |text| optional(text, |text| parse_host_and_port(text).ok_or_else(|| invalid(text))),
+    )
 }
 
 fn parse_host_and_port(text: &str) -> Option<(String, u16)> {
@@ -314,7 +316,9 @@ fn parse_host_and_port(text: &str) -> Option<(String, u16)> {
     fits.then(|| (plain.to_owned(), port))
 }
 
-pub(super) fn syslog_transport<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SyslogTransport, D::Error> {
+pub(super) fn syslog_transport<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<SyslogTransport, D::Error> {
     text(deserializer, "tls, tcp or udp", |text| match text {
         "tls" => Ok(SyslogTransport::Tls),
         "tcp" => Ok(SyslogTransport::Tcp),

@@ -1,5 +1,7 @@
 //! Pages of `docs/reference` that say the same as the code. `UPDATE_DOCS=1` writes them anew.
 
+mod inventory;
+
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;

@@ -54,7 +54,11 @@ async fn catch_up(app: &App) -> Result<bool> {
         let sent = syslog.send(&batch.messages).await;
         app.metrics.attempted(SYSLOG, sent.is_ok());
         if let Err(why) = sent {
-            tracing::warn!(why, events = batch.messages.len(), "syslog does not take events; they will be sent again");
+            tracing::warn!(
+                why,
+                events = batch.messages.len(),
+                "syslog does not take events; they will be sent again"
+            );
             return Ok(false);
         }
         let mut tx = app.db.begin().await?;

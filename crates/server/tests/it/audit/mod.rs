@@ -7,6 +7,7 @@ mod catalogue;
 mod chain;
 mod erasure;
 mod forgery;
+mod ocsf;
 mod refusals;
 mod retention;
 mod syslog;

@@ -109,7 +109,9 @@ fn counts(messages: &[String], tenant: &str) -> (Vec<i64>, BTreeMap<i64, usize>)
 }
 
 fn config(port: u16, transport: &str, more: &str) -> String {
-    format!("audit: {{ syslog: {{ address: \"127.0.0.1:{port}\", transport: {transport}, timeout: 1s{more} }} }}\n")
+    format!(
+        "audit: {{ syslog: {{ address: \"127.0.0.1:{port}\", transport: {transport}, timeout: 1s{more} }} }}\n"
+    )
 }
 
 /// Number of the newest event of the caller's tenant.
@@ -224,7 +226,10 @@ fn udp_takes_a_datagram_for_each_event_also_as_ocsf() {
         assert!(message.starts_with("<109>1 "), "no count before it: {message}");
         assert_eq!(parameter(message, "seq"), seq.to_string());
         let event = body(message);
-        assert_eq!((&event["metadata"]["sequence"], &event["metadata"]["version"]), (&json!(seq), &json!("1.3.0")));
+        assert_eq!(
+            (&event["metadata"]["sequence"], &event["metadata"]["version"]),
+            (&json!(seq), &json!("1.3.0"))
+        );
         let class = event["class_uid"].as_u64().expect("a class");
         assert_eq!(event["type_uid"], class * 100 + event["activity_id"].as_u64().expect("a number"));
     }
@@ -239,7 +244,14 @@ impl TlsReceiver {
         let made = Command::new("openssl")
             .args(["req", "-x509", "-newkey", "ed25519", "-nodes", "-days", "2", "-subj", "/CN=syslog"])
             .args(["-addext", "basicConstraints=critical,CA:FALSE"])
-            .args(["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", &path("key.pem"), "-out", &path("cert.pem")])
+            .args([
+                "-addext",
+                "subjectAltName=IP:127.0.0.1",
+                "-keyout",
+                &path("key.pem"),
+                "-out",
+                &path("cert.pem"),
+            ])
             .output()
             .expect("openssl runs");
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
@@ -292,7 +304,8 @@ fn aud_6_what_the_receiver_does_not_have_is_not_closed() {
     };
     let server = later(server, 4);
     wait_until(|| server.place.log().matches("syslog does not take events").count() >= 2);
-    let closed = |server: &Server| server.root().get("/v1/audit-events/verification").ok()["closed_through"].clone();
+    let closed =
+        |server: &Server| server.root().get("/v1/audit-events/verification").ok()["closed_through"].clone();
     assert_eq!(closed(&server), 0, "the receiver is away, and everything is still there");
     let receiver = Receiver::listen(port, Manner::Good);
     wait_until(|| !receiver.messages().is_empty());
