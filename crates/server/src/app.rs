@@ -31,6 +31,7 @@ use crate::store::changes;
 use crate::store::group::{Turn, Writers};
 use crate::store::idempotency::{self, IdempotencyKey};
 use crate::store::{Conn, Db, tenants};
+use crate::syslog::Syslog;
 use crate::verify::Verifier;
 use crate::verify::facts::{self, Grant, TenantRecord};
 
@@ -63,6 +64,8 @@ pub(crate) struct App {
     pub(crate) mailer: Option<Mailer>,
     /// The way to webhooks.
     pub(crate) outbound: Outbound,
+    /// The way to the syslog receiver, where there is one.
+    pub(crate) syslog: Option<Syslog>,
     /// What the minting of tokens remembers.
     pub(crate) minting: crate::trusted::subject::Memory,
     /// There is a primary tenant; until then only health and setup answer (OPS-1).

@@ -4,6 +4,7 @@
 //! chain is per tenant, so that a tenant can check and export its own.
 
 pub(crate) mod chain;
+pub(crate) mod ocsf;
 pub(crate) mod personal;
 pub(crate) mod segments;
 

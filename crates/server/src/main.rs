@@ -49,6 +49,7 @@ mod sessions;
 mod setup;
 mod signing_keys;
 mod store;
+mod syslog;
 mod tenants;
 mod tokens;
 mod trusted;

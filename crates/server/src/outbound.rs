@@ -7,6 +7,7 @@ pub(crate) mod guard;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -61,12 +62,7 @@ impl Outbound {
     /// # Errors
     /// `Error::Startup` when the file of certificates cannot be read.
     pub(crate) fn new(settings: &WebhookSettings) -> Result<Self> {
-        let extra = match &settings.ca_file {
-            Some(file) => CertificateDer::pem_file_iter(file)
-                .and_then(Iterator::collect)
-                .map_err(|why| Error::Startup(format!("webhooks.ca_file {}: {why}", file.display())))?,
-            None => Vec::new(),
-        };
+        let extra = certificates(settings.ca_file.as_deref(), "webhooks.ca_file")?;
         Ok(Self { rules: settings.allow.clone(), timeout: settings.timeout, extra, tls: OnceLock::new() })
     }
 
@@ -145,18 +141,38 @@ impl Outbound {
         if let Some(config) = self.tls.get() {
             return Ok(config.clone());
         }
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let verifier = Verifier::new_with_extra_roots(self.extra.clone(), provider.clone());
-        let verifier = verifier.map_err(|why| format!("the certificates of the system: {why}"))?;
-        let config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(|why| why.to_string())?
-            // The verifier of the platform, which is stricter than none and knows the system's roots.
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(verifier))
-            .with_no_client_auth();
-        Ok(self.tls.get_or_init(|| Arc::new(config)).clone())
+        let config = tls_client(&self.extra)?;
+        Ok(self.tls.get_or_init(|| config).clone())
     }
+}
+
+/// TLS that trusts what the system trusts, and these certificates.
+///
+/// # Errors
+/// A sentence about why there is none.
+pub(crate) fn tls_client(extra: &[CertificateDer<'static>]) -> Result<Arc<ClientConfig>, String> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let verifier = Verifier::new_with_extra_roots(extra.to_vec(), provider.clone());
+    let verifier = verifier.map_err(|why| format!("the certificates of the system: {why}"))?;
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|why| why.to_string())?
+        // The verifier of the platform, which is stricter than none and knows the system's roots.
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(verifier))
+        .with_no_client_auth();
+    Ok(Arc::new(config))
+}
+
+/// The certificates of a file that a setting names.
+///
+/// # Errors
+/// `Error::Startup` when it cannot be read.
+pub(crate) fn certificates(file: Option<&Path>, setting: &str) -> Result<Vec<CertificateDer<'static>>> {
+    let Some(file) = file else { return Ok(Vec::new()) };
+    CertificateDer::pem_file_iter(file)
+        .and_then(Iterator::collect)
+        .map_err(|why| Error::Startup(format!("{setting} {}: {why}", file.display())))
 }
 
 fn request(

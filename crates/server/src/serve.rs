@@ -32,6 +32,7 @@ use crate::refusals::Refusals;
 use crate::seal::{self, RootKey};
 use crate::store::group::Writers;
 use crate::store::{Db, changes, instance};
+use crate::syslog::Syslog;
 use crate::verify::cache::{Cache, CacheSettings};
 use crate::verify::limits::{FailureThrottle, ReportThrottle};
 use crate::verify::{Sealed, Verifier, feed, keyring};
@@ -75,6 +76,7 @@ pub(crate) async fn open(loaded: Loaded, log_levels: LogLevels) -> Result<Arc<Ap
     );
     let mailer = Mailer::new(&settings.mail)?;
     let outbound = Outbound::new(&settings.webhooks)?;
+    let syslog = Syslog::new(&settings.audit.syslog)?;
     Ok(Arc::new(App {
         writers: Writers::new(db.clone()),
         db,
@@ -98,6 +100,7 @@ pub(crate) async fn open(loaded: Loaded, log_levels: LogLevels) -> Result<Arc<Ap
         expiry_watch: Watch::default(),
         mailer,
         outbound,
+        syslog,
         minting: crate::trusted::subject::Memory::default(),
         set_up: AtomicBool::new(false),
         draining: AtomicBool::new(false),

@@ -1,4 +1,4 @@
-//! What events say of people, kept apart from the chain so that it can be erased (AUD-6; ADR 13).
+//! What events say of people, kept apart from the chain so that it can be erased (AUD-6; ADR 14).
 //!
 //! The text of an event, which its hash covers, holds a commitment where it would name somebody. The names
 //! stand in a table of their own: their rows go when a person is erased, and the chain stays whole.

@@ -1,4 +1,4 @@
-//! Events that were kept for long enough are closed (AUD-6; ADR 14): from one signed checkpoint to a later
+//! Events that were kept for long enough are closed (AUD-6; ADR 15): from one signed checkpoint to a later
 //! one, as a whole. What is left of such a segment is a signed record of where it stood in the chain, by which
 //! the events behind it can still be checked.
 
@@ -15,10 +15,11 @@ use crate::app::{Actor, App};
 use crate::checkpoints::{self, SigningKey};
 use crate::clock::rfc3339;
 use crate::error::{Error, Result};
+use crate::jobs::shipping::SYSLOG;
 use crate::store::audit::{self, CheckpointRow};
 use crate::store::page::{Listed, Page};
 use crate::store::segments::{self, SegmentRow};
-use crate::store::{Conn, jobs};
+use crate::store::{Conn, jobs, sinks};
 
 /// Events of one segment, as far as checkpoints allow.
 const MOST: i64 = 10_000;
@@ -117,7 +118,10 @@ async fn close_one(app: &App, tenant: &str, until: i64) -> Result<bool> {
     let mut conn = app.read().await?;
     let start = segments::end(&mut conn, tenant).await?;
     // What has not yet been told on, to webhooks and elsewhere, is not closed.
-    let told = jobs::told_until(&mut conn, tenant).await?;
+    let mut told = jobs::cursor(&mut conn, tenant).await?;
+    if app.syslog.is_some() {
+        told = told.min(sinks::cursor(&mut conn, tenant, SYSLOG).await?);
+    }
     let most = (start.0 + MOST).min(told);
     let end = segments::checkpoint(&mut conn, tenant, start.0, most, until).await?;
     let Some(end) = end.filter(|end| end.seq <= told) else { return Ok(false) };

@@ -53,7 +53,7 @@ enum AuditCommand {
     /// Show one event with what it changed
     Show(EventArgs),
     /// Write all events as JSON lines
-    Export(RangeArgs),
+    Export(ExportArgs),
     /// List signed checkpoints of the chain, newest first: keep them on another machine
     Checkpoints(ListArgs),
     /// List parts of the chain that were kept for long enough and closed, newest first
@@ -84,6 +84,15 @@ struct RangeArgs {
     /// Before: RFC 3339 or YYYY-MM-DD
     #[arg(long, value_name = "TIME", value_parser = parse_moment)]
     until: Option<Timestamp>,
+}
+
+#[derive(Args, Debug)]
+struct ExportArgs {
+    #[command(flatten)]
+    range: RangeArgs,
+    /// jsonl: with the hashes, to be checked; ocsf: OCSF 1.3.0, for a SIEM
+    #[arg(long, default_value = "jsonl", value_parser = ["jsonl", "ocsf"])]
+    format: String,
 }
 
 #[derive(Args, Debug)]
@@ -135,8 +144,9 @@ impl RangeArgs {
     }
 }
 
-async fn export(session: &Session, args: &RangeArgs) -> Outcome {
-    stream::pass_on(session, args.narrow(Request::get("/v1/audit-events/export"))).await
+async fn export(session: &Session, args: &ExportArgs) -> Outcome {
+    let request = Request::get("/v1/audit-events/export").query("format", &args.format);
+    stream::pass_on(session, args.range.narrow(request)).await
 }
 
 async fn verify(session: &Session, kept: &[KeptCheckpoint]) -> Outcome {

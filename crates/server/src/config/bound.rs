@@ -27,7 +27,7 @@ const SECOND: u64 = 1_000;
 const MINUTE: u64 = 60 * SECOND;
 
 /// Shortest and longest value of each duration, in milliseconds.
-const SPANS: [(&str, u64, u64); 12] = [
+const SPANS: [(&str, u64, u64); 13] = [
     ("server.timeouts.first_byte", SECOND, 5 * MINUTE),
     ("server.timeouts.header", SECOND, 5 * MINUTE),
     ("server.timeouts.idle", SECOND, 60 * MINUTE),
@@ -40,6 +40,7 @@ const SPANS: [(&str, u64, u64); 12] = [
     ("tokens.jwks_cache", SECOND, 24 * 60 * MINUTE),
     ("mail.timeout", SECOND, 50 * SECOND),
     ("webhooks.timeout", SECOND, 30 * SECOND),
+    ("audit.syslog.timeout", SECOND, MINUTE),
 ];
 
 /// Refuses a value that is out of range or has the wrong shape.

@@ -14,7 +14,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use tracing_subscriber::EnvFilter;
 
-use super::settings::{LogFormat, MailTls, OnDatabaseLoss, SecretUrl};
+use super::settings::{LogFormat, MailTls, OnDatabaseLoss, SecretUrl, SyslogFormat, SyslogTransport};
 use super::span;
 use crate::outbound::guard::Rule;
 
@@ -291,6 +291,48 @@ fn parse_loss(text: &str) -> Option<OnDatabaseLoss> {
     }
     let time = span::parse(text.strip_prefix("serve_for ")?.trim_start())?;
     (time <= LONGEST_LOSS).then_some(OnDatabaseLoss::ServeFor(time))
+}
+
+pub(super) fn host_and_port<'de, D>(deserializer: D) -> Result<Option<(String, u16)>, D::Error>
+where
+    D: Deserializer<'de>,
+{
+    text(
+        deserializer,
+        "a host and a port, such as siem.example.org:6514 or [fd00::1]:6514, or \"\"",
+        |text| optional(text, |text| parse_host_and_port(text).ok_or_else(|| invalid(text))),
+    )
+}
+
+fn parse_host_and_port(text: &str) -> Option<(String, u16)> {
+    let (host, port) = text.rsplit_once(':')?;
+    let port = port.parse().ok().filter(|port| *port > 0)?;
+    let plain = match host.strip_prefix('[') {
+        Some(rest) => rest.strip_suffix(']').filter(|host| host.parse::<std::net::Ipv6Addr>().is_ok())?,
+        None => host,
+    };
+    let is_name = |char: char| char.is_ascii_alphanumeric() || matches!(char, '.' | '-' | '_');
+    let fits = host.starts_with('[') || (!plain.is_empty() && plain.chars().all(is_name));
+    fits.then(|| (plain.to_owned(), port))
+}
+
+pub(super) fn syslog_transport<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<SyslogTransport, D::Error> {
+    text(deserializer, "tls, tcp or udp", |text| match text {
+        "tls" => Ok(SyslogTransport::Tls),
+        "tcp" => Ok(SyslogTransport::Tcp),
+        "udp" => Ok(SyslogTransport::Udp),
+        _ => Err(invalid(text)),
+    })
+}
+
+pub(super) fn syslog_format<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SyslogFormat, D::Error> {
+    text(deserializer, "json or ocsf", |text| match text {
+        "json" => Ok(SyslogFormat::Json),
+        "ocsf" => Ok(SyslogFormat::Ocsf),
+        _ => Err(invalid(text)),
+    })
 }
 
 pub(super) fn keep<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {

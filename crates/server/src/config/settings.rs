@@ -386,6 +386,49 @@ pub(crate) struct AuditSettings {
     /// Folder where events are written before they are closed.
     #[serde(deserialize_with = "field::optional_path")]
     pub(crate) archive: Option<PathBuf>,
+    /// Where they are sent besides.
+    pub(crate) syslog: SyslogSettings,
+}
+
+/// The section `audit.syslog`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SyslogSettings {
+    /// Host and port of the receiver, if there is one.
+    #[serde(deserialize_with = "field::host_and_port")]
+    pub(crate) address: Option<(String, u16)>,
+    /// How messages get there.
+    #[serde(deserialize_with = "field::syslog_transport")]
+    pub(crate) transport: SyslogTransport,
+    /// Certificates that are trusted besides those of the system.
+    #[serde(deserialize_with = "field::optional_path")]
+    pub(crate) ca_file: Option<PathBuf>,
+    /// What a message holds.
+    #[serde(deserialize_with = "field::syslog_format")]
+    pub(crate) format: SyslogFormat,
+    /// How long the receiver may take for one batch.
+    #[serde(deserialize_with = "field::duration")]
+    pub(crate) timeout: Duration,
+}
+
+/// How syslog messages get to their receiver.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SyslogTransport {
+    /// RFC 5425.
+    Tls,
+    /// RFC 6587, with octet counting.
+    Tcp,
+    /// RFC 5426, by which nobody knows what came.
+    Udp,
+}
+
+/// What a syslog message holds behind its header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SyslogFormat {
+    /// The event as the API shows it.
+    Json,
+    /// The event as OCSF writes it.
+    Ocsf,
 }
 
 /// The section `leaks`.

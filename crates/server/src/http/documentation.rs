@@ -1,5 +1,7 @@
 //! Pages of `docs/reference` that say the same as the code. `UPDATE_DOCS=1` writes them anew.
 
+mod inventory;
+
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;
@@ -10,6 +12,7 @@ use serde_json::Value;
 use super::openapi;
 use super::problems::CATALOGUE;
 use super::router::routes;
+use crate::audit::ocsf;
 use crate::webhooks::catalogue::ACTIONS;
 
 fn page(name: &str) -> PathBuf {
@@ -101,6 +104,25 @@ fn http_7_the_page_of_metrics_names_every_metric() {
     }
 }
 
+#[test]
+fn the_page_of_ocsf_is_what_becomes_of_each_action() {
+    let mut text = String::from(
+        "# Events in OCSF\n\n\
+         `keyward audit export --format ocsf`, `GET /v1/audit-events/export?format=ocsf` and the\n\
+         [syslog sink](../how-to/operate/audit-log.md) write events by the Open Cybersecurity Schema Framework,\n\
+         version 1.3.0. What the schema has no field for stands in `unmapped`: `before`, `after`, `target`. The hashes\n\
+         of the chain are in `jsonl` alone. Written out of `crates/server/src/audit/ocsf.rs` by its test.\n\n\
+         A `user.edit` that gives or takes rights is User Access Management (3005), Assign Privileges (1) or Revoke\n\
+         Privileges (2). An operation that was refused is API Activity (6003) with `status_id` 2, its name in\n\
+         `api.operation`. Activity 99 is Other: its name is our own word.\n\n\
+         | action | class | activity |\n|---|---|---|\n",
+    );
+    for action in ACTIONS {
+        let _ = writeln!(text, "| `{action}` | {} |", ocsf::activity(action).told());
+    }
+    must_equal("ocsf.md", &text);
+}
+
 /// Everything in quotes that begins so.
 fn words(source: &str, start: &str) -> BTreeSet<String> {
     source
@@ -113,6 +135,7 @@ fn words(source: &str, start: &str) -> BTreeSet<String> {
 /// Where events are made.
 const SOURCES: &[&str] = &[
     include_str!("../app.rs"),
+    include_str!("../audit/segments.rs"),
     include_str!("../cli/root_key.rs"),
     include_str!("../factors.rs"),
     include_str!("../factors/proof.rs"),
@@ -151,6 +174,7 @@ const SOURCES: &[&str] = &[
     include_str!("../trusted.rs"),
     include_str!("../trusted/firsts.rs"),
     include_str!("../users.rs"),
+    include_str!("../users/erasure.rs"),
     include_str!("../verify/canaries.rs"),
     include_str!("../webhooks.rs"),
     include_str!("../webhooks/delivery.rs"),

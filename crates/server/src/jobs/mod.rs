@@ -2,16 +2,20 @@
 
 pub(crate) mod expiry_notice;
 mod fan_out;
+pub(crate) mod kept;
 pub(crate) mod list;
 pub(crate) mod outbox;
 mod rotation;
+pub(crate) mod shipping;
 pub(crate) mod wire;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use keyward_core::jwt::LEEWAY_SECONDS;
-
+use self::kept::{
+    ENDED_MS, FAILED_MS, FEED_MS, IDEMPOTENCY_MS, LONGEST_SESSION_MS, MOST_NAMES, REVOKED_SECONDS, SENT_MS,
+    TOLD_MS,
+};
 use crate::app::App;
 use crate::audit::segments;
 use crate::error::Result;
@@ -23,31 +27,12 @@ use crate::store::{
 use crate::trusted::firsts;
 use crate::{checkpoints, refusals, signing_keys};
 
-/// Answers for replays are kept for a day (`api.md` 7).
-const IDEMPOTENCY_MS: i64 = 24 * 3_600_000;
-/// Feed entries are kept long enough for a node that was paused to catch up.
-const FEED_MS: i64 = 10 * 60_000;
 /// Keys written in one flush, at least; a larger backlog is spread over the flushes of
 /// three quarters of a minute, so that nothing waits longer than that (KEY-14: 60 s at most).
 const FLUSH_AT_LEAST: usize = 1_000;
 
 /// How often to look whether all keys are to be read.
 const REGISTER: Duration = Duration::from_secs(1);
-
-/// Jobs that were given up can be replayed for a month.
-const FAILED_MS: i64 = 30 * 24 * 3_600_000;
-/// What users were told is kept for three months.
-const TOLD_MS: i64 = 90 * 24 * 3_600_000;
-/// What webhooks were sent is kept for two weeks.
-const SENT_MS: i64 = 14 * 24 * 3_600_000;
-/// Ended sessions are kept for a week.
-const ENDED_MS: i64 = 7 * 24 * 3_600_000;
-/// No session lives longer than this.
-const LONGEST_SESSION_MS: i64 = keyward_core::policy::MAX_SESSION_MINUTES as i64 * 60_000;
-/// Names whose failed logins are remembered.
-const MOST_NAMES: i64 = 100_000;
-/// Revocations are kept for so long after the end of their token, whose clock may be another's.
-const REVOKED_SECONDS: i64 = 3600 + LEEWAY_SECONDS;
 
 /// How often to look for scheduled policies.
 const DRAFTS: Duration = Duration::from_secs(2);
@@ -74,6 +59,7 @@ pub(crate) fn start(app: &Arc<App>) {
     repeat(app, Duration::ZERO, HOUR, "segments", |app| async move { close_segments(&app).await });
     repeat(app, Duration::ZERO, MINUTE, "rotation", |app| async move { rotation::rotate(&app).await });
     tokio::spawn(outbox::run(app.clone()));
+    tokio::spawn(shipping::run(app.clone()));
     every(app, MINUTE, "purge", |app| async move { purge(&app).await });
 }
 
@@ -203,5 +189,6 @@ pub(crate) async fn finish(app: &App) -> Result<()> {
     app.finish_mints().await?;
     firsts::tell(app).await?;
     app.finish_canaries().await?;
+    shipping::release(app).await?;
     checkpoints::sign_heads(app).await
 }

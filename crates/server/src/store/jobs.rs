@@ -119,11 +119,6 @@ pub(crate) async fn cursor(conn: &mut Conn, tenant: &str) -> Result<i64> {
     Ok(row.map_or(0, |row| row.0))
 }
 
-/// Up to which event a tenant's log was told on, to wherever it is told.
-pub(crate) async fn told_until(conn: &mut Conn, tenant: &str) -> Result<i64> {
-    cursor(conn, tenant).await
-}
-
 /// Moves the cursor, unless another node did so meanwhile.
 pub(crate) async fn move_cursor(conn: &mut Conn, tenant: &str, from: i64, to: i64) -> Result<bool> {
     let moved = on!(conn, c => sqlx::query(

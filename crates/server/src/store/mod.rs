@@ -29,6 +29,7 @@ pub(crate) mod rotations;
 pub(crate) mod segments;
 pub(crate) mod sessions;
 pub(crate) mod signing_keys;
+pub(crate) mod sinks;
 pub(crate) mod tenants;
 pub(crate) mod token_budgets;
 pub(crate) mod trusted;

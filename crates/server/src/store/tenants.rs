@@ -133,6 +133,7 @@ pub(crate) async fn delete(conn: &mut Conn, id: &str) -> Result<()> {
         "DELETE FROM audit_checkpoints WHERE tenant_id = $1",
         "DELETE FROM audit_personal WHERE tenant_id = $1",
         "DELETE FROM audit_segments WHERE tenant_id = $1",
+        "DELETE FROM audit_sink_cursors WHERE tenant_id = $1",
         // Answers kept for the operator name it too.
         "DELETE FROM idempotency
          WHERE tenant_id = $1 OR body LIKE '%' || $1 || '%' OR headers LIKE '%' || $1 || '%'",

@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 
 use crate::app::{Actor, App};
 use crate::audit::segments::{self, SegmentOut};
-use crate::audit::{self, Audited, Event, Recorded, personal};
+use crate::audit::{self, Audited, Event, Recorded, ocsf, personal};
 use crate::checkpoints::{self, CheckpointOut, Kept, VerificationOut};
 use crate::error::{Error, Result};
 use crate::http::answer::{Answer, Answered};
@@ -18,7 +18,7 @@ use crate::http::json::Query;
 use crate::http::openapi::{Operation, Returns, shape};
 use crate::http::problem::Problem;
 use crate::http::stream::{self, Parts};
-use crate::store::audit::{self as store, AuditFilter};
+use crate::store::audit::{self as store, AuditFilter, AuditRow};
 use crate::store::page::{Listed, Page};
 use crate::wire::time;
 
@@ -66,11 +66,11 @@ pub(crate) const SHOW: Operation =
     Operation::show("show_audit_event", TAG, "Show an audit event", shape::<EventOut>());
 pub(crate) const EXPORT: Operation = Operation {
     answer: Returns::Lines,
-    query: &["since", "until"],
+    query: &["since", "until", "format"],
     ..Operation::show(
         "export_audit_events",
         TAG,
-        "Export the chain, a JSON object a line",
+        "Export the chain, a JSON object a line: jsonl with its hashes, or as ocsf writes events",
         shape::<EventOut>(),
     )
 };
@@ -140,9 +140,38 @@ impl ListQuery {
 pub(crate) struct ExportQuery {
     pub(crate) since: Option<String>,
     pub(crate) until: Option<String>,
+    pub(crate) format: Option<String>,
+}
+
+/// How events are exported.
+#[derive(Clone, Copy)]
+pub(crate) enum Format {
+    /// As they were hashed, with the hashes.
+    Jsonl,
+    /// OCSF, for those who gather the logs of many products.
+    Ocsf,
+}
+
+impl Format {
+    fn line(self, row: &AuditRow) -> Result<String> {
+        match self {
+            Self::Jsonl => Ok(segments::exported(row)),
+            Self::Ocsf => Ok(format!("{}\n", ocsf::render(&personal::read(row)?))),
+        }
+    }
 }
 
 impl ExportQuery {
+    fn format(&self) -> Result<Format> {
+        match self.format.as_deref() {
+            None | Some("jsonl") => Ok(Format::Jsonl),
+            Some("ocsf") => Ok(Format::Ocsf),
+            Some(other) => {
+                Err(Error::malformed("format", "bad_value", format!("{other} is neither jsonl nor ocsf")))
+            }
+        }
+    }
+
     fn range(&self) -> Result<std::ops::Range<i64>> {
         let at = |name: &str, text: &Option<String>| text.as_deref().map(|text| time(name, text)).transpose();
         Ok(at("since", &self.since)?.unwrap_or(i64::MIN)..at("until", &self.until)?.unwrap_or(i64::MAX))
@@ -247,7 +276,7 @@ pub(crate) async fn export(
     Caller(actor): Caller,
     Query(query): Query<ExportQuery>,
 ) -> Result<Response, Problem> {
-    let range = query.range()?;
+    let (range, format) = (query.range()?, query.format()?);
     let event = Event::new("audit.export", "tenant", &actor.tenant_id, "");
     app.write(&actor, async |tx| {
         tx.must_be_fresh()?;
@@ -256,7 +285,7 @@ pub(crate) async fn export(
     .await?;
     let reader = app.clone();
     Ok(stream::answer(&app, "application/jsonl", move |parts| async move {
-        send_chain(&reader, &actor.tenant_id, &range, &parts).await.map(drop)
+        send_chain(&reader, &actor.tenant_id, format, &range, &parts).await.map(drop)
     }))
 }
 
@@ -264,6 +293,7 @@ pub(crate) async fn export(
 pub(crate) async fn send_chain(
     app: &App,
     tenant: &str,
+    format: Format,
     range: &std::ops::Range<i64>,
     parts: &Parts,
 ) -> Result<bool> {
@@ -272,8 +302,8 @@ pub(crate) async fn send_chain(
         let rows = store::chain(&mut app.read().await?, tenant, after, 500).await?;
         let Some(last) = rows.last() else { return Ok(true) };
         after = last.seq;
-        let lines = rows.iter().filter(|row| range.contains(&row.at)).map(segments::exported).collect();
-        if !parts.send(lines).await {
+        let lines = rows.iter().filter(|row| range.contains(&row.at)).map(|row| format.line(row));
+        if !parts.send(lines.collect::<Result<_>>()?).await {
             return Ok(false);
         }
     }

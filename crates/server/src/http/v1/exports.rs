@@ -62,7 +62,8 @@ pub(crate) async fn read(
 async fn send(app: Arc<App>, actor: Actor, what: Vec<What>, parts: Parts) -> Result<()> {
     for what in what {
         if what == What::Audit
-            && !audit::send_chain(&app, &actor.tenant_id, &(i64::MIN..i64::MAX), &parts).await?
+            && !audit::send_chain(&app, &actor.tenant_id, audit::Format::Jsonl, &(i64::MIN..i64::MAX), &parts)
+                .await?
         {
             return Ok(());
         }

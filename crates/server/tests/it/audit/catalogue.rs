@@ -150,6 +150,7 @@ fn directory(scene: &Scene) {
     scene.step("group.remove_member", Holds::Before, "DELETE", &format!("{group}/members/{id}"), json!({}));
     scene.step("group.delete", Holds::Before, "DELETE", &group, json!({}));
     scene.step("user.delete", Holds::Before, "DELETE", &user, json!({}));
+    scene.step("user.erase", Holds::After, "POST", &format!("{user}/erase"), json!({ "confirm": true }));
     scene.step("role.delete", Holds::Before, "DELETE", &role, json!({}));
 }
 
@@ -381,7 +382,7 @@ fn aud_1_every_action_of_the_page_is_brought_about() {
     let log = || server.root().get("/v1/audit-events/export").expect(200).text;
     wait_until(|| log().contains("\"key.expiring\"") && log().contains("\"key.expired\""));
     wait_until(|| log().contains("\"key.rotate_scheduled\""));
-    let log = log();
+    let log = log() + &closed(server);
     let page =
         std::fs::read_to_string(repository().join("docs/reference/audit-schema.md")).expect("the page");
     let listed = listed(&page);
@@ -389,6 +390,17 @@ fn aud_1_every_action_of_the_page_is_brought_about() {
     for action in listed {
         assert!(log.contains(&format!("\"action\":\"{action}\"")), "nothing brought {action} about");
     }
+}
+
+/// The log of days later, when what it began with is closed.
+fn closed(mut server: Server) -> String {
+    server.terminate();
+    server.place.ahead = Some("+3d".into());
+    let server = server.kill_and_restart_with("audit: { keep: 1d }\n");
+    wait_until(|| {
+        !server.root().get("/v1/audit-segments").ok()["data"].as_array().expect("a list").is_empty()
+    });
+    server.root().get("/v1/audit-events/export").expect(200).text
 }
 
 /// What people are told, and jobs that were given up.

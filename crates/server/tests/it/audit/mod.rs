@@ -7,8 +7,10 @@ mod catalogue;
 mod chain;
 mod erasure;
 mod forgery;
+mod ocsf;
 mod refusals;
 mod retention;
+mod syslog;
 
 use serde_json::Value;
 

@@ -6,6 +6,7 @@ mod kills;
 mod loss;
 mod memory;
 mod proxy;
+mod records;
 mod replays;
 mod start;
 
