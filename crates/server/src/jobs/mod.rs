@@ -2,6 +2,7 @@
 
 pub(crate) mod expiry_notice;
 mod fan_out;
+mod key_networks;
 pub(crate) mod list;
 pub(crate) mod outbox;
 mod rotation;
@@ -64,6 +65,7 @@ pub(crate) fn start(app: &Arc<App>) {
     every(app, refusals::FLUSH, "canaries", |app| async move { app.flush_canaries().await });
     every(app, refusals::FLUSH, "mints", |app| async move { app.flush_mints().await });
     every(app, refusals::FLUSH, "firsts", |app| async move { firsts::tell(&app).await });
+    every(app, key_networks::PAUSE, "key_networks", |app| async move { key_networks::tell(&app).await });
     every(app, MINUTE, "checkpoints", |app| async move { checkpoints::sign_heads(&app).await });
     every(app, MINUTE, "signing_keys", |app| async move { signing_keys::keep_up(&app).await });
     every(app, DRAFTS, "drafts", |app| async move { schedule::apply_due(&app).await });

@@ -4,7 +4,7 @@ use crate::error::{Error, Fault, Result};
 use crate::http::json::near;
 
 /// Every action that can be sent, in order. `docs/reference/audit-schema.md` tells when each happens.
-pub(crate) const ACTIONS: [&str; 119] = [
+pub(crate) const ACTIONS: [&str; 121] = [
     "audit.export",
     "audit.read",
     "auth.challenge",
@@ -41,11 +41,13 @@ pub(crate) const ACTIONS: [&str; 119] = [
     "key.expiring",
     "key.exposed",
     "key.extend",
+    "key.first_used",
     "key.handover",
     "key.handover_opened",
     "key.handover_reopened",
     "key.handover_voided",
     "key.leak_reported",
+    "key.new_network",
     "key.new_secret",
     "key.reject",
     "key.request_approval",

@@ -321,6 +321,7 @@ const EVERY_TENANT: &[&str] = &[
     "SELECT handle FROM imported_secrets WHERE handle > $1",
     "FROM policy_drafts WHERE state = 'scheduled' AND starts_at",
     "DELETE FROM idempotency WHERE created_at",
+    "FROM key_networks WHERE NOT told ORDER BY",
     "SELECT COUNT(access_key) FROM keys",
     "SELECT access_key FROM keys WHERE access_key > $1",
     "SELECT lane FROM jobs",
