@@ -51,6 +51,8 @@ pub(super) struct Batch<'b> {
     keys: Vec<(String, String)>,
     handles: Vec<String>,
     ways: BTreeSet<String>,
+    /// How many of the keys wait for an approval.
+    pub(super) waiting: usize,
 }
 
 /// How a credential will be found and proven.
@@ -84,6 +86,7 @@ impl<'b> Batch<'b> {
             keys: Vec::new(),
             handles: Vec::new(),
             ways: BTreeSet::new(),
+            waiting: 0,
             tenant,
         })
     }
@@ -143,6 +146,7 @@ impl<'b> Batch<'b> {
             self.owners.count(owner);
         }
         self.ways.extend([way.name].into_iter().chain(way.slow.then(|| "text".to_owned())));
+        self.waiting += usize::from(key.awaits_approval);
         self.keys.push((key.id, key.access_key));
         self.handles.push(handle);
         Ok(Row::Imported { weak: way.weak })

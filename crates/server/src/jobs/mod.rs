@@ -18,7 +18,7 @@ use crate::error::Result;
 use crate::policies::schedule;
 use crate::store::{
     attempts, changes, factors, handovers, idempotency, jobs, keys, notifications, passkeys, passwords,
-    revoked_tokens, sessions, token_budgets, webhooks,
+    policies, revoked_tokens, sessions, token_budgets, webhooks,
 };
 use crate::trusted::firsts;
 use crate::{checkpoints, refusals, signing_keys};
@@ -40,6 +40,8 @@ const FAILED_MS: i64 = 30 * 24 * 3_600_000;
 const TOLD_MS: i64 = 90 * 24 * 3_600_000;
 /// What webhooks were sent is kept for two weeks.
 const SENT_MS: i64 = 14 * 24 * 3_600_000;
+/// Drafts of policies that were applied or failed are kept for three months.
+const DECIDED_MS: i64 = 90 * 24 * 3_600_000;
 /// Ended sessions are kept for a week.
 const ENDED_MS: i64 = 7 * 24 * 3_600_000;
 /// No session lives longer than this.
@@ -173,6 +175,7 @@ async fn purge(app: &App) -> Result<()> {
     notifications::prune_ends(tx.conn(), now - TOLD_MS).await?;
     handovers::prune(tx.conn(), now, now - TOLD_MS).await?;
     webhooks::prune(tx.conn(), now - SENT_MS, now).await?;
+    policies::prune_drafts(tx.conn(), now - DECIDED_MS).await?;
     tx.commit().await?;
     app.verifier.cache.forget_revocations(over);
     app.verifier.cache.forget_sessions(now);

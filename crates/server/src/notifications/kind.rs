@@ -153,7 +153,7 @@ pub(crate) fn of(event: &Recorded) -> Option<(Kind, Audience)> {
             (Kind::Leak, Audience::User(owner.into()))
         }
         "key.rotate_scheduled" => (Kind::SecretWaits, Audience::KeyStewards(target())),
-        "key.request_approval" => (Kind::Approval, Audience::Administrators),
+        "key.request_approval" | "import.request_approval" => (Kind::Approval, Audience::Administrators),
         "key.approve" | "key.reject" => (Kind::Approval, Audience::KeyPeople(target())),
         "policy.draft_fail" => (Kind::Policy, Audience::Administrators),
         "key.exposed" | "key.leak_reported" | "key.canary_used" | "key.handover_reopened" => {

@@ -38,17 +38,19 @@ impl Language {
     }
 
     /// Title and text of each kind; `{name}` is filled in.
-    fn template(self, kind: Kind) -> (&'static str, &'static str) {
-        match self {
-            Self::En => english(kind),
-            Self::De => german(kind),
+    fn template(self, kind: Kind, action: &str) -> (&'static str, &'static str) {
+        match (self, action) {
+            (Self::En, "import.request_approval") => IMPORT_WAITS,
+            (Self::De, "import.request_approval") => IMPORT_WARTET,
+            (Self::En, _) => english(kind),
+            (Self::De, _) => german(kind),
         }
     }
 }
 
 /// The words for some news.
 pub(crate) fn of(news: &News, language: Language) -> Words {
-    let (title, text) = language.template(news.kind);
+    let (title, text) = language.template(news.kind, &news.action);
     Words { title: fill(title, news), text: fill(text, news) }
 }
 
@@ -80,6 +82,20 @@ fn value(name: &str, news: &News) -> String {
         },
     }
 }
+
+/// An approval that is asked for many keys at once.
+const IMPORT_WAITS: (&str, &str) = (
+    "Keys of the import “{label}” wait for an approval",
+    "{actor} imports keys as “{label}” ({at}). They work only when somebody else approves them: keyward approvals \
+     list. You are told again when none of them waits any more and others come.",
+);
+
+/// The same in German.
+const IMPORT_WARTET: (&str, &str) = (
+    "Schlüssel des Imports „{label}“ warten auf eine Freigabe",
+    "{actor} importiert Schlüssel als „{label}“ ({at}). Sie gelten erst, wenn jemand anders sie freigibt: keyward \
+     approvals list. Sie hören erst wieder davon, wenn keiner mehr wartet und neue kommen.",
+);
 
 fn english(kind: Kind) -> (&'static str, &'static str) {
     match kind {
@@ -288,6 +304,9 @@ mod tests {
                 assert!(!words.title.contains('\n'), "a title is one line");
                 assert_eq!(serde_json::to_value(kind).expect("plain"), kind.as_str());
             }
+            let asked = News { action: "import.request_approval".into(), ..news(Kind::Approval, "unkey") };
+            let words = of(&asked, language);
+            assert!(titles.insert(words.title) && words.text.contains("unkey") && !words.text.contains('{'));
             assert_eq!(Language::parse(language.as_str()), Some(language));
         }
     }

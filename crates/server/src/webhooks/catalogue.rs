@@ -4,7 +4,7 @@ use crate::error::{Error, Fault, Result};
 use crate::http::json::near;
 
 /// Every action that can be sent, in order. `docs/reference/audit-schema.md` tells when each happens.
-pub(crate) const ACTIONS: [&str; 121] = [
+pub(crate) const ACTIONS: [&str; 122] = [
     "audit.export",
     "audit.read",
     "auth.challenge",
@@ -26,6 +26,7 @@ pub(crate) const ACTIONS: [&str; 121] = [
     "group.edit",
     "group.remove_member",
     "import.keys",
+    "import.request_approval",
     "incident.declare",
     "incident.undo",
     "job.drop",

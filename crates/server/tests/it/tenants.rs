@@ -320,6 +320,7 @@ const EVERY_TENANT: &[&str] = &[
     "SELECT COUNT(handle) FROM imported_secrets",
     "SELECT handle FROM imported_secrets WHERE handle > $1",
     "FROM policy_drafts WHERE state = 'scheduled' AND starts_at",
+    "DELETE FROM policy_drafts WHERE state IN",
     "DELETE FROM idempotency WHERE created_at",
     "FROM key_networks WHERE NOT told ORDER BY",
     "SELECT COUNT(access_key) FROM keys",

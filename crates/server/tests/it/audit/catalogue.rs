@@ -227,6 +227,13 @@ fn operation(scene: &Scene) {
     let rows = json!([{ "external_id": "a", "class": "ingest", "hash": "0".repeat(64) }]);
     let body = json!({ "source": "elsewhere", "format": "sha256", "rows": rows });
     scene.step("import.keys", Holds::After, "POST", "/v1/imports", body);
+    let approval = |on: bool| json!({ "ingest": { "approval": on } });
+    scene.root.patch("/v1/policies", approval(true)).expect(200);
+    let rows = json!([{ "external_id": "b", "class": "ingest", "hash": "1".repeat(64) }]);
+    let body = json!({ "source": "elsewhere", "format": "sha256", "rows": rows });
+    scene.root.post("/v1/imports", body).expect(200);
+    assert_eq!(scene.newest()["action"], "import.request_approval");
+    scene.root.patch("/v1/policies", approval(false)).expect(200);
     scene.step("report.read", Holds::Neither, "GET", "/v1/reports/credentials", Value::Null);
     scene.step("export.read", Holds::After, "GET", "/v1/export", Value::Null);
     let local = |action: &str| {
