@@ -46,6 +46,14 @@ pub fn parse_network(text: &str) -> Result<IpNet, InvalidNetwork> {
     Ok(network)
 }
 
+/// The network of what is one site: a /24 of IPv4, a /48 of IPv6.
+#[must_use]
+pub fn site_of(address: IpAddr) -> IpNet {
+    let address = address.to_canonical();
+    let bits = if address.is_ipv4() { 24 } else { 48 };
+    IpNet::new(address, bits).map_or_else(|_| address.into(), |network| network.trunc())
+}
+
 impl Networks {
     /// Whether the address is in one of the networks.
     #[must_use]

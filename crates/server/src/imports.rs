@@ -94,6 +94,7 @@ async fn take(app: &App, tx: &mut Tx<'_>, input: &ImportIn) -> Result<Audited<Im
         }
     }
     out.failed = out.errors.len();
+    let waiting = batch.waiting;
     let (keys, handles, ways) = batch.finish();
     if keys.is_empty() {
         let event = (out.failed > 0 && !tx.actor.validate_only).then(|| tried(input, &out));
@@ -104,10 +105,22 @@ async fn take(app: &App, tx: &mut Tx<'_>, input: &ImportIn) -> Result<Audited<Im
     let told =
         json!({ "source": input.source, "imported": out.imported, "failed": out.failed, "key_ids": ids });
     let event = Event::new("import.keys", "import", &input.source, &input.source).after(&told);
-    let audited = Audited::new(out, event);
+    let mut audited = Audited::new(out, event);
+    audited.events.extend(request_approval(tx, &input.source, waiting).await?);
     let audited = keys.iter().fold(audited, |audited, (_, key)| audited.touches_key(tx.tenant(), key));
     let audited = handles.iter().fold(audited, |audited, at| audited.touches_imported(tx.tenant(), at));
     Ok(if is_new { audited.touches_import_ways() } else { audited })
+}
+
+/// Asks for the approval of keys that were imported. An import of many keys is many requests: it asks
+/// once, for as long as some of them wait.
+async fn request_approval(tx: &mut Tx<'_>, source: &str, waiting: usize) -> Result<Option<Event>> {
+    let tenant = tx.tenant().to_owned();
+    if waiting == 0 || imports::more_wait(tx.conn(), &tenant, source, waiting).await? {
+        return Ok(None);
+    }
+    let facts = json!({ "source": source, "waiting": waiting });
+    Ok(Some(Event::new("import.request_approval", "import", source, source).after(&facts)))
 }
 
 fn note(row: usize, external_id: &str, code: &str, pointer: Option<String>, detail: &str) -> RowNote {

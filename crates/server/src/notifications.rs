@@ -56,6 +56,7 @@ const FACTS: &[&str] = &[
     "attempts",
     "url",
     "network",
+    "used_at",
     "tokens",
     "grace_ends_at",
     "cause",

@@ -77,6 +77,7 @@ pub(crate) async fn create(app: &App, actor: &Actor, input: WebhookIn) -> Result
     check_url(app, &input.url).await?;
     app.write(actor, async |tx| {
         tx.must_hold("webhooks:write")?;
+        must_read_the_log(tx)?;
         tx.must_be_fresh()?;
         let tenant = tx.tenant().to_owned();
         if webhooks::count(tx.conn(), &tenant).await? >= MOST {
@@ -94,6 +95,12 @@ pub(crate) async fn create(app: &App, actor: &Actor, input: WebhookIn) -> Result
         Ok(Audited::new(WebhookMade::new(shown, secret, tx.actor.validate_only), event))
     })
     .await
+}
+
+/// What a webhook is told stands in the audit log: nobody has sent anywhere what they may not read.
+fn must_read_the_log(tx: &Tx<'_>) -> Result<()> {
+    let detail = "a webhook is told what the audit log tells, and you may not read that: it takes audit:read";
+    tx.must_hold("audit:read").map_err(|_| Error::forbidden("rights_exceed_caller", detail))
 }
 
 /// The last event of a tenant: what comes after it, a webhook is told.
@@ -153,6 +160,9 @@ pub(crate) async fn edit(app: &App, actor: &Actor, id: &str, patch: WebhookPatch
             tx.must_be_fresh()?;
         }
         let begins_anew = patch.enabled == Some(true) && !row.enabled;
+        if patch.url.is_some() || patch.events.is_some() || begins_anew {
+            must_read_the_log(tx)?;
+        }
         if begins_anew {
             row.since_seq = last_seq(tx.conn(), &row.tenant_id).await?;
         }

@@ -57,6 +57,8 @@ pub(super) struct Batch<'b> {
     ways: BTreeSet<String>,
     /// Credentials that keys of other tenants have.
     strange: usize,
+    /// How many of the keys wait for an approval.
+    pub(super) waiting: usize,
 }
 
 /// How a credential will be found and proven.
@@ -93,6 +95,7 @@ impl<'b> Batch<'b> {
             handles: Vec::new(),
             ways: BTreeSet::new(),
             strange: 0,
+            waiting: 0,
             tenant,
         })
     }
@@ -154,6 +157,7 @@ impl<'b> Batch<'b> {
             self.owners.count(owner);
         }
         self.ways.extend([way.name].into_iter().chain(way.slow.then(|| "text".to_owned())));
+        self.waiting += usize::from(key.awaits_approval);
         self.keys.push((key.id, key.access_key));
         self.handles.push(handle);
         Ok(Row::Imported { weak: way.weak })

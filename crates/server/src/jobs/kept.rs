@@ -16,6 +16,8 @@ pub(crate) const FAILED_MS: i64 = 30 * DAY_MS;
 pub(crate) const TOLD_MS: i64 = 90 * DAY_MS;
 /// What webhooks were sent is kept for two weeks.
 pub(crate) const SENT_MS: i64 = 14 * DAY_MS;
+/// Drafts of policies that were applied or failed are kept for three months.
+pub(crate) const DECIDED_MS: i64 = 90 * DAY_MS;
 /// Ended sessions are kept for a week.
 pub(crate) const ENDED_MS: i64 = 7 * DAY_MS;
 /// No session lives longer than this.

@@ -3,6 +3,7 @@
 pub(crate) mod expiry_notice;
 mod fan_out;
 pub(crate) mod kept;
+mod key_networks;
 pub(crate) mod list;
 pub(crate) mod outbox;
 mod rotation;
@@ -13,8 +14,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use self::kept::{
-    ENDED_MS, FAILED_MS, FEED_MS, IDEMPOTENCY_MS, LONGEST_SESSION_MS, MOST_NAMES, REVOKED_SECONDS, SENT_MS,
-    TOLD_MS,
+    DECIDED_MS, ENDED_MS, FAILED_MS, FEED_MS, IDEMPOTENCY_MS, LONGEST_SESSION_MS, MOST_NAMES,
+    REVOKED_SECONDS, SENT_MS, TOLD_MS,
 };
 use crate::app::App;
 use crate::audit::segments;
@@ -22,7 +23,7 @@ use crate::error::Result;
 use crate::policies::schedule;
 use crate::store::{
     attempts, changes, factors, handovers, idempotency, jobs, keys, notifications, passkeys, passwords,
-    revoked_tokens, sessions, token_budgets, webhooks,
+    policies, revoked_tokens, sessions, token_budgets, webhooks,
 };
 use crate::trusted::firsts;
 use crate::{checkpoints, refusals, signing_keys};
@@ -51,6 +52,7 @@ pub(crate) fn start(app: &Arc<App>) {
     every(app, refusals::FLUSH, "canaries", |app| async move { app.flush_canaries().await });
     every(app, refusals::FLUSH, "mints", |app| async move { app.flush_mints().await });
     every(app, refusals::FLUSH, "firsts", |app| async move { firsts::tell(&app).await });
+    every(app, key_networks::PAUSE, "key_networks", |app| async move { key_networks::tell(&app).await });
     every(app, MINUTE, "checkpoints", |app| async move { checkpoints::sign_heads(&app).await });
     every(app, MINUTE, "signing_keys", |app| async move { signing_keys::keep_up(&app).await });
     every(app, DRAFTS, "drafts", |app| async move { schedule::apply_due(&app).await });
@@ -171,6 +173,7 @@ async fn purge(app: &App) -> Result<()> {
     notifications::prune_ends(tx.conn(), now - TOLD_MS).await?;
     handovers::prune(tx.conn(), now, now - TOLD_MS).await?;
     webhooks::prune(tx.conn(), now - SENT_MS, now).await?;
+    policies::prune_drafts(tx.conn(), now - DECIDED_MS).await?;
     tx.commit().await?;
     app.verifier.cache.forget_revocations(over);
     app.verifier.cache.forget_sessions(now);

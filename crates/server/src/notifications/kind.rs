@@ -22,6 +22,10 @@ pub(crate) enum Kind {
     SecretUsed,
     /// A key rotated by its schedule, and its new secret waits to be handed over.
     SecretWaits,
+    /// A key came into use.
+    KeyUsed,
+    /// A key is used from a network that it was not used from before.
+    NewNetwork,
     /// A secret was seen where it must not be, or reported as leaked.
     Leak,
     /// Far more credentials were refused than usual.
@@ -60,13 +64,15 @@ pub(crate) enum Audience {
 
 impl Kind {
     /// Every kind.
-    pub(crate) const ALL: [Self; 13] = [
+    pub(crate) const ALL: [Self; 15] = [
         Self::KeyExpiring,
         Self::KeyExpired,
         Self::KeyGrants,
         Self::OwnGrants,
         Self::SecretUsed,
         Self::SecretWaits,
+        Self::KeyUsed,
+        Self::NewNetwork,
         Self::Leak,
         Self::RefusedCalls,
         Self::TrustedUse,
@@ -85,6 +91,8 @@ impl Kind {
             Self::OwnGrants => "own_grants",
             Self::SecretUsed => "secret_used",
             Self::SecretWaits => "secret_waits",
+            Self::KeyUsed => "key_used",
+            Self::NewNetwork => "new_network",
             Self::Leak => "leak",
             Self::RefusedCalls => "refused_calls",
             Self::TrustedUse => "trusted_use",
@@ -102,7 +110,10 @@ impl Kind {
 
     /// Where users are told who wish nothing else.
     pub(crate) fn usual(self) -> Channels {
-        let mail = !matches!(self, Self::KeyGrants | Self::OwnGrants | Self::SecretUsed);
+        let mail = !matches!(
+            self,
+            Self::KeyGrants | Self::OwnGrants | Self::SecretUsed | Self::KeyUsed | Self::NewNetwork
+        );
         Channels { bell: true, mail }
     }
 
@@ -136,12 +147,14 @@ pub(crate) fn of(event: &Recorded) -> Option<(Kind, Audience)> {
         "group.add_member" => of_member(event.after.as_ref()?)?,
         "group.remove_member" => of_member(event.before.as_ref()?)?,
         "key.secret_used" => (Kind::SecretUsed, Audience::KeyPeople(target())),
+        "key.first_used" => (Kind::KeyUsed, Audience::KeyPeople(target())),
+        "key.new_network" => (Kind::NewNetwork, Audience::KeyPeople(target())),
         "session.leak_reported" => {
             let owner = event.after.as_ref()?.get("owner_id")?.as_str()?;
             (Kind::Leak, Audience::User(owner.into()))
         }
         "key.rotate_scheduled" => (Kind::SecretWaits, Audience::KeyStewards(target())),
-        "key.request_approval" => (Kind::Approval, Audience::Administrators),
+        "key.request_approval" | "import.request_approval" => (Kind::Approval, Audience::Administrators),
         "key.approve" | "key.reject" => (Kind::Approval, Audience::KeyPeople(target())),
         "policy.draft_fail" => (Kind::Policy, Audience::Administrators),
         "key.exposed" | "key.leak_reported" | "key.canary_used" | "key.handover_reopened" => {

@@ -38,17 +38,19 @@ impl Language {
     }
 
     /// Title and text of each kind; `{name}` is filled in.
-    fn template(self, kind: Kind) -> (&'static str, &'static str) {
-        match self {
-            Self::En => english(kind),
-            Self::De => german(kind),
+    fn template(self, kind: Kind, action: &str) -> (&'static str, &'static str) {
+        match (self, action) {
+            (Self::En, "import.request_approval") => IMPORT_WAITS,
+            (Self::De, "import.request_approval") => IMPORT_WARTET,
+            (Self::En, _) => english(kind),
+            (Self::De, _) => german(kind),
         }
     }
 }
 
 /// The words for some news.
 pub(crate) fn of(news: &News, language: Language) -> Words {
-    let (title, text) = language.template(news.kind);
+    let (title, text) = language.template(news.kind, &news.action);
     Words { title: fill(title, news), text: fill(text, news) }
 }
 
@@ -80,6 +82,20 @@ fn value(name: &str, news: &News) -> String {
         },
     }
 }
+
+/// An approval that is asked for many keys at once.
+const IMPORT_WAITS: (&str, &str) = (
+    "Keys of the import “{label}” wait for an approval",
+    "{actor} imports keys as “{label}” ({at}). They work only when somebody else approves them: keyward approvals \
+     list. You are told again when none of them waits any more and others come.",
+);
+
+/// The same in German.
+const IMPORT_WARTET: (&str, &str) = (
+    "Schlüssel des Imports „{label}“ warten auf eine Freigabe",
+    "{actor} importiert Schlüssel als „{label}“ ({at}). Sie gelten erst, wenn jemand anders sie freigibt: keyward \
+     approvals list. Sie hören erst wieder davon, wenn keiner mehr wartet und neue kommen.",
+);
 
 fn english(kind: Kind) -> (&'static str, &'static str) {
     match kind {
@@ -113,6 +129,17 @@ fn english(kind: Kind) -> (&'static str, &'static str) {
             "The key “{label}” has a new secret",
             "The key “{label}” ({id}) rotated by its schedule. Its new secret waits to be handed over to whatever \
              uses it: keyward handovers link {id}. The old secret works until {grace_ends_at}.",
+        ),
+        Kind::KeyUsed => (
+            "The key “{label}” was used for the first time",
+            "The key “{label}” ({id}) was used for the first time ({used_at}, from {address}). If that was too \
+             early, or not from where it should be, revoke it: keyward keys revoke {id}.",
+        ),
+        Kind::NewNetwork => (
+            "The key “{label}” is used from a new network",
+            "The key “{label}” ({id}) was used from the network {network} ({address}, {used_at}), from which it was \
+             not used before. If this was not you or agreed with you, give it a new secret (keyward keys rotate \
+             start {id} --overlap 0s) or revoke it (keyward keys revoke {id}).",
         ),
         Kind::Leak => (
             "The secret of “{label}” may be in wrong hands",
@@ -187,6 +214,17 @@ fn german(kind: Kind) -> (&'static str, &'static str) {
             "Der Schlüssel „{label}“ ({id}) wurde planmäßig erneuert. Sein neues Geheimnis wartet darauf, dem \
              übergeben zu werden, der ihn benutzt: keyward handovers link {id}. Das alte Geheimnis gilt bis \
              {grace_ends_at}.",
+        ),
+        Kind::KeyUsed => (
+            "Der Schlüssel „{label}“ wurde zum ersten Mal benutzt",
+            "Der Schlüssel „{label}“ ({id}) wurde zum ersten Mal benutzt ({used_at}, von {address}). War das zu \
+             früh oder nicht von dort, wo er hingehört, widerrufen Sie ihn: keyward keys revoke {id}.",
+        ),
+        Kind::NewNetwork => (
+            "Der Schlüssel „{label}“ wird aus einem neuen Netz benutzt",
+            "Der Schlüssel „{label}“ ({id}) wurde aus dem Netz {network} benutzt ({address}, {used_at}), aus dem er \
+             bisher nicht benutzt wurde. Waren Sie das nicht und wissen nichts davon, geben Sie ihm ein neues \
+             Geheimnis (keyward keys rotate start {id} --overlap 0s) oder widerrufen Sie ihn (keyward keys revoke {id}).",
         ),
         Kind::Leak => (
             "Das Geheimnis von „{label}“ ist vielleicht in falschen Händen",
@@ -266,6 +304,9 @@ mod tests {
                 assert!(!words.title.contains('\n'), "a title is one line");
                 assert_eq!(serde_json::to_value(kind).expect("plain"), kind.as_str());
             }
+            let asked = News { action: "import.request_approval".into(), ..news(Kind::Approval, "unkey") };
+            let words = of(&asked, language);
+            assert!(titles.insert(words.title) && words.text.contains("unkey") && !words.text.contains('{'));
             assert_eq!(Language::parse(language.as_str()), Some(language));
         }
     }

@@ -1,7 +1,7 @@
 //! Imported credentials: how they are looked up, and what is kept of them.
 
 use super::{Conn, on};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// What a handle leads to.
 #[derive(Clone, Debug, sqlx::FromRow)]
@@ -89,6 +89,16 @@ pub(crate) async fn is_known(conn: &mut Conn, tenant: &str, source: &str, extern
         "SELECT id FROM keys WHERE tenant_id = $1 AND imported_from = $2 AND external_id = $3"
     ).bind(tenant).bind(source).bind(external_id).fetch_optional(c).await)?;
     Ok(found.is_some())
+}
+
+/// Whether more than `most` keys of an import wait for an approval.
+pub(crate) async fn more_wait(conn: &mut Conn, tenant: &str, source: &str, most: usize) -> Result<bool> {
+    let most = i64::try_from(most).map_err(Error::internal)?;
+    let count: i64 = on!(conn, c => sqlx::query_scalar(
+        "SELECT COUNT(*) FROM (SELECT 1 FROM keys WHERE tenant_id = $1 AND imported_from = $2
+            AND awaits_approval AND switch <> 'revoked' LIMIT $3) AS waiting"
+    ).bind(tenant).bind(source).bind(most + 1).fetch_one(c).await)?;
+    Ok(count > most)
 }
 
 /// Puts a proven credential under the handle of its text and forgets its slow hash; false when that was

@@ -16,6 +16,7 @@ pub(crate) mod imports;
 pub(crate) mod incidents;
 pub(crate) mod instance;
 pub(crate) mod jobs;
+pub(crate) mod key_networks;
 pub(crate) mod keys;
 pub(crate) mod leaks;
 pub(crate) mod notifications;

@@ -123,6 +123,14 @@ pub(crate) async fn update_draft(conn: &mut Conn, row: &DraftRow) -> Result<()> 
     Ok(())
 }
 
+/// Forgets drafts of all tenants that were applied or failed before; the versions that they became stay.
+pub(crate) async fn prune_drafts(conn: &mut Conn, before: i64) -> Result<()> {
+    on!(conn, c => sqlx::query(
+        "DELETE FROM policy_drafts WHERE state IN ('applied', 'failed') AND updated_at < $1"
+    ).bind(before).execute(c).await.map(drop))?;
+    Ok(())
+}
+
 /// Removes a draft.
 pub(crate) async fn delete_draft(conn: &mut Conn, tenant: &str, id: &str) -> Result<()> {
     on!(conn, c => sqlx::query("DELETE FROM policy_drafts WHERE tenant_id = $1 AND id = $2")

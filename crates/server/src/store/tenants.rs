@@ -113,6 +113,7 @@ pub(crate) async fn delete(conn: &mut Conn, id: &str) -> Result<()> {
         "DELETE FROM handovers WHERE tenant_id = $1",
         "DELETE FROM key_hours WHERE tenant_id = $1",
         "DELETE FROM key_seen WHERE tenant_id = $1",
+        "DELETE FROM key_networks WHERE tenant_id = $1",
         "DELETE FROM key_secrets WHERE tenant_id = $1",
         "DELETE FROM imported_secrets WHERE tenant_id = $1",
         "DELETE FROM import_ways WHERE tenant_id = $1",

@@ -50,3 +50,37 @@ fn text_is_found_wherever_parts_of_the_file_meet() {
     std::fs::write(file.path(), b"").expect("written");
     assert!(!holds(file.path(), b"needle").expect("reads"));
 }
+
+#[tokio::test]
+async fn x_5_drafts_that_were_decided_long_ago_are_forgotten_and_open_ones_stay() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let db = Db::open_sqlite(&folder.path().join("some.db"), Duration::from_secs(30)).await.expect("opens");
+    db.migrate().await.expect("migrates");
+    let row = |id: &str, state: &str, updated_at: i64| policies::DraftRow {
+        tenant_id: "tenant_1".into(),
+        id: id.into(),
+        policy: "{}".into(),
+        based_on: 1,
+        note: None,
+        state: state.into(),
+        starts_at: None,
+        scheduled_by: None,
+        applied_version: None,
+        failure: None,
+        failure_detail: None,
+        created_at: 0,
+        created_by: "user_1".into(),
+        updated_at,
+        version: 1,
+    };
+    let mut tx = db.begin().await.expect("begins");
+    let states = [("a", "applied", 99), ("b", "failed", 99), ("c", "applied", 100), ("d", "draft", 0)];
+    for (id, state, updated_at) in states.into_iter().chain([("e", "scheduled", 0)]) {
+        policies::insert_draft(tx.conn(), &row(id, state, updated_at)).await.expect("inserts");
+    }
+    policies::prune_drafts(tx.conn(), 100).await.expect("prunes");
+    let left =
+        policies::list_drafts(tx.conn(), "tenant_1", None, &page::Page::unlimited()).await.expect("reads");
+    let left: Vec<_> = left.data.iter().map(|row| row.id.as_str()).collect();
+    assert_eq!(left, ["e", "d", "c"]);
+}

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use ipnet::IpNet;
+use keyward_core::address::site_of;
 use keyward_core::id::{TrustedId, UserId};
 use quick_cache::sync::Cache;
 use serde_json::json;
@@ -19,9 +20,6 @@ use crate::verify::trusted::Backend;
 const REMEMBERED: usize = 10_000;
 /// Firsts that wait at once; whoever brings about more is told of by the limit on requests.
 const MOST_WAITING: usize = 1_000;
-/// Networks that are one: a /24 of IPv4, a /48 of IPv6, which is what one site has.
-const V4_BITS: u8 = 24;
-const V6_BITS: u8 = 48;
 const HOUR_MS: i64 = 3_600_000;
 
 /// Something that may be done for the first time.
@@ -38,9 +36,7 @@ pub(crate) enum First {
 impl First {
     /// The network of an address.
     pub(crate) fn network(address: IpAddr) -> Self {
-        let bits = if address.is_ipv4() { V4_BITS } else { V6_BITS };
-        let network = IpNet::new(address, bits).expect("the bits are those of a network");
-        Self::Network(network.trunc())
+        Self::Network(site_of(address))
     }
 
     /// Too many requests at this time.

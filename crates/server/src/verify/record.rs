@@ -1,7 +1,7 @@
 //! A key as the cache holds it: small, because there may be millions, and close together, because
 //! a verification that meets a key for the first time in a while waits for each line of memory.
 
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 
 use compact_str::CompactString;
@@ -45,6 +45,8 @@ pub(crate) struct KeyRecord {
     pub(crate) terms: Arc<Terms>,
     pub(crate) label: CompactString,
     switch: Switch,
+    /// The mark of the network that it was last used from, as far as that is written down.
+    pub(crate) network: AtomicU32,
     expires_at: Ending,
     secrets: SmallVec<[StoredSecret; 1]>,
     /// The state of each limit of the terms; it outlives reloads of the record.
@@ -100,6 +102,7 @@ impl KeyRecord {
             id: row.id.parse().map_err(Error::internal)?,
             label: row.label.as_str().into(),
             switch: switch(&row.switch)?,
+            network: AtomicU32::new(0),
             expires_at: Ending::new(row.expires_at),
             secrets: row.secret_rows()?.iter().map(stored_secret).collect::<Result<_>>()?,
             arrivals: terms.limits.iter().map(|_| AtomicU64::new(0)).collect(),
@@ -159,6 +162,7 @@ impl KeyRecord {
         if let (Some(before), Some(now)) = (&old.credits, &mut self.credits) {
             now.carry_on(before);
         }
+        self.network.store(old.network.load(Ordering::Relaxed), Ordering::Relaxed);
         self.last_used_at.fetch_max(old.last_used_at.load(Ordering::Relaxed), Ordering::Relaxed);
     }
 }

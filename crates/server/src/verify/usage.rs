@@ -6,12 +6,14 @@
 
 mod backlog;
 mod first_uses;
+mod networks;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use keyward_core::address::site_of;
 use keyward_core::decide::Code;
 use keyward_core::id::{KeyId, TenantId};
 
@@ -19,12 +21,14 @@ use self::backlog::Backlog;
 use self::first_uses::FirstUses;
 use super::record::KeyRecord;
 use crate::error::Result;
-use crate::store::Db;
 use crate::store::usage::{HourRow, SeenRow, add_uses, merge_seen};
+use crate::store::{Db, key_networks};
 
 const HOUR_MS: i64 = 3_600_000;
 /// Records in one transaction, so that management writes never wait long behind a flush.
 const BATCH: usize = 2048;
+/// Networks of one key from one flush to the next, at most.
+const MOST_NETWORKS: usize = 8;
 
 /// What happened to one key since the last flush.
 #[derive(Debug, Default)]
@@ -37,6 +41,8 @@ pub(crate) struct Tally {
 /// What is known besides the count, where anything is.
 #[derive(Debug, Default)]
 struct Notes {
+    /// Where uses came from before the last ones, as far as that is another network.
+    elsewhere: Vec<Source>,
     /// Where the last allowed use of an only secret came from.
     source: Option<Source>,
     denied: Vec<(Code, u32)>,
@@ -63,6 +69,7 @@ struct Seen {
 #[derive(Debug)]
 struct Counts {
     allowed: u32,
+    elsewhere: Vec<Source>,
     seen: Vec<Seen>,
     denied: Vec<(Code, u32)>,
 }
@@ -83,13 +90,17 @@ pub(crate) struct Usage {
 }
 
 impl Sighting<'_> {
-    /// Writes it over an older one; allocates only when something changed.
-    fn keep(self, source: &mut Option<Source>) {
+    /// Writes it over an older one; allocates only when something changed. Returns the older one if it is
+    /// of another network.
+    fn keep(self, source: &mut Option<Source>) -> Option<Source> {
         let (old_address, old_agent) =
             source.as_ref().map_or((None, None), |source| (source.address, source.agent.as_deref()));
-        if (old_address, old_agent) != (self.address, self.agent) {
-            *source = Some(Source { address: self.address, agent: self.agent.map(Into::into) });
+        if (old_address, old_agent) == (self.address, self.agent) {
+            return None;
         }
+        let new = Source { address: self.address, agent: self.agent.map(Into::into) };
+        let moved = old_address.map(site_of) != self.address.map(site_of);
+        source.replace(new).filter(|old| moved && old.address.is_some())
     }
 
     fn is_empty(&self) -> bool {
@@ -107,11 +118,12 @@ impl Tally {
         self.listed.swap(false, Ordering::AcqRel);
         let mut notes = self.notes();
         let allowed = self.allowed.swap(0, Ordering::Relaxed);
-        let Notes { source, denied, mut seen } = notes.take().map(|notes| *notes).unwrap_or_default();
+        let Notes { elsewhere, source, denied, mut seen } =
+            notes.take().map(|notes| *notes).unwrap_or_default();
         if let Some(generation) = record.only_generation().filter(|_| allowed > 0) {
             seen.push(Seen { generation, at: record.last_used_at.load(Ordering::Relaxed), source });
         }
-        Counts { allowed, seen, denied }
+        Counts { allowed, elsewhere, seen, denied }
     }
 
     /// Takes back what could not be written. A use that came meanwhile is newer.
@@ -123,6 +135,7 @@ impl Tally {
         for (code, count) in old.denied {
             notes.deny(code, count);
         }
+        old.elsewhere.into_iter().for_each(|source| notes.leave(source));
         for seen in old.seen {
             if record.only_generation() == Some(seen.generation) {
                 notes.source = notes.source.take().or(seen.source);
@@ -149,9 +162,19 @@ impl Notes {
         if self.of(generation).is_none() {
             self.seen.push(Seen { generation, at, source: None });
         }
-        if let Some(seen) = self.of(generation) {
+        let left = self.of(generation).and_then(|seen| {
             seen.at = at;
-            sighting.keep(&mut seen.source);
+            sighting.keep(&mut seen.source)
+        });
+        left.into_iter().for_each(|source| self.leave(source));
+    }
+
+    /// A use came from another network than this one.
+    fn leave(&mut self, source: Source) {
+        let known =
+            self.elsewhere.iter().any(|other| other.address.map(site_of) == source.address.map(site_of));
+        if !known && self.elsewhere.len() < MOST_NETWORKS {
+            self.elsewhere.push(source);
         }
     }
 }
@@ -166,7 +189,9 @@ impl Usage {
             if record.only_generation().is_none() {
                 notes.get_or_insert_default().see(generation, sighting, now);
             } else if notes.is_some() || !sighting.is_empty() {
-                sighting.keep(&mut notes.get_or_insert_default().source);
+                let notes = notes.get_or_insert_default();
+                let left = sighting.keep(&mut notes.source);
+                left.into_iter().for_each(|source| notes.leave(source));
             }
         }
         self.list(record);
@@ -202,6 +227,7 @@ impl Usage {
                 self.backlog.put_back(&batch[at * BATCH..]);
                 return Err(error);
             }
+            networks::remember(&drained);
             self.first_uses.gather(&drained);
         }
         Ok(batch.len())
@@ -213,6 +239,7 @@ async fn write(db: &Db, drained: &[(&Arc<KeyRecord>, Counts)], now: i64) -> Resu
     let mut tx = db.begin().await?;
     merge_seen(tx.conn(), &rows.seen).await?;
     add_uses(tx.conn(), &rows.hours).await?;
+    key_networks::add(tx.conn(), &networks::new(drained)).await?;
     tx.commit().await
 }
 

@@ -4,7 +4,7 @@ use crate::error::{Error, Fault, Result};
 use crate::http::json::near;
 
 /// Every action that can be sent, in order. `docs/reference/audit-schema.md` tells when each happens.
-pub(crate) const ACTIONS: [&str; 122] = [
+pub(crate) const ACTIONS: [&str; 125] = [
     "audit.close",
     "audit.export",
     "audit.read",
@@ -27,6 +27,7 @@ pub(crate) const ACTIONS: [&str; 122] = [
     "group.edit",
     "group.remove_member",
     "import.keys",
+    "import.request_approval",
     "import.try",
     "incident.declare",
     "incident.undo",
@@ -43,11 +44,13 @@ pub(crate) const ACTIONS: [&str; 122] = [
     "key.expiring",
     "key.exposed",
     "key.extend",
+    "key.first_used",
     "key.handover",
     "key.handover_opened",
     "key.handover_reopened",
     "key.handover_voided",
     "key.leak_reported",
+    "key.new_network",
     "key.new_secret",
     "key.reject",
     "key.request_approval",

@@ -163,6 +163,7 @@ fn az_8_no_field_of_an_answer_can_be_assigned_unless_documented() {
         "group_ids",
         "owner_login_window_minutes",
         "trusted_tokens",
+        "credits",
     ];
     let key_fields = [
         "label",

@@ -26,7 +26,7 @@ pub(crate) const LIST: Operation =
 pub(crate) const CREATE: Operation = Operation::create(
     "create_webhook",
     TAG,
-    "Make a webhook; its secret is shown once",
+    "Make a webhook; its secret is shown once. Takes audit:read too",
     (
         shape::<WebhookIn>(),
         r#"{"url": "https://hooks.example.com/keyward", "events": ["key.*", "user.delete"]}"#,
@@ -38,7 +38,7 @@ pub(crate) const SHOW: Operation =
 pub(crate) const EDIT: Operation = Operation::act(
     "edit_webhook",
     TAG,
-    "Edit a webhook, switch it off or on",
+    "Edit a webhook, switch it off or on. Takes audit:read too unless less is sent by it",
     (shape::<WebhookPatch>(), r#"{"events": ["*"], "enabled": true}"#),
     shape::<WebhookOut>(),
 );

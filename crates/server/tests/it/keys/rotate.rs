@@ -152,8 +152,9 @@ fn x_3_key_9_counters_stay_and_each_secret_shows_when_it_was_seen() {
     assert!(millis(&shown["secrets"][0]["last_seen_at"]) < millis(&shown["secrets"][1]["last_seen_at"]));
     assert_eq!(root.get(&format!("{at}/usage")).ok()["total"]["allowed"], 2);
     let events = || root.get(&format!("/v1/audit-events?target_id={}", text(&key["id"]))).ok();
-    wait_until(|| rows(&events()).len() == 3);
+    wait_until(|| rows(&events()).len() == 4);
     let mut actions: Vec<_> = rows(&events()).iter().map(|event| text(&event["action"])).collect();
     actions.sort();
-    assert_eq!(actions, ["key.create", "key.rotate", "key.secret_used"], "one trail for the key");
+    let trail = ["key.create", "key.first_used", "key.rotate", "key.secret_used"];
+    assert_eq!(actions, trail, "one trail for the key");
 }

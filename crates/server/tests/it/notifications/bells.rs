@@ -84,7 +84,7 @@ fn bm_9_wishes_by_kind_and_channel_and_language() {
     let ada = server.caller(&text(&key["secret"]));
     postbox.wait_for(1);
     let shown = ada.get("/v1/notification-preferences").ok();
-    assert_eq!((shown["language"].as_str(), shown["kinds"].as_array().map(Vec::len)), (Some("en"), Some(13)));
+    assert_eq!((shown["language"].as_str(), shown["kinds"].as_array().map(Vec::len)), (Some("en"), Some(15)));
 
     let path = "/v1/notification-preferences";
     let dark = json!({ "kinds": [{ "kind": "account", "mail": false }] });
@@ -143,4 +143,71 @@ fn leak_bm_9_the_use_of_a_canary_is_told_to_administrators() {
     assert_eq!((&told()[0]["action"], &told()[0]["target"]["id"]), (&json!("key.canary_used"), &trap["id"]));
     assert!(kinds(&mia).is_empty(), "nobody else");
     assert!(!told().to_string().contains(&text(&trap["secret"])[20..60]));
+}
+
+/// What Ada was told of a key: kind and address.
+fn told_of(ada: &Caller, key: &str) -> Vec<(String, String)> {
+    let told = ada.get("/v1/notifications?limit=200").ok();
+    let told = told["data"].as_array().expect("a list").iter().rev();
+    told.filter(|news| news["target"]["id"] == key)
+        .map(|news| (text(&news["kind"]), text(&news["text"])))
+        .collect()
+}
+
+#[test]
+fn bm_9_x_8_first_uses_and_new_networks_of_a_key_are_told_once() {
+    let server = Server::with_config("verify: { usage_flush: 1s }");
+    let root = server.root();
+    root.patch("/v1/policies", json!({ "max_keys_per_user": 5 })).expect(200);
+    let (id, key) = root.member("ada", &[]);
+    let ada = server.caller(&text(&key["secret"]));
+    let key = root.key(json!({ "class": "member", "owner_id": id, "label": "etl" }));
+    let (key, secret) = (text(&key["id"]), text(&key["secret"]));
+    let use_from = |root: &Caller, address: Option<&str>| {
+        text(&root.post("/v1/verify", json!({ "credential": secret, "client_ip": address })).ok()["code"])
+    };
+    // A refusal is no use.
+    let asked = json!({ "credential": secret, "client_ip": "203.0.113.1", "rights": ["nothing:held"] });
+    assert_eq!(root.post("/v1/verify", asked).ok()["code"], "insufficient_rights");
+    assert_eq!(use_from(&root, Some("192.0.2.7")), "ok");
+    wait_until(|| told_of(&ada, &key).len() == 1);
+    let (kind, words) = told_of(&ada, &key).remove(0);
+    assert_eq!(kind, "key_used");
+    assert!(words.contains("etl") && words.contains("192.0.2.7"), "{words}");
+    let events = root.get(&format!("/v1/audit-events?action=key.first_used&target_id={key}")).ok();
+    let event = &events["data"][0];
+    assert_eq!(
+        (&event["address"], &event["after"]["network"]),
+        (&json!("192.0.2.7"), &json!("192.0.2.0/24"))
+    );
+    assert_eq!(event["actor"]["id"], "usage");
+
+    // A neighbour is no news, an unknown address neither; a hop to elsewhere between two flushes is.
+    ada.patch("/v1/notification-preferences", json!({ "language": "de" })).expect(200);
+    for address in [Some("192.0.2.200"), None, Some("203.0.113.5"), Some("203.0.113.6"), Some("192.0.2.7")] {
+        assert_eq!(use_from(&root, address), "ok");
+    }
+    wait_until(|| told_of(&ada, &key).len() == 2);
+    let (kind, words) = told_of(&ada, &key).remove(1);
+    assert_eq!(kind, "new_network");
+    assert!(words.contains("aus dem Netz 203.0.113.0/24") && words.contains("203.0.113."), "{words}");
+    let (_, first) = told_of(&ada, &key).remove(0);
+    assert!(first.contains("wurde zum ersten Mal benutzt"), "{first}");
+
+    // Once, also for a node that knows nothing of it; and not to who wishes otherwise.
+    let server = server.kill_and_restart();
+    let (root, ada) = (server.root(), server.caller(&ada.secret));
+    for address in [Some("192.0.2.7"), Some("203.0.113.5"), Some("2001:db8:7::1")] {
+        assert_eq!(use_from(&root, address), "ok");
+    }
+    wait_until(|| told_of(&ada, &key).len() == 3);
+    assert!(told_of(&ada, &key)[2].1.contains("2001:db8:7::/48"));
+    ada.patch("/v1/notification-preferences", json!({ "kinds": [{ "kind": "new_network", "bell": false }] }))
+        .expect(200);
+    assert_eq!(use_from(&root, Some("198.51.100.1")), "ok");
+    let query = format!("/v1/audit-events?action=key.new_network&target_id={key}");
+    wait_until(|| root.get(&query).ok()["data"].as_array().is_some_and(|events| events.len() == 3));
+    wait_until(|| root.get("/v1/jobs?state=waiting").ok()["data"].as_array().is_some_and(Vec::is_empty));
+    std::thread::sleep(std::time::Duration::from_millis(1_500));
+    assert_eq!(told_of(&ada, &key).len(), 3, "the bell is off for this");
 }

@@ -108,7 +108,9 @@ pub(crate) fn address(admin: &Caller, user: &str, address: &str) {
 /// What a caller was told, the newest first, as kinds.
 pub(crate) fn kinds(caller: &Caller) -> Vec<String> {
     let told = caller.get("/v1/notifications?limit=200").ok();
-    told["data"].as_array().expect("a list").iter().map(|told| text(&told["kind"])).collect()
+    let kinds = told["data"].as_array().expect("a list").iter().map(|told| text(&told["kind"]));
+    // What comes of use comes at a time of its own.
+    kinds.filter(|kind| !["key_used", "new_network"].contains(&kind.as_str())).collect()
 }
 
 /// Nothing waits to be sent, and no event waits to be told.

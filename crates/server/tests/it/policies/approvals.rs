@@ -171,3 +171,45 @@ fn x_5_bm_9_administrators_are_told_of_requests_and_owners_of_decisions() {
     assert_eq!(kinds(&boss).iter().filter(|kind| *kind == "approval").count(), 1, "not of what they did");
     assert_eq!(root.code(&text(&own["secret"])), "ok");
 }
+
+/// The credentials go on working only when somebody else has approved their keys; an import asks once.
+#[test]
+fn x_5_x_11_imported_keys_wait_for_an_approval_and_administrators_are_told_once() {
+    let server = Server::start();
+    let root = server.root();
+    let (boss_id, _, boss) = person(&server, &root, "boss", &["**:*"]);
+    let group = built_in(&root, "groups", "Administrators");
+    root.put(&format!("/v1/groups/{group}/members/{boss_id}")).expect(204);
+    ask(&root, "ingest");
+    let import = |names: &[&str]| {
+        let rows: Vec<_> = names
+            .iter()
+            .map(|name| json!({ "external_id": name, "class": "ingest", "hash": format!("legacy-credential-of-{name}") }))
+            .collect();
+        root.post("/v1/imports", json!({ "source": "old", "format": "plain", "rows": rows })).ok()
+    };
+    assert_eq!(import(&["a", "b"])["imported"], 2);
+    assert_eq!(import(&["c"])["imported"], 1);
+    assert_eq!(root.code("legacy-credential-of-a"), "approval_pending");
+    let requests = || root.get("/v1/audit-events?action=import.request_approval").ok()["data"].clone();
+    assert_eq!(requests().as_array().map(Vec::len), Some(1), "the second request is of the same import");
+    assert_eq!(requests()[0]["after"], json!({ "source": "old", "waiting": 2 }));
+    let approvals = || kinds(&boss).iter().filter(|kind| *kind == "approval").count();
+    wait_until(|| approvals() == 1);
+    let told = boss.get("/v1/notifications?kind=approval").ok()["data"][0].clone();
+    assert_eq!(told["title"], "Keys of the import “old” wait for an approval");
+    for key in all(&boss, "/v1/keys?awaits_approval=true") {
+        boss.post(&format!("{}/approve", path(&key)), json!({})).expect(200);
+    }
+    assert_eq!(root.code("legacy-credential-of-a"), "ok");
+    assert_eq!(import(&["d"])["imported"], 1);
+    wait_until(|| approvals() == 2);
+    assert_eq!(root.code("legacy-credential-of-d"), "approval_pending");
+    // Where no approval is asked for, nobody is asked.
+    root.patch("/v1/policies", json!({ "ingest": { "approval": false } })).expect(200);
+    assert_eq!(import(&["e"])["imported"], 1);
+    assert_eq!(
+        (root.code("legacy-credential-of-e").as_str(), requests().as_array().map(Vec::len)),
+        ("ok", Some(2))
+    );
+}

@@ -86,7 +86,7 @@ fn az_1_rights_and_bounds_of_webhooks() {
     let url = "http://127.0.0.1:9/";
     let made = hook(&root, url, &["key.create"]);
     let reader = worker(&server, &root, "reader", &["webhooks:read"]);
-    let writer = worker(&server, &root, "writer", &["webhooks:write"]);
+    let writer = worker(&server, &root, "writer", &["webhooks:write", "audit:read"]);
     let body = json!({ "url": url, "events": ["*"] });
     reader.post("/v1/webhooks", body.clone()).refused(403, "insufficient_rights");
     reader.patch(&path(&made), json!({ "enabled": false })).refused(403, "insufficient_rights");
@@ -118,7 +118,7 @@ fn az_1_rights_and_bounds_of_webhooks() {
 fn ses_6_what_leads_events_elsewhere_asks_for_another_proof() {
     let server = Server::with_config(ALLOW);
     let root = server.root();
-    let role = root.role("of ada", &["webhooks:*"]);
+    let role = root.role("of ada", &["webhooks:*", "audit:read"]);
     set_password(&root, &root.user("ada", &[&role]), PASSWORD);
     let ada = session(&server.url, "ada");
     let url = "http://127.0.0.1:9/";
@@ -138,4 +138,30 @@ fn ses_6_what_leads_events_elsewhere_asks_for_another_proof() {
     let fresh = stale.post("/v1/auth/step-up", json!({ "password": PASSWORD })).ok();
     let fresh = server.caller(&text(&fresh["token"]));
     fresh.patch(&path(&made), json!({ "url": "http://127.0.0.1:10/" })).expect(200);
+}
+
+#[test]
+fn out_1_az_5_nobody_has_sent_what_they_may_not_read() {
+    let (server, receiver) = scene();
+    let root = server.root();
+    let blind = worker(&server, &root, "blind", &["webhooks:*"]);
+    let reader = worker(&server, &root, "reader", &["webhooks:*", "audit:read"]);
+    let body = json!({ "url": receiver.url("/ok"), "events": ["key.*"] });
+    for mode in ["", "?validate_only=true"] {
+        let refused = blind.post(&format!("/v1/webhooks{mode}"), body.clone());
+        let refused = refused.refused(403, "rights_exceed_caller");
+        assert!(text(&refused.body["detail"]).contains("audit:read"), "{}", refused.text);
+    }
+    assert!(all(&root, "/v1/webhooks").is_empty(), "none was made");
+    let made = reader.post("/v1/webhooks", body).expect(201).body;
+    let before = root.get(&path(&made)).ok();
+    for patch in [json!({ "events": ["*"] }), json!({ "url": receiver.url("/other") })] {
+        blind.patch(&path(&made), patch).refused(403, "rights_exceed_caller");
+    }
+    assert_eq!(root.get(&path(&made)).ok(), before, "what is refused changes nothing");
+    blind.patch(&path(&made), json!({ "description": "Chat", "enabled": false })).expect(200);
+    blind.patch(&path(&made), json!({ "enabled": true })).refused(403, "rights_exceed_caller");
+    assert_eq!(root.get(&path(&made)).ok()["enabled"], false);
+    reader.patch(&path(&made), json!({ "enabled": true, "events": ["user.*"] })).expect(200);
+    blind.delete(&path(&made)).expect(204);
 }
