@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 
 use super::{drafts, versions};
 use crate::app::{Actor, App};
+use crate::audit::{Audited, Event};
 use crate::error::Result;
 use crate::keys::view::{Viewer, brief};
 use crate::store::Conn;
@@ -177,6 +178,17 @@ async fn count(conn: &mut Conn, mut comparison: Comparison) -> Result<Simulation
 pub(crate) async fn compare(app: &App, conn: &mut Conn, tenant: &str, id: &str) -> Result<Comparison> {
     let both = drafts::policies(conn, tenant, id).await?;
     Comparison::new(conn, tenant, app.clock.unix_ms(), both).await
+}
+
+/// Notes in the audit log that all of them are taken away; a session must be fresh for it (SES-6).
+pub(crate) async fn begin_export(app: &App, actor: &Actor, id: &str) -> Result<()> {
+    let event = Event::new("report.read", "report", "policy-impact", id);
+    app.write(actor, async |tx| {
+        tx.must_hold("policies:write")?;
+        tx.must_be_fresh()?;
+        Ok(Audited::new((), event))
+    })
+    .await
 }
 
 /// A page of the keys that a draft would do something to, narrowed by the code that they would be told.

@@ -1,15 +1,12 @@
 //! `/v1/policies`: the policy document of the caller's tenant, its versions and drafts.
 
-use std::io;
 use std::sync::Arc;
 
-use axum::body::{Body, Bytes};
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
-use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, HeaderValue};
+use http::header::{CONTENT_DISPOSITION, HeaderValue};
 use serde::Deserialize;
 use serde_json::Value;
-use tokio::sync::mpsc;
 use utoipa::ToSchema;
 
 use crate::app::{Actor, App};
@@ -20,8 +17,9 @@ use crate::http::guard::Caller;
 use crate::http::json::{Json, Query};
 use crate::http::openapi::{Operation, shape};
 use crate::http::problem::Problem;
+use crate::http::stream::{self, Parts};
 use crate::policies::drafts::{self, ApplyIn, DraftIn, DraftOut};
-use crate::policies::impact::{self, ImpactRow, SimulationOut};
+use crate::policies::impact::{self, Comparison, ImpactRow, SimulationOut};
 use crate::policies::versions::{self, RollbackIn, VersionOut};
 use crate::policies::{self, PolicyOut};
 use crate::store::page::Page;
@@ -268,46 +266,32 @@ pub(crate) async fn export(
     code: Option<String>,
 ) -> Result<Response, Problem> {
     // What is wrong with the request is told before the stream begins.
-    impact::compare(&app, &mut app.read().await?, &actor.tenant_id, &id).await?;
-    let (sender, receiver) = mpsc::channel::<io::Result<Bytes>>(4);
-    app.control.clone().spawn(async move {
-        if let Err(error) = send_rows(&app, &actor, &id, code.as_deref(), &sender).await {
-            tracing::warn!(%error, "an export broke off");
-            // Whoever reads must not take it for the whole.
-            let _ = sender.send(Err(io::Error::other("the export broke off"))).await;
-        }
-    });
-    let stream = futures_util::stream::unfold(receiver, async |mut receiver| {
-        receiver.recv().await.map(|chunk| (chunk, receiver))
-    });
-    let mut response = Response::new(Body::from_stream(stream));
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/csv; charset=utf-8"));
-    headers
-        .insert(CONTENT_DISPOSITION, HeaderValue::from_static("attachment; filename=\"policy-impact.csv\""));
+    let comparison = impact::compare(&app, &mut app.read().await?, &actor.tenant_id, &id).await?;
+    impact::begin_export(&app, &actor, &id).await?;
+    let reader = app.clone();
+    let kind = "text/csv; charset=utf-8";
+    let mut response = stream::answer(&app, kind, move |parts| send_rows(reader, comparison, code, parts));
+    let name = HeaderValue::from_static("attachment; filename=\"policy-impact.csv\"");
+    response.headers_mut().insert(CONTENT_DISPOSITION, name);
     Ok(response)
 }
 
 const HEADER: &str = "id,access_key,label,class,owner_id,owner_username,code_now,code_then\r\n";
 
+/// A connection for each part: whoever reads slowly keeps none from others.
 async fn send_rows(
-    app: &App,
-    actor: &Actor,
-    id: &str,
-    code: Option<&str>,
-    sender: &mpsc::Sender<io::Result<Bytes>>,
+    app: Arc<App>,
+    mut comparison: Comparison,
+    code: Option<String>,
+    parts: Parts,
 ) -> Result<()> {
-    let mut conn = app.read().await?;
-    let mut comparison = impact::compare(app, &mut conn, &actor.tenant_id, id).await?;
     let (mut after, mut lines) = (String::new(), HEADER.to_owned());
     loop {
-        let part = comparison.part(&mut conn, &after).await?;
-        let wanted = part.rows.iter().filter(|row| code.is_none_or(|code| row.code_then == code));
+        let part = comparison.part(&mut app.read().await?, &after).await?;
+        let wanted = part.rows.iter().filter(|row| code.as_ref().is_none_or(|code| row.code_then == code));
         lines.extend(wanted.map(line));
-        if !lines.is_empty() && sender.send(Ok(std::mem::take(&mut lines).into())).await.is_err() {
-            return Ok(());
-        }
-        let Some(last) = part.last else { return Ok(()) };
+        let open = parts.send(std::mem::take(&mut lines)).await;
+        let Some(last) = part.last.filter(|_| open) else { return Ok(()) };
         after = last;
     }
 }

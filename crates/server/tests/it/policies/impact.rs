@@ -1,8 +1,12 @@
 //! What a draft would do to the keys that there are.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
-use super::{draft, ten_days_old};
+use super::{draft, stale_session, ten_days_old};
 use crate::api::{all, tenant};
 use crate::keys::path;
 use crate::support::{Server, text};
@@ -108,9 +112,63 @@ fn web_6_x_5_the_export_is_a_table_that_starts_no_formula() {
     ]) {
         assert!(line.ends_with(&format!(",{cell},ingest,,,ok,class_disabled")), "{line}");
     }
+    let events = || all(&root, "/v1/audit-events?action=report.read");
+    assert_eq!((&events()[0]["target"]["id"], events().len()), (&json!("policy-impact"), 1));
     let none = root.get(&format!("{drafted}/impact?format=csv&code=idle")).expect(200);
     assert_eq!(none.text.lines().count(), 1);
     root.get(&format!("{drafted}/impact?format=xls")).refused(400, "malformed_request");
     let (_, admin) = tenant(&server, "acme");
     admin.get(&format!("{drafted}/impact?format=csv")).refused(404, "not_found");
+}
+
+#[test]
+fn x_5_ses_6_aud_1_the_export_asks_for_a_fresh_session_and_leaves_its_event() {
+    let server = Server::start();
+    let root = server.root();
+    let drafted = draft(&root, json!({ "switches": { "ingest_keys": false } }));
+    let stale = stale_session(&server, "grace", &["policies:write", "policies:read"]);
+    stale.get(&format!("{drafted}/impact?limit=1")).expect(200);
+    stale.get(&format!("{drafted}/impact?format=csv")).refused(403, "step_up_required");
+    assert_eq!(all(&root, "/v1/audit-events?action=report.read"), Vec::<Value>::new());
+}
+
+/// Keys that are too many for what lies between a server and who reads from it.
+const MANY_KEYS: &str = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 60000)
+    INSERT INTO keys (tenant_id, id, access_key, class, label, switch, created_at, created_by, updated_at,
+        updated_by, version)
+    SELECT t.id, 'key_0000000000000000000' || CAST(1000000 + n.i AS TEXT),
+        '000000000' || CAST(1000000 + n.i AS TEXT), 'ingest',
+        'a label that is long enough for a table that is long, and so goes on for a while', 'on', 1, 'test', 1,
+        'test', 1
+    FROM n, tenants t";
+const THEIR_SECRETS: &str = "INSERT INTO key_secrets (tenant_id, key_id, generation, pepper_id, hash, hint,
+        created_at, created_by)
+    SELECT tenant_id, id, 1, 1, '0000000000000000000000000000000000000000000000000000000000000000', 'x', 1,
+        'test' FROM keys WHERE created_by = 'test'";
+
+#[test]
+fn x_5_r_6_slow_readers_of_an_export_keep_no_connection_to_the_database() {
+    let server = Server::with_config("database: {timeout: 2s, max_connections: 4}\n");
+    let root = server.root();
+    assert_eq!([server.place.sql(MANY_KEYS), server.place.sql(THEIR_SECRETS)], [60_000, 60_000]);
+    let drafted = draft(&root, json!({ "switches": { "ingest_keys": false } }));
+    // More readers than there are connections, none of whom reads.
+    let request = format!(
+        "GET {drafted}/impact?format=csv HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\n\r\n",
+        root.secret
+    );
+    let mut readers = Vec::new();
+    for _ in 0..6 {
+        let mut reader = TcpStream::connect(server.address()).expect("connects");
+        reader.write_all(request.as_bytes()).expect("sent");
+        // It has begun.
+        let mut first = [0; 15];
+        reader.read_exact(&mut first).expect("an answer");
+        assert_eq!(&first, b"HTTP/1.1 200 OK");
+        readers.push(reader);
+    }
+    std::thread::sleep(Duration::from_secs(2));
+    for _ in 0..3 {
+        root.get("/v1/keys?limit=1").expect(200);
+    }
 }
