@@ -72,6 +72,7 @@ pub(crate) async fn export(visit: Visit, Query(query): Query<ExportQuery>) -> Sh
     let query = ExportQuery {
         since: instant(query.since.as_deref(), "T00:00:00Z"),
         until: instant(query.until.as_deref(), "T23:59:59.999Z"),
+        format: query.format,
     };
     let mut response = api::export(State(visit.app), Caller(visit.actor), Query(query)).await?;
     let file = HeaderValue::from_static("attachment; filename=\"audit.jsonl\"");
