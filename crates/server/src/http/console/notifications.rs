@@ -61,6 +61,8 @@ pub(super) fn kind_name(frame: &Frame, kind: Kind) -> &'static str {
         Kind::KeyExpired => frame.t("A key has ended"),
         Kind::KeyGrants => frame.t("Roles or groups of a key changed"),
         Kind::OwnGrants => frame.t("Your roles or groups changed"),
+        Kind::KeyUsed => frame.t("A key came into use"),
+        Kind::NewNetwork => frame.t("A key is used from a new network"),
         Kind::SecretUsed => frame.t("A new secret came into use"),
         Kind::SecretWaits => frame.t("A new secret waits for you"),
         Kind::Leak => frame.t("A secret may have leaked"),

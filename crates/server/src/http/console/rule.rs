@@ -86,8 +86,11 @@ pub(super) struct Section {
     pub(super) fields: Vec<Field>,
 }
 
+/// The rules of one class, or of all, each with how it is typed.
+type Section = (Option<KeyClass>, Vec<(String, Kind)>);
+
 /// Path and kind of every rule that pages edit, in sections of one title each.
-fn sections() -> Vec<(Option<KeyClass>, Vec<(String, Kind)>)> {
+fn sections() -> Vec<Section> {
     let of_class = |class: KeyClass| {
         let word = class.as_str();
         let switch = (format!("switches.{word}_keys"), Kind::YesNo);

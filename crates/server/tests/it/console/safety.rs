@@ -40,12 +40,6 @@ fn web_1_a_form_needs_a_page_of_this_server_and_the_mark_of_its_session() {
     let (grace, mia) = (Browser::of(&server, "grace"), Browser::of(&server, "mia"));
     let token = grace.form_token();
     let (wrong, once) = (mia.form_token(), "00112233445566778899aabbccddeeff");
-    let body = |token: &str| {
-        vec![("label", "nightly"), ("once", once), ("form_token", token)]
-            .into_iter()
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .collect::<Vec<_>>()
-    };
     let sent = |token: &str, headers: &[(&str, &str)]| {
         let fields = [("label", "nightly"), ("once", once), ("form_token", token)];
         let request = as_form(grace.request("POST", "/console/keys"), &fields);
