@@ -97,6 +97,32 @@ const IMPORT_WARTET: (&str, &str) = (
      approvals list. Sie hören erst wieder davon, wenn keiner mehr wartet und neue kommen.",
 );
 
+const ENGLISH_KEY_USED: (&str, &str) = (
+    "The key “{label}” was used for the first time",
+    "The key “{label}” ({id}) was used for the first time ({used_at}, from {address}). If that was too \
+     early, or not from where it should be, revoke it: keyward keys revoke {id}.",
+);
+
+const ENGLISH_NEW_NETWORK: (&str, &str) = (
+    "The key “{label}” is used from a new network",
+    "The key “{label}” ({id}) was used from the network {network} ({address}, {used_at}), from which it was \
+     not used before. If this was not you or agreed with you, give it a new secret (keyward keys rotate \
+     start {id} --overlap 0s) or revoke it (keyward keys revoke {id}).",
+);
+
+const GERMAN_KEY_USED: (&str, &str) = (
+    "Der Schlüssel „{label}“ wurde zum ersten Mal benutzt",
+    "Der Schlüssel „{label}“ ({id}) wurde zum ersten Mal benutzt ({used_at}, von {address}). War das zu \
+     früh oder nicht von dort, wo er hingehört, widerrufen Sie ihn: keyward keys revoke {id}.",
+);
+
+const GERMAN_NEW_NETWORK: (&str, &str) = (
+    "Der Schlüssel „{label}“ wird aus einem neuen Netz benutzt",
+    "Der Schlüssel „{label}“ ({id}) wurde aus dem Netz {network} benutzt ({address}, {used_at}), aus dem er \
+     bisher nicht benutzt wurde. Waren Sie das nicht und wissen nichts davon, geben Sie ihm ein neues \
+     Geheimnis (keyward keys rotate start {id} --overlap 0s) oder widerrufen Sie ihn (keyward keys revoke {id}).",
+);
+
 fn english(kind: Kind) -> (&'static str, &'static str) {
     match kind {
         Kind::KeyExpiring => (
@@ -130,17 +156,8 @@ fn english(kind: Kind) -> (&'static str, &'static str) {
             "The key “{label}” ({id}) rotated by its schedule. Its new secret waits to be handed over to whatever \
              uses it: keyward handovers link {id}. The old secret works until {grace_ends_at}.",
         ),
-        Kind::KeyUsed => (
-            "The key “{label}” was used for the first time",
-            "The key “{label}” ({id}) was used for the first time ({used_at}, from {address}). If that was too \
-             early, or not from where it should be, revoke it: keyward keys revoke {id}.",
-        ),
-        Kind::NewNetwork => (
-            "The key “{label}” is used from a new network",
-            "The key “{label}” ({id}) was used from the network {network} ({address}, {used_at}), from which it was \
-             not used before. If this was not you or agreed with you, give it a new secret (keyward keys rotate \
-             start {id} --overlap 0s) or revoke it (keyward keys revoke {id}).",
-        ),
+        Kind::KeyUsed => ENGLISH_KEY_USED,
+        Kind::NewNetwork => ENGLISH_NEW_NETWORK,
         Kind::Leak => (
             "The secret of “{label}” may be in wrong hands",
             "A secret of “{label}” ({id}) was seen where it must not be ({action}, {at}, {url}). If it was \
@@ -215,17 +232,8 @@ fn german(kind: Kind) -> (&'static str, &'static str) {
              übergeben zu werden, der ihn benutzt: keyward handovers link {id}. Das alte Geheimnis gilt bis \
              {grace_ends_at}.",
         ),
-        Kind::KeyUsed => (
-            "Der Schlüssel „{label}“ wurde zum ersten Mal benutzt",
-            "Der Schlüssel „{label}“ ({id}) wurde zum ersten Mal benutzt ({used_at}, von {address}). War das zu \
-             früh oder nicht von dort, wo er hingehört, widerrufen Sie ihn: keyward keys revoke {id}.",
-        ),
-        Kind::NewNetwork => (
-            "Der Schlüssel „{label}“ wird aus einem neuen Netz benutzt",
-            "Der Schlüssel „{label}“ ({id}) wurde aus dem Netz {network} benutzt ({address}, {used_at}), aus dem er \
-             bisher nicht benutzt wurde. Waren Sie das nicht und wissen nichts davon, geben Sie ihm ein neues \
-             Geheimnis (keyward keys rotate start {id} --overlap 0s) oder widerrufen Sie ihn (keyward keys revoke {id}).",
-        ),
+        Kind::KeyUsed => GERMAN_KEY_USED,
+        Kind::NewNetwork => GERMAN_NEW_NETWORK,
         Kind::Leak => (
             "Das Geheimnis von „{label}“ ist vielleicht in falschen Händen",
             "Ein Geheimnis von „{label}“ ({id}) wurde gesehen, wo es nicht sein darf ({action}, {at}, {url}). \

@@ -87,10 +87,10 @@ pub(super) struct Section {
 }
 
 /// The rules of one class, or of all, each with how it is typed.
-type Section = (Option<KeyClass>, Vec<(String, Kind)>);
+type Paths = (Option<KeyClass>, Vec<(String, Kind)>);
 
 /// Path and kind of every rule that pages edit, in sections of one title each.
-fn sections() -> Vec<Section> {
+fn sections() -> Vec<Paths> {
     let of_class = |class: KeyClass| {
         let word = class.as_str();
         let switch = (format!("switches.{word}_keys"), Kind::YesNo);
