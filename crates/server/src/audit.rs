@@ -18,7 +18,7 @@ use crate::clock::rfc3339;
 use crate::error::Result;
 use crate::store::audit::AuditRow;
 use crate::store::changes::{Change, ChangeKind};
-use crate::store::{Conn, audit, segments as segments_store};
+use crate::store::{Conn, audit, keys, segments as segments_store};
 
 /// What an event is about.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,8 +61,6 @@ pub(crate) struct Event {
     pub(crate) after: Option<Value>,
     /// The call that it is about, where that is not the actor's.
     pub(crate) call: Option<Call>,
-    /// The user whose key it is about.
-    pub(crate) owner: Option<String>,
 }
 
 impl Event {
@@ -76,7 +74,6 @@ impl Event {
             before: None,
             after: None,
             call: None,
-            owner: None,
         }
     }
 
@@ -89,12 +86,6 @@ impl Event {
     /// The same with the object as it is now.
     pub(crate) fn after(mut self, object: &impl Serialize) -> Self {
         self.after = serde_json::to_value(object).ok();
-        self
-    }
-
-    /// The same about a key of this user, where the objects do not tell.
-    pub(crate) fn owned_by(mut self, user: Option<&str>) -> Self {
-        self.owner = user.map(Into::into);
         self
     }
 
@@ -276,7 +267,11 @@ pub(crate) async fn append(conn: &mut Conn, actor: &Actor, event: Event, now: i6
         agent: call.agent.clone(),
         personal: Vec::new(),
     };
-    let personal = personal::withhold(&mut recorded, event.owner.as_deref())?;
+    let owner = match personal::lacks_owner(&recorded) {
+        true => keys::owner(conn, tenant, &recorded.target.id).await?,
+        false => None,
+    };
+    let personal = personal::withhold(&mut recorded, owner.as_deref())?;
     let body = serde_json::to_string(&recorded).map_err(crate::error::Error::internal)?;
     let row = AuditRow {
         tenant_id: tenant.clone(),

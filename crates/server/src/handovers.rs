@@ -202,7 +202,7 @@ pub(crate) async fn link_waiting(
         let link = link(app, tx, row).await?;
         let after = serde_json::json!({ "handover_id": link.id, "expires_at": link.expires_at });
         let event = Event::new("key.handover", "key", &key.id, &key.label).after(&after);
-        Ok(Audited::new(link, event.owned_by(key.owner_id.as_deref())))
+        Ok(Audited::new(link, event))
     })
     .await
 }
@@ -242,8 +242,7 @@ pub(crate) async fn open(app: &App, call: Call, input: &OpenIn) -> Result<Reveal
         // Somebody opened it before: either of both is not who was meant.
         let again = found.opened_at.is_some();
         let after = serde_json::json!({ "handover_id": row.id, "generation": row.generation });
-        let owner = key.owner_id.as_deref();
-        let told = |action| Event::new(action, "key", &key.id, &key.label).owned_by(owner).after(&after);
+        let told = |action| Event::new(action, "key", &key.id, &key.label).after(&after);
         let is_first = handovers::open(tx.conn(), &row, now, from.as_deref()).await?;
         let Some(sealed) = found.sealed.filter(|_| is_first && key.switch != "revoked") else {
             return Ok(Audited::many(
@@ -283,7 +282,6 @@ pub(crate) async fn void_exposed(app: &App, token: &str, call: Call) -> Result<(
         let unlinked = HandoverRow { handle: None, pepper_id: None, hash: None, ..row.clone() };
         handovers::link(tx.conn(), &unlinked).await?;
         let event = Event::new("key.handover_voided", "key", &key.id, &key.label);
-        let event = event.owned_by(key.owner_id.as_deref());
         Ok(Audited::new((), event.reason(Some("seen in a URL"))))
     })
     .await

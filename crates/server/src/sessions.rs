@@ -265,7 +265,6 @@ pub(crate) async fn end_of_key(app: &App, actor: &Actor, id: &str) -> Result<()>
         let now = tx.now;
         let ended = sessions::end_of_key(tx.conn(), &key.tenant_id, Whose::of(&key), now).await?;
         let event = Event::new("key.end_sessions", "key", &key.id, &key.label)
-            .owned_by(key.owner_id.as_deref())
             .after(&serde_json::json!({ "sessions": ended.len() }));
         Ok(Audited::new((), event).touches_sessions(&key.tenant_id, &ended))
     })

@@ -28,6 +28,7 @@ const FIELDS: &[&str] = &[
     "agent",
     "last_used_address",
     "last_used_agent",
+    "network",
 ];
 
 /// Texts about one person that an event does without: part of what is hashed.
@@ -69,12 +70,21 @@ impl Texts {
     }
 }
 
-/// Takes what an event says of people out of it; `owner` is whose key it is about.
+/// Whether the event is about a key, and its objects do not tell whose.
+pub(super) fn lacks_owner(event: &Recorded) -> bool {
+    let told = |object: &Option<Value>| object.as_ref().is_some_and(|object| object.get("owner_id").is_some());
+    event.target.kind == "key" && !told(&event.before) && !told(&event.after)
+}
+
+/// Takes what an event says of people out of it; `owner` is whose key it is about, where its objects do not
+/// tell.
 pub(super) fn withhold(event: &mut Recorded, owner: Option<&str>) -> Result<Vec<Texts>> {
     let people = People::of(event, owner);
     let mut found = Found::default();
     found.head(event, &people);
-    let default = people.target.as_deref().or(people.actor.as_deref());
+    // What else an object may say is not about whoever wrote it.
+    let is_own = matches!(event.target.kind.as_str(), "session" | "factor");
+    let default = people.target.as_deref().or(people.actor.as_deref().filter(|_| is_own));
     for (place, object) in [("/before", &mut event.before), ("/after", &mut event.after)] {
         if let Some(object) = object {
             found.walk(object, place, default, people.names(&event.target.kind));

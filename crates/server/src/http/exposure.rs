@@ -134,7 +134,7 @@ async fn note(app: &App, tenant: &str, key: &KeyRecord, generation: Option<u32>,
         row.version += 1;
         keys::update(tx.conn(), &row).await?;
         let event = Event::new("key.exposed", "key", &id, &row.label).reason(Some("seen in a URL"));
-        Ok(Audited::new((), event.owned_by(row.owner_id.as_deref())))
+        Ok(Audited::new((), event))
     })
     .await
 }

@@ -104,8 +104,7 @@ async fn tell_one(app: &App, key: &EndingRow, days: i64) -> Result<()> {
         }
         let action = if days == 0 { "key.expired" } else { "key.expiring" };
         let facts = json!({ "expires_at": rfc3339(key.expires_at), "days": days });
-        let event = Event::new(action, "key", &key.id, &key.label).owned_by(key.owner_id.as_deref());
-        Ok(Audited::new((), event.after(&facts)))
+        Ok(Audited::new((), Event::new(action, "key", &key.id, &key.label).after(&facts)))
     });
     match told.await {
         // The tenant was deleted meanwhile.

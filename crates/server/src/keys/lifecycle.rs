@@ -169,7 +169,6 @@ async fn renew(
         };
         let key = reread(tx, &mut viewer, &row).await?;
         let event = Event::new(action, "key", &key.id, &key.label).before(&before).after(&key.secrets);
-        let event = event.owned_by(row.owner_id.as_deref());
         let created = reveal(tx, KeyCreated::new(key, secret), link);
         Ok(Audited::new(created, event).touches_key(tx.tenant(), &row.access_key))
     })

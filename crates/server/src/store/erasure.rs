@@ -10,6 +10,8 @@ const OWN: &[&str] = &[
         (SELECT k.id FROM keys k WHERE k.tenant_id = $1 AND k.owner_id = $2)",
     "UPDATE handovers SET opened_from = NULL WHERE tenant_id = $1 AND key_id IN
         (SELECT k.id FROM keys k WHERE k.tenant_id = $1 AND k.owner_id = $2)",
+    "DELETE FROM key_networks WHERE tenant_id = $1 AND key_id IN
+        (SELECT k.id FROM keys k WHERE k.tenant_id = $1 AND k.owner_id = $2)",
     "DELETE FROM sessions WHERE tenant_id = $1 AND holder_id = $2",
     "DELETE FROM notification_wishes WHERE tenant_id = $1 AND user_id = $2",
     "DELETE FROM notifications WHERE tenant_id = $1 AND user_id = $2",

@@ -114,6 +114,14 @@ pub(crate) async fn find(conn: &mut Conn, tenant: &str, id: &str) -> Result<Opti
         .bind(tenant).bind(id).fetch_optional(c).await)?)
 }
 
+/// Whose a key is, where it is a user's.
+pub(crate) async fn owner(conn: &mut Conn, tenant: &str, id: &str) -> Result<Option<String>> {
+    let row: Option<(Option<String>,)> = on!(conn, c => sqlx::query_as(
+        "SELECT owner_id FROM keys WHERE tenant_id = $1 AND id = $2"
+    ).bind(tenant).bind(id).fetch_optional(c).await)?;
+    Ok(row.and_then(|row| row.0))
+}
+
 /// The key that an access key names, in whichever tenant: the one query of a cache miss.
 pub(crate) async fn load(conn: &mut Conn, access_key: &str) -> Result<Option<KeyRow>> {
     Ok(on!(conn, c => sqlx::query_as(select_keys!("WHERE k.access_key = $1"))

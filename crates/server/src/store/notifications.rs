@@ -122,7 +122,6 @@ pub(crate) struct EndingRow {
     pub(crate) tenant_id: String,
     pub(crate) id: String,
     pub(crate) label: String,
-    pub(crate) owner_id: Option<String>,
     pub(crate) expires_at: i64,
 }
 
@@ -148,7 +147,7 @@ pub(crate) async fn ending(
 ) -> Result<Vec<EndingRow>> {
     let (from, id) = after.unwrap_or((ending.from, ""));
     Ok(on!(conn, c => sqlx::query_as(
-        "SELECT k.tenant_id, k.id, k.label, k.owner_id, k.expires_at FROM keys k
+        "SELECT k.tenant_id, k.id, k.label, k.expires_at FROM keys k
          WHERE k.expires_at >= $1 AND k.expires_at <= $2 AND (k.expires_at > $1 OR k.id > $3)
            AND k.switch <> 'revoked' AND k.expires_at - k.created_at > $4
            AND NOT EXISTS (SELECT 1 FROM expiry_notices n

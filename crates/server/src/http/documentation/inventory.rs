@@ -58,6 +58,7 @@ const RECORDS: &[Place] = &[
         "last use of each secret: time, address, user agent",
         Kept::Until("the user is erased, or the tenant deleted"),
     ),
+    place("key_networks", "networks that each key was used from: the first time, address, user agent", Kept::Until("the user is erased, or the tenant deleted")),
     place("key_hours", "uses of each key by hour and outcome", TENANT),
     place(
         "login_attempts",
@@ -143,7 +144,11 @@ const OBJECTS: &[Place] = &[
     place("import_ways", "how imported credentials are looked up", TENANT),
     place("trusted_secrets", "name, ceiling; disabled ones too", TENANT),
     place("trusted_generations", "trusted secrets, sealed; of dead ones a digest", TENANT),
-    place("policy_drafts", "policies that somebody thinks of", OBJECT),
+    place(
+        "policy_drafts",
+        "policies that somebody thinks of",
+        Kept::For(kept::DECIDED_MS, " after they were applied or failed"),
+    ),
     place("webhooks", "addresses that events are sent to", OBJECT),
     place(
         "webhook_secrets",

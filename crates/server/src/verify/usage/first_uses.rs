@@ -101,8 +101,7 @@ async fn tell(app: &App, first: &FirstUse) -> Result<()> {
         let after =
             json!({ "generation": place.0, "newest_generation": place.1, "used_at": rfc3339(first.at) });
         let event = Event::new("key.secret_used", "key", &key, &first.record.label).after(&after);
-        let owner = first.record.terms.owner_id.map(|owner| owner.to_string());
-        Ok(Audited::new((), event.owned_by(owner.as_deref())))
+        Ok(Audited::new((), event))
     })
     .await
 }
