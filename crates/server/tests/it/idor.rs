@@ -145,7 +145,9 @@ impl Estate {
         let foreign = other.object(path);
         let mut ids = vec![foreign.to_owned()];
         let kind = path.split('/').nth(2).expect("a kind");
-        ids.extend(self.gone.iter().filter(|gone| gone.0 == kind).map(|gone| gone.1.clone()));
+        // Who is gone can be erased: that is what this is for.
+        let gone = self.gone.iter().filter(|gone| gone.0 == kind && !path.ends_with("/erase"));
+        ids.extend(gone.map(|gone| gone.1.clone()));
         if kind == "keys" {
             ids.push(other.access_key.clone());
         }

@@ -140,7 +140,7 @@ fn aud_4_r14_audit_is_listed_shown_exported_and_verified() {
     shell
         .server
         .place
-        .sql("UPDATE audit_events SET body = replace(body, 'carol', 'carla') WHERE action = 'user.create'");
+        .sql("UPDATE audit_events SET body = replace(body, 'success', 'refused') WHERE action = 'user.create'");
     let run = shell.ends(12, &["audit", "verify"]);
     assert!(run.err.contains("broken"), "{}", run.err);
 }
