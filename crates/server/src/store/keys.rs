@@ -6,7 +6,7 @@ use super::{Conn, on};
 use crate::error::{Error, Result};
 
 /// A row of `keys` with its secrets, holdings and last use.
-#[derive(Clone, Debug, sqlx::FromRow)]
+#[derive(Clone, Debug, Default, sqlx::FromRow)]
 pub(crate) struct KeyRow {
     pub(crate) tenant_id: String,
     pub(crate) id: String,
@@ -39,6 +39,8 @@ pub(crate) struct KeyRow {
     pub(crate) awaits_approval: bool,
     pub(crate) approved_at: Option<i64>,
     pub(crate) approved_by: Option<String>,
+    /// Those who changed it since it began to wait, ids separated by commas.
+    pub(crate) hands: Option<String>,
     pub(crate) version: i64,
     /// The import that brought it along.
     pub(crate) imported_from: Option<String>,
@@ -347,7 +349,7 @@ pub(crate) async fn update(conn: &mut Conn, row: &KeyRow) -> Result<()> {
             idle_seconds = $8, conditions = $9, limits = $10, updated_at = $11, updated_by = $12,
             revoked_at = $13, revoked_by = $14, revoked_reason = $15, exposed_at = $16, version = $17,
             rotate_days = $18, grace_days = $19, rotates_at = $20, awaits_approval = $21, approved_at = $22,
-            approved_by = $23
+            approved_by = $23, hands = $24
          WHERE tenant_id = $1 AND id = $2"
     )
     .bind(&row.tenant_id).bind(&row.id).bind(&row.label).bind(&row.switch).bind(&row.scopes)
@@ -355,7 +357,7 @@ pub(crate) async fn update(conn: &mut Conn, row: &KeyRow) -> Result<()> {
     .bind(&row.limits).bind(row.updated_at).bind(&row.updated_by).bind(row.revoked_at)
     .bind(&row.revoked_by).bind(&row.revoked_reason).bind(row.exposed_at).bind(row.version)
     .bind(row.rotate_days).bind(row.grace_days).bind(row.rotates_at)
-    .bind(row.awaits_approval).bind(row.approved_at).bind(&row.approved_by)
+    .bind(row.awaits_approval).bind(row.approved_at).bind(&row.approved_by).bind(&row.hands)
     .execute(c).await.map(drop))?;
     Ok(())
 }
@@ -376,6 +378,13 @@ pub(crate) async fn insert_secret(
     .bind(&secret.hint).bind(secret.created_at).bind(created_by).bind(secret.retires_at)
     .execute(c).await.map(drop))?;
     Ok(())
+}
+
+/// Who made the secrets of a key, and so has seen one.
+pub(crate) async fn secret_makers(conn: &mut Conn, tenant: &str, key: &str) -> Result<Vec<String>> {
+    Ok(on!(conn, c => sqlx::query_scalar(
+        "SELECT DISTINCT created_by FROM key_secrets WHERE tenant_id = $1 AND key_id = $2"
+    ).bind(tenant).bind(key).fetch_all(c).await)?)
 }
 
 /// Ends every live secret but `keep` at `at`, unless it ends sooner anyway.
