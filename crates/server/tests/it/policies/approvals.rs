@@ -309,6 +309,7 @@ fn x_5_what_widens_an_approved_key_waits_to_be_approved_again() {
         json!({ "conditions": null }),
         json!({ "limits": [] }),
         json!({ "credits": 1000 }),
+        json!({ "credit_refill": { "amount": 10, "every": "day" } }),
         json!({ "role_ids": [reader, root.role("other", &["users:read"])] }),
         json!({ "group_ids": [group] }),
     ];
@@ -329,7 +330,7 @@ fn x_5_what_widens_an_approved_key_waits_to_be_approved_again() {
     root.patch(&at, json!({ "group_ids": [] })).expect(200);
     assert_eq!(code(), "ok");
     root.put(&format!("/v1/groups/{group}/members/{}", text(&key["id"]))).expect(204);
-    assert_eq!((code(), requests()), (json!("approval_pending"), 11));
+    assert_eq!((code(), requests()), (json!("approval_pending"), 12));
     approve();
     // Without the rule an edit is an edit.
     root.patch("/v1/policies", json!({ "workspace": null })).expect(200);
