@@ -381,9 +381,7 @@ impl App {
         let (actor, now) = (tx.actor, tx.now);
         let count = i64::try_from(touched.len()).map_err(Error::internal)?;
         let first = changes::advance(tx.conn(), count).await? + 1;
-        for (seq, change) in (first..).zip(touched) {
-            changes::append(tx.conn(), seq, now, change).await?;
-        }
+        changes::append_many(tx.conn(), first, now, touched).await?;
         for event in events {
             audit::append(tx.conn(), actor, event, now).await?;
         }

@@ -57,6 +57,16 @@ impl Wish {
         self.grant.is_some() || self.refill.is_some()
     }
 
+    /// Whether it lets the holder do more than with what is left.
+    pub(crate) fn widens(&self, row: &CreditRow) -> Result<bool> {
+        if row.granted.is_none() {
+            return Ok(false);
+        }
+        let more = self.grant.is_some_and(|grant| grant.is_none_or(|grant| grant > row.purse().left));
+        let known = row.refill()?;
+        Ok(more || self.refill.flatten().is_some_and(|refill| Some(refill) != known))
+    }
+
     /// Refuses numbers that make no sense.
     pub(crate) fn check(&self) -> Result<()> {
         rules::count("/credits", self.grant.flatten(), 1..=MAX_CREDITS)?;

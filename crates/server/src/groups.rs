@@ -10,11 +10,13 @@ use crate::app::{Actor, App, Tx};
 use crate::audit::{Audited, Event};
 use crate::clock::rfc3339;
 use crate::error::{Error, Result};
+use crate::keys::approval;
 use crate::keys::create::assignment_rights;
 use crate::names::{canonical, check_label, check_name};
 use crate::random;
 use crate::roles::touch_holders;
 use crate::store::groups::{self, GroupRow};
+use crate::store::keys::KeyRow;
 use crate::store::page::{Listed, Page};
 use crate::store::users::{self, UserFilter};
 use crate::store::{keys, roles};
@@ -200,12 +202,16 @@ pub(crate) async fn delete(app: &App, actor: &Actor, id: &str) -> Result<()> {
 pub(crate) async fn add_member(app: &App, actor: &Actor, id: &str, member: &str) -> Result<()> {
     app.write(actor, async |tx| {
         let (row, directory) = find_to_change(tx, id).await?;
-        find_member(tx, &directory, member).await?;
+        let key = find_member(tx, &directory, member).await?;
         tx.must_be_fresh()?;
         groups::join(tx.conn(), &row.tenant_id, id, member).await?;
         let event = Event::new("group.add_member", "group", id, &row.name)
             .after(&serde_json::json!({ "member_id": member }));
-        touch_holders(tx, Audited::new((), event), &[member.to_owned()]).await
+        let mut events = vec![event];
+        if let Some(key) = key {
+            events.extend(approval::joined(tx, &directory, &key).await?);
+        }
+        touch_holders(tx, Audited::many((), events), &[member.to_owned()]).await
     })
     .await
 }
@@ -229,21 +235,22 @@ pub(crate) async fn remove_member(app: &App, actor: &Actor, id: &str, member: &s
     .await
 }
 
-/// A member may be put in and taken out by those who may edit it (AZ-6).
-async fn find_member(tx: &mut Tx<'_>, directory: &TenantRecord, member: &str) -> Result<()> {
+/// A member may be put in and taken out by those who may edit it (AZ-6). The key, if it is one.
+async fn find_member(tx: &mut Tx<'_>, directory: &TenantRecord, member: &str) -> Result<Option<KeyRow>> {
     let tenant = tx.tenant().to_owned();
-    let (role_ids, group_ids) = if member.starts_with("user_") {
+    let (role_ids, group_ids, key) = if member.starts_with("user_") {
         let user = users::find(tx.conn(), &tenant, member).await?.ok_or(Error::NotFound)?;
-        (user.role_ids, user.group_ids)
+        (user.role_ids, user.group_ids, None)
     } else {
         let key = keys::find(tx.conn(), &tenant, member).await?.ok_or(Error::NotFound)?;
         if key.class != "workspace" {
             return Err(Error::conflict("not_assignable", "only users and workspace keys can be in a group"));
         }
-        (key.role_ids, key.group_ids)
+        (key.role_ids.clone(), key.group_ids.clone(), Some(key))
     };
     let held = directory.rights_of(&*facts::grant(role_ids.as_deref(), group_ids.as_deref())?);
-    tx.must_cover(&held, "above_caller", "the member may do more than you")
+    tx.must_cover(&held, "above_caller", "the member may do more than you")?;
+    Ok(key)
 }
 
 /// A group whose roles give nothing that the actor lacks (AZ-6).

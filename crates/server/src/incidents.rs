@@ -1,5 +1,7 @@
 //! Incidents: many keys ended at once, remembered, and undone where that is possible (X10).
 
+use std::collections::{HashMap, HashSet};
+
 use keyward_core::id::Incident;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -9,13 +11,13 @@ use crate::app::{Actor, App, Tx};
 use crate::audit::{Audited, Event};
 use crate::clock::rfc3339;
 use crate::error::{Error, Result};
-use crate::keys::bulk::{self, Ending, Filter};
-use crate::keys::view::{Viewer, brief};
+use crate::keys::bulk::{self, Ending, Filter, Matched};
+use crate::keys::lifecycle;
+use crate::keys::view::brief;
 use crate::keys::wire::{BulkFilter, BulkKey};
-use crate::keys::{lifecycle, must_be_above};
 use crate::names::check_label;
 use crate::random;
-use crate::store::incidents::{self, IncidentRow};
+use crate::store::incidents::{self, IncidentKeyRow, IncidentRow};
 use crate::store::keys::{self, KeyRow};
 use crate::store::page::{Listed, Page};
 
@@ -92,47 +94,68 @@ pub(crate) async fn declare(app: &App, actor: &Actor, input: IncidentIn) -> Resu
     if let Some(reason) = &input.reason {
         check_label("/reason", reason, 500)?;
     }
-    let (filter, action) = (Filter::read(&input.filter)?, input.action);
-    app.write(actor, async |tx| {
-        let matched = bulk::find(tx, &filter, action).await?;
-        let (count, confirm) = (matched.rows.len(), matched.confirm.clone());
-        let told = |id, ended, keys| IncidentDone {
-            id,
-            action: action.as_str(),
-            matched: count,
-            ended,
-            confirm,
-            keys,
-        };
-        if input.preview || actor.validate_only {
-            return Ok(Audited::many(told(None, 0, matched.shown), Vec::new()));
-        }
-        tx.must_be_fresh()?;
+    let action = input.action;
+    let matched = bulk::find(app, actor, &Filter::read(&input.filter)?, action).await?;
+    let mut done = IncidentDone {
+        id: None,
+        action: action.as_str(),
+        matched: matched.ids.len(),
+        ended: 0,
+        confirm: matched.confirm.clone(),
+        keys: Vec::new(),
+    };
+    if !input.preview && !actor.validate_only {
         matched.must_be_confirmed(input.confirm.as_deref())?;
-        let ended = bulk::end_rows(tx, matched.rows, action, input.reason.as_deref()).await?;
-        let row = remember(tx, &input, &ended.value).await?;
-        let ids = |rows: &[KeyRow]| rows.iter().map(|key| key.id.clone()).collect::<Vec<_>>();
-        let (ids, off_before) = (ids(&ended.value), ids(&matched.off));
-        let event = Event::new("incident.declare", "incident", &row.id, action.as_str())
-            .after(&json!({ "action": action, "filter": input.filter, "key_ids": ids, "off_before": off_before }))
-            .reason(input.reason.as_deref());
-        let mut ended = ended.map(drop);
-        for key in matched.off {
-            ended = ended.and(bulk::keep_off(tx, key).await?);
-        }
-        Ok(ended.map(|()| told(Some(row.id), count, matched.shown)).also(event))
-    })
-    .await
+        (done.id, done.ended) = end(app, actor, &input, &matched).await?;
+        keep_off(app, actor, &matched.off).await?;
+    }
+    done.keys = matched.shown;
+    Ok(done)
 }
 
-async fn remember(tx: &mut Tx<'_>, input: &IncidentIn, ended: &[KeyRow]) -> Result<IncidentRow> {
+/// Ends what was found, step by step; returns the incident and how many it ended.
+async fn end(
+    app: &App,
+    actor: &Actor,
+    input: &IncidentIn,
+    matched: &Matched,
+) -> Result<(Option<String>, usize)> {
+    let (mut id, mut ended) = (None, 0);
+    let mut acting = actor.clone();
+    for step in bulk::steps(&matched.ids) {
+        let known: Option<String> = id.take();
+        let done = app.write(&acting, async |tx| {
+            let done = bulk::end_step(tx, step, input.action, input.reason.as_deref()).await?;
+            let (id, more) = match known {
+                Some(id) => (id.clone(), remember(tx, &id, &done.value).await?),
+                None => begin(tx, input, matched, &done.value).await?,
+            };
+            let count = done.value.len();
+            Ok(more.and(done.map(drop)).map(|()| (id, count)))
+        });
+        let (incident, count) = done.await?;
+        (id, ended) = (Some(incident), ended + count);
+        // The first step tells whoever repeats the request that it was committed.
+        acting.idempotency = None;
+    }
+    Ok((id, ended))
+}
+
+/// Writes down an incident with the first keys that it ended.
+async fn begin(
+    tx: &mut Tx<'_>,
+    input: &IncidentIn,
+    matched: &Matched,
+    ended: &[KeyRow],
+) -> Result<(String, Audited<()>)> {
+    tx.must_be_fresh()?;
     let row = IncidentRow {
         tenant_id: tx.tenant().into(),
         id: random::new_id::<Incident>(tx.now).to_string(),
         action: input.action.as_str().into(),
         filter: serde_json::to_string(&input.filter).map_err(Error::internal)?,
         reason: input.reason.clone(),
-        matched: i64::try_from(ended.len()).map_err(Error::internal)?,
+        matched: 0,
         created_at: tx.now,
         created_by: tx.actor.principal.id.clone(),
         undone_at: None,
@@ -140,10 +163,36 @@ async fn remember(tx: &mut Tx<'_>, input: &IncidentIn, ended: &[KeyRow]) -> Resu
         reactivated: None,
     };
     incidents::insert(tx.conn(), &row).await?;
-    for key in ended {
-        incidents::insert_key(tx.conn(), &row.tenant_id, &row.id, &key.id, key.version).await?;
+    let some = |ids: &[String]| ids.iter().take(bulk::SHOWN).cloned().collect::<Vec<_>>();
+    let told = json!({
+        "action": input.action, "filter": input.filter, "matched": matched.ids.len(),
+        "key_ids": some(&matched.ids), "off_before": some(&matched.off),
+    });
+    let event = Event::new("incident.declare", "incident", &row.id, input.action.as_str())
+        .after(&told)
+        .reason(input.reason.as_deref());
+    let audited = remember(tx, &row.id, ended).await?;
+    Ok((row.id, audited.also(event)))
+}
+
+async fn remember(tx: &mut Tx<'_>, incident: &str, ended: &[KeyRow]) -> Result<Audited<()>> {
+    let tenant = tx.tenant().to_owned();
+    incidents::add_keys(tx.conn(), &tenant, incident, ended).await?;
+    Ok(Audited::many((), Vec::new()))
+}
+
+/// Notes keys that were off before the incident as met by it.
+async fn keep_off(app: &App, actor: &Actor, ids: &[String]) -> Result<()> {
+    let acting = Actor { idempotency: None, ..actor.clone() };
+    for step in ids.chunks(bulk::STEP) {
+        let one_step = async |tx: &mut Tx<'_>| {
+            tx.must_hold("keys:edit")?;
+            let rows = bulk::above(tx, step, |row| row.switch == "off").await?;
+            bulk::keep_off(tx, rows).await
+        };
+        app.write(&acting, one_step).await?;
     }
-    Ok(row)
+    Ok(())
 }
 
 /// A page of incidents, the newest first.
@@ -179,19 +228,45 @@ fn render(row: IncidentRow, key_ids: Option<Vec<String>>) -> Result<IncidentOut>
 
 /// Switches the keys of an incident on again, save those that somebody changed since.
 pub(crate) async fn undo(app: &App, actor: &Actor, id: &str) -> Result<UndoneOut> {
+    let mut undone = UndoneOut { id: id.into(), reactivated: Vec::new(), left: Vec::new() };
+    let members = undoable(app, actor, id).await?;
+    let steps = || members.chunks(bulk::STEP);
+    // Whatever speaks against one key is told before any is on.
+    let looking = Actor { validate_only: true, idempotency: None, ..actor.clone() };
+    for step in steps() {
+        app.write(&looking, async |tx| reactivate(tx, id, step).await).await?;
+    }
+    let acting = Actor { idempotency: None, ..actor.clone() };
+    for step in steps() {
+        let (on, left) = app.write(&acting, async |tx| reactivate(tx, id, step).await).await?;
+        undone.reactivated.extend(on);
+        undone.left.extend(left);
+    }
     app.write(actor, async |tx| {
-        tx.must_hold("keys:edit")?;
         let tenant = tx.tenant().to_owned();
         let mut row = incidents::find(tx.conn(), &tenant, id).await?.ok_or(Error::NotFound)?;
         must_be_undoable(&row)?;
-        tx.must_be_fresh()?;
-        let undone = reactivate(tx, id).await?;
         row.undone_at = Some(tx.now);
         row.undone_by = Some(tx.actor.principal.id.clone());
-        row.reactivated = i64::try_from(undone.value.reactivated.len()).ok();
+        row.reactivated = i64::try_from(undone.reactivated.len()).ok();
         incidents::set_undone(tx.conn(), &row).await?;
-        let told = json!({ "reactivated": row.reactivated, "left": undone.value.left });
-        Ok(undone.also(Event::new("incident.undo", "incident", id, &row.action).after(&told)))
+        let told = json!({ "reactivated": row.reactivated, "left": undone.left });
+        let event = Event::new("incident.undo", "incident", id, &row.action).after(&told);
+        Ok(Audited::new(undone, event))
+    })
+    .await
+}
+
+/// The keys of an incident that can be undone by the actor.
+async fn undoable(app: &App, actor: &Actor, id: &str) -> Result<Vec<IncidentKeyRow>> {
+    let looking = Actor { validate_only: true, idempotency: None, ..actor.clone() };
+    app.write(&looking, async |tx| {
+        tx.must_hold("keys:edit")?;
+        let tenant = tx.tenant().to_owned();
+        let row = incidents::find(tx.conn(), &tenant, id).await?.ok_or(Error::NotFound)?;
+        must_be_undoable(&row)?;
+        tx.must_be_fresh()?;
+        Ok(Audited::many(incidents::keys(tx.conn(), &tenant, id).await?, Vec::new()))
     })
     .await
 }
@@ -207,26 +282,29 @@ fn must_be_undoable(row: &IncidentRow) -> Result<()> {
     }
 }
 
-async fn reactivate(tx: &mut Tx<'_>, incident: &str) -> Result<Audited<UndoneOut>> {
-    let (tenant, now) = (tx.tenant().to_owned(), tx.now);
-    let mut viewer = Viewer::new(tx.conn(), &tenant, now).await?;
-    let undone = UndoneOut { id: incident.into(), reactivated: Vec::new(), left: Vec::new() };
-    let mut audited = Audited::many(undone, Vec::new());
-    for member in incidents::keys(tx.conn(), &tenant, incident).await? {
-        let key = keys::find(tx.conn(), &tenant, &member.key_id).await?;
-        let Some(mut row) = key.filter(|row| row.switch == "off" && row.version == member.version) else {
-            audited.value.left.push(member.key_id);
-            continue;
-        };
-        must_be_above(tx, &mut viewer, &row).await?;
+/// Switches some on again; returns them, and the ids of those that stay as they are.
+async fn reactivate(
+    tx: &mut Tx<'_>,
+    incident: &str,
+    members: &[IncidentKeyRow],
+) -> Result<Audited<(Vec<BulkKey>, Vec<String>)>> {
+    tx.must_hold("keys:edit")?;
+    let ids: Vec<String> = members.iter().map(|member| member.key_id.clone()).collect();
+    let versions: HashMap<&str, i64> = members.iter().map(|key| (&*key.key_id, key.version)).collect();
+    let untouched = |row: &KeyRow| row.switch == "off" && versions.get(&*row.id) == Some(&row.version);
+    let mut rows = bulk::above(tx, &ids, untouched).await?;
+    let on: HashSet<&str> = rows.iter().map(|row| &*row.id).collect();
+    let left = ids.iter().filter(|id| !on.contains(id.as_str())).cloned().collect();
+    let mut audited = Audited::many((Vec::new(), left), Vec::new());
+    for row in &mut rows {
         row.switch = "on".into();
-        lifecycle::touch(&mut row, tx);
-        keys::update(tx.conn(), &row).await?;
+        lifecycle::touch(row, tx);
         let event = Event::new("key.activate", "key", &row.id, &row.label).reason(Some(incident));
         let after = json!({ "switch": "on", "owner_id": row.owner_id });
         audited.events.push(event.before(&json!({ "switch": "off" })).after(&after));
-        audited = audited.touches_key(&tenant, &row.access_key);
-        audited.value.reactivated.push(brief(&row)?);
+        audited = audited.touches_key(&row.tenant_id, &row.access_key);
+        audited.value.0.push(brief(row)?);
     }
+    keys::switch_many(tx.conn(), &rows).await?;
     Ok(audited)
 }

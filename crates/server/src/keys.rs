@@ -11,6 +11,7 @@ pub(crate) mod rules;
 pub(crate) mod stopped;
 pub(crate) mod usage;
 pub(crate) mod view;
+mod widening;
 pub(crate) mod wire;
 
 use keyward_core::key::Status;

@@ -158,7 +158,7 @@ async fn end_key(
         Some(ending) => bulk::end_rows(tx, vec![row], ending, Some(REASON)).await?.map(drop),
         // Once for each time that somebody else changed it.
         None if row.switch == "off" && (event.is_some() || row.updated_by != tx.actor.principal.id) => {
-            bulk::keep_off(tx, row).await?
+            bulk::keep_off(tx, vec![row]).await?
         }
         None => Audited::many((), Vec::new()),
     };

@@ -88,25 +88,31 @@ pub(crate) async fn page(
 ) -> Result<Option<(String, Vec<CredentialOut>)>> {
     let mut conn = app.read().await?;
     let rows = keys::behind(&mut conn, tenant, after, PAGE).await?;
-    let Some(last) = rows.last().map(|row| row.id.clone()) else { return Ok(None) };
+    let Some((first, last)) = rows.first().zip(rows.last()) else { return Ok(None) };
+    let (first, last) = (first.id.clone(), last.id.clone());
     let now = app.clock.unix_ms();
     // A viewer for each page: it remembers the owners that it met.
     let mut viewer = Viewer::new(&mut conn, tenant, now).await?;
+    viewer.meet_owners(&mut conn, &first, &last).await?;
+    let mut addresses = usage::last_addresses(&mut conn, tenant, &first, &last).await?;
     let mut lines = Vec::with_capacity(rows.len());
     for row in rows {
-        lines.push(line(&mut conn, &mut viewer, row, now).await?);
+        let address = addresses.remove(&row.id).flatten();
+        lines.push(line(&mut conn, &mut viewer, row, address, now).await?);
     }
     Ok(Some((last, lines)))
 }
 
-async fn line(conn: &mut Conn, viewer: &mut Viewer, row: KeyRow, now: i64) -> Result<CredentialOut> {
+async fn line(
+    conn: &mut Conn,
+    viewer: &mut Viewer,
+    row: KeyRow,
+    address: Option<String>,
+    now: i64,
+) -> Result<CredentialOut> {
     let standing = viewer.standing(conn, &row).await?;
     let owner_state = viewer.owner_state(conn, standing.record.terms.owner_id).await?;
     let secret = standing.record.current_secret(now);
-    let address = match row.last_used_at {
-        Some(_) => usage::last_seen(conn, &row.tenant_id, &row.id).await?.and_then(|seen| seen.1),
-        None => None,
-    };
     let days = |since: i64| now.saturating_sub(since).max(0) / DAY_MS;
     Ok(CredentialOut {
         access_key: format!("kwa_{}", row.access_key),

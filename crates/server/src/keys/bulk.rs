@@ -14,11 +14,14 @@ use crate::audit::{Audited, Event};
 use crate::error::{Error, Result};
 use crate::names::check_label;
 use crate::store::keys::{self, KeyFilter, KeyRow, KeySort};
-use crate::store::page::Page;
+use crate::store::page::{Page, Position};
 use crate::wire;
 
 /// Keys named in an answer, at most.
-const SHOWN: usize = 1000;
+pub(crate) const SHOWN: usize = 1000;
+/// Keys that are looked at, and ended, in one transaction: whatever number there is, none takes long, and
+/// other writers get their turn.
+pub(crate) const STEP: usize = 500;
 
 /// How keys are ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -47,6 +50,11 @@ impl Ending {
         }
     }
 
+    /// Whether it ends a key that is not switched on.
+    fn ends(self, row: &KeyRow) -> bool {
+        self == Self::Revoke && row.switch != "revoked"
+    }
+
     fn action(self) -> &'static str {
         match self {
             Self::Revoke => "key.revoke",
@@ -57,9 +65,9 @@ impl Ending {
 
 /// What a filter found, and what must be sent to end it.
 pub(crate) struct Matched {
-    pub(crate) rows: Vec<KeyRow>,
+    pub(crate) ids: Vec<String>,
     /// Those that are off already, where they were to be switched off.
-    pub(crate) off: Vec<KeyRow>,
+    pub(crate) off: Vec<String>,
     pub(crate) confirm: String,
     /// The keys in short, 1000 at most.
     pub(crate) shown: Vec<BulkKey>,
@@ -81,19 +89,26 @@ pub(crate) async fn revoke(app: &App, actor: &Actor, input: BulkRevokeIn) -> Res
     if let Some(reason) = &input.reason {
         check_label("/reason", reason, 500)?;
     }
-    let filter = Filter::read(&input.filter)?;
-    app.write(actor, async |tx| {
-        let matched = find(tx, &filter, Ending::Revoke).await?;
-        let (count, confirm) = (matched.rows.len(), matched.confirm.clone());
-        let answer = |revoked, keys| BulkOut { matched: count, revoked, confirm, keys };
-        if input.preview || actor.validate_only {
-            return Ok(Audited::many(answer(0, matched.shown), Vec::new()));
-        }
+    let matched = find(app, actor, &Filter::read(&input.filter)?, Ending::Revoke).await?;
+    let mut answer = BulkOut {
+        matched: matched.ids.len(),
+        revoked: 0,
+        confirm: matched.confirm.clone(),
+        keys: Vec::new(),
+    };
+    if !input.preview && !actor.validate_only {
         matched.must_be_confirmed(input.confirm.as_deref())?;
-        let ended = end_rows(tx, matched.rows, Ending::Revoke, input.reason.as_deref()).await?;
-        Ok(ended.map(|_| answer(count, matched.shown)))
-    })
-    .await
+        // The first step tells whoever repeats the request that it was committed.
+        let mut acting = actor.clone();
+        for step in steps(&matched.ids) {
+            let reason = input.reason.as_deref();
+            let end = async |tx: &mut Tx<'_>| end_step(tx, step, Ending::Revoke, reason).await;
+            answer.revoked += app.write(&acting, end).await?.len();
+            acting.idempotency = None;
+        }
+    }
+    answer.keys = matched.shown;
+    Ok(answer)
 }
 
 impl Matched {
@@ -102,65 +117,124 @@ impl Matched {
         if phrase == Some(self.confirm.as_str()) {
             return Ok(());
         }
-        let detail =
-            format!("{} keys match; send confirm: \"{}\" to end them", self.rows.len(), self.confirm);
+        let detail = format!("{} keys match; send confirm: \"{}\" to end them", self.ids.len(), self.confirm);
         Err(Error::conflict("not_confirmed", detail))
     }
 }
 
 /// The keys that match, if the actor may end all of them.
-pub(crate) async fn find(tx: &mut Tx<'_>, filter: &Filter, ending: Ending) -> Result<Matched> {
-    tx.must_hold(ending.right())?;
-    let (mut rows, mut off) = (matching(tx, filter).await?, Vec::new());
-    if ending == Ending::Deactivate {
-        (rows, off) = rows.into_iter().partition(|row| row.switch == "on");
+pub(crate) async fn find(app: &App, actor: &Actor, filter: &Filter, ending: Ending) -> Result<Matched> {
+    let mut matched = Matched { ids: Vec::new(), off: Vec::new(), confirm: String::new(), shown: Vec::new() };
+    // Nothing is kept of a look.
+    let looking = Actor { validate_only: true, idempotency: None, ..actor.clone() };
+    let mut after = None;
+    loop {
+        let look = async |tx: &mut Tx<'_>| {
+            tx.must_hold(ending.right())?;
+            Ok(Audited::many(matching(tx, filter, after.clone()).await?, Vec::new()))
+        };
+        let (rows, last) = app.write(&looking, look).await?;
+        for row in rows {
+            if ending == Ending::Deactivate && row.switch != "on" {
+                matched.off.push(row.id);
+                continue;
+            }
+            if matched.shown.len() < SHOWN {
+                matched.shown.push(brief(&row)?);
+            }
+            matched.ids.push(row.id);
+        }
+        after = last;
+        if after.is_none() {
+            break;
+        }
     }
-    let shown = rows.iter().take(SHOWN).map(brief).collect::<Result<Vec<_>>>()?;
-    Ok(Matched { confirm: format!("{} {}", ending.as_str(), rows.len()), rows, off, shown })
+    matched.confirm = format!("{} {}", ending.as_str(), matched.ids.len());
+    Ok(matched)
 }
 
-/// Ends rows one by one, each with its audit event; returns them as they are now.
-pub(crate) async fn end_rows(
+/// What is ended in one transaction each; one of nothing where there is nothing.
+pub(crate) fn steps(ids: &[String]) -> Vec<&[String]> {
+    if ids.is_empty() { vec![ids] } else { ids.chunks(STEP).collect() }
+}
+
+/// Ends the keys of one step; those that ended meanwhile are left out.
+pub(crate) async fn end_step(
     tx: &mut Tx<'_>,
-    rows: Vec<KeyRow>,
+    step: &[String],
     ending: Ending,
     reason: Option<&str>,
 ) -> Result<Audited<Vec<KeyRow>>> {
-    let mut audited = Audited::many(Vec::with_capacity(rows.len()), Vec::new());
-    for mut row in rows {
+    tx.must_hold(ending.right())?;
+    let rows = above(tx, step, |row| row.switch == "on" || ending.ends(row)).await?;
+    end_rows(tx, rows, ending, reason).await
+}
+
+/// The keys of the ids that are still so, if the actor may end each of them (AZ-6).
+pub(crate) async fn above(
+    tx: &mut Tx<'_>,
+    ids: &[String],
+    is_so: impl Fn(&KeyRow) -> bool,
+) -> Result<Vec<KeyRow>> {
+    let (tenant, now) = (tx.tenant().to_owned(), tx.now);
+    let mut rows = keys::find_many(tx.conn(), &tenant, ids).await?;
+    rows.retain(is_so);
+    let mut viewer = Viewer::new(tx.conn(), &tenant, now).await?;
+    for row in &rows {
+        must_be_above(tx, &mut viewer, row).await?;
+    }
+    Ok(rows)
+}
+
+/// Ends rows, each with its audit event; returns them as they are now.
+pub(crate) async fn end_rows(
+    tx: &mut Tx<'_>,
+    mut rows: Vec<KeyRow>,
+    ending: Ending,
+    reason: Option<&str>,
+) -> Result<Audited<Vec<KeyRow>>> {
+    let mut audited = Audited::many((), Vec::with_capacity(rows.len()));
+    for row in &mut rows {
         let before = json!({ "switch": row.switch });
         match ending {
-            Ending::Revoke => lifecycle::mark_revoked(&mut row, &tx.actor.principal.id, reason, tx.now),
+            Ending::Revoke => lifecycle::mark_revoked(row, &tx.actor.principal.id, reason, tx.now),
             Ending::Deactivate => row.switch = "off".into(),
         }
-        lifecycle::touch(&mut row, tx);
-        keys::update(tx.conn(), &row).await?;
+        lifecycle::touch(row, tx);
         let event = Event::new(ending.action(), "key", &row.id, &row.label).before(&before).reason(reason);
         audited.events.push(event.after(&json!({ "switch": row.switch, "owner_id": row.owner_id })));
         audited = audited.touches_key(&row.tenant_id, &row.access_key);
-        audited.value.push(row);
     }
+    keys::switch_many(tx.conn(), &rows).await?;
+    Ok(audited.map(|()| rows))
+}
+
+/// Notes that keys which are off were to be ended once more: from then on the undoing of what switched them off
+/// leaves them alone.
+pub(crate) async fn keep_off(tx: &mut Tx<'_>, mut rows: Vec<KeyRow>) -> Result<Audited<()>> {
+    let mut audited = Audited::many((), Vec::new());
+    for row in &mut rows {
+        lifecycle::touch(row, tx);
+        audited = audited.touches_key(&row.tenant_id, &row.access_key);
+    }
+    keys::switch_many(tx.conn(), &rows).await?;
     Ok(audited)
 }
 
-/// Notes that a key which is off was to be ended once more: from then on the undoing of what switched it off
-/// leaves it alone.
-pub(crate) async fn keep_off(tx: &mut Tx<'_>, mut row: KeyRow) -> Result<Audited<()>> {
-    lifecycle::touch(&mut row, tx);
-    keys::update(tx.conn(), &row).await?;
-    Ok(Audited::many((), Vec::new()).touches_key(&row.tenant_id, &row.access_key))
-}
-
-/// The keys that match, all of them, and which the actor may end (AZ-6). The key that asks is
+/// Some of the keys that match, which the actor may end (AZ-6), and where the next begin. The key that asks is
 /// never among them: its answer must still reach the caller.
-async fn matching(tx: &mut Tx<'_>, filter: &Filter) -> Result<Vec<KeyRow>> {
-    let tenant = tx.tenant().to_owned();
-    let now = tx.now;
+async fn matching(
+    tx: &mut Tx<'_>,
+    filter: &Filter,
+    after: Option<Position>,
+) -> Result<(Vec<KeyRow>, Option<Position>)> {
+    let (tenant, now) = (tx.tenant().to_owned(), tx.now);
     let mut viewer = Viewer::new(tx.conn(), &tenant, now).await?;
-    let every = Page::unlimited();
-    let sort = KeySort::CreatedAt(false);
-    let (store, statuses) = (&filter.store, &filter.statuses);
-    let mut rows = scan(tx.conn(), &mut viewer, &tenant, store, statuses, sort, &every).await?;
+    let (limit, sort) = (i64::try_from(STEP).map_err(Error::internal)?, KeySort::Id);
+    let (store, statuses, page) = (&filter.store, &filter.statuses, Page::part(limit, after));
+    let mut rows = scan(tx.conn(), &mut viewer, &tenant, store, statuses, sort, &page).await?;
+    let more = i64::try_from(rows.len()).is_ok_and(|count| count > limit);
+    let last = rows.last().filter(|_| more).map(|row| row.position(sort));
     if let Some(part) = &filter.label_contains {
         rows.retain(|row| row.label.to_lowercase().contains(part));
     }
@@ -169,7 +243,7 @@ async fn matching(tx: &mut Tx<'_>, filter: &Filter) -> Result<Vec<KeyRow>> {
     for row in &rows {
         must_be_above(tx, &mut viewer, row).await?;
     }
-    Ok(rows)
+    Ok((rows, last))
 }
 
 /// All keys of a user that are not revoked.

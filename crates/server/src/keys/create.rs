@@ -145,6 +145,7 @@ fn new_row(tx: &Tx<'_>, input: &KeyIn, span: (Option<i64>, Option<i64>), holder:
         awaits_approval: false,
         approved_at: None,
         approved_by: None,
+        hands: None,
         version: 1,
         imported_from: None,
         imported_at: None,

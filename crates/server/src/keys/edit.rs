@@ -4,8 +4,9 @@ use keyward_core::key::KeyClass;
 use keyward_core::right::RightSet;
 
 use super::create::{assignment_rights, conditions_json, must_have_room, must_have_room_in_class, to_json};
+use super::lifecycle::touch;
 use super::wire::{KeyOut, KeyPatch};
-use super::{find_to_change, rotation, rules};
+use super::{approval, find_to_change, rotation, rules};
 use crate::app::{Actor, App, Tx};
 use crate::audit::{Audited, Event};
 use crate::credits;
@@ -25,11 +26,11 @@ pub(crate) async fn edit(app: &App, actor: &Actor, id: &str, patch: KeyPatch) ->
         if row.switch == "revoked" {
             return Err(Error::conflict("key_revoked", "the key is revoked for good"));
         }
-        let before = viewer.render(tx.conn(), row.clone(), true).await?;
+        let (old, before) = (row.clone(), viewer.render(tx.conn(), row.clone(), true).await?);
         apply(tx, &viewer.tenant, &mut row, &patch).await?;
-        row.updated_at = tx.now;
-        row.updated_by = actor.principal.id.clone();
-        row.version += 1;
+        let more = patch.credit_wish().widens(&old.credits)?;
+        let asks = approval::ask_again(tx, &viewer.tenant, &old, &mut row, more)?;
+        touch(&mut row, tx);
         keys::update(tx.conn(), &row).await?;
         let (wish, now) = (patch.credit_wish(), tx.now);
         credits::change(tx.conn(), &row.tenant_id, Holder::Key(&row.id), &row.credits, &wish, now).await?;
@@ -37,7 +38,8 @@ pub(crate) async fn edit(app: &App, actor: &Actor, id: &str, patch: KeyPatch) ->
         let access_key = row.access_key.clone();
         let after = viewer.render(tx.conn(), row, true).await?;
         let event = Event::new("key.edit", "key", &after.id, &after.label).before(&before).after(&after);
-        Ok(Audited::new(after, event).touches_key(tx.tenant(), &access_key))
+        let events = [event].into_iter().chain(asks.then(|| approval::requested(&after))).collect();
+        Ok(Audited::many(after, events).touches_key(tx.tenant(), &access_key))
     })
     .await
 }
@@ -108,7 +110,7 @@ pub(super) async fn set_end(
 async fn assign(
     tx: &mut Tx<'_>,
     directory: &TenantRecord,
-    row: &KeyRow,
+    row: &mut KeyRow,
     class: KeyClass,
     patch: &KeyPatch,
 ) -> Result<()> {
@@ -125,9 +127,11 @@ async fn assign(
     assignment_rights(tx, directory, role_ids, group_ids).await?;
     if patch.role_ids.is_some() {
         roles::replace_held(tx.conn(), &row.tenant_id, &row.id, role_ids).await?;
+        row.role_ids = Some(role_ids.join(","));
     }
     if patch.group_ids.is_some() {
         groups::replace_joined(tx.conn(), &row.tenant_id, &row.id, group_ids).await?;
+        row.group_ids = Some(group_ids.join(","));
     }
     Ok(())
 }

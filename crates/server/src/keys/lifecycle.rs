@@ -6,7 +6,7 @@ use super::create::{make_secret, reveal};
 use super::edit::set_end;
 use super::view::Viewer;
 use super::wire::{ExtendIn, KeyCreated, KeyOut, RotateIn};
-use super::{find_to_change, rotation, rules};
+use super::{approval, find_to_change, rotation, rules};
 use crate::app::{Actor, App, Tx};
 use crate::audit::{Audited, Event};
 use crate::error::{Error, Result};
@@ -189,6 +189,7 @@ pub(crate) fn touch(row: &mut KeyRow, tx: &Tx<'_>) {
     row.updated_at = tx.now;
     row.updated_by.clone_from(&tx.actor.principal.id);
     row.version += 1;
+    approval::note_hand(row, &tx.actor.principal.id);
 }
 
 async fn reread(tx: &mut Tx<'_>, viewer: &mut Viewer, row: &KeyRow) -> Result<KeyOut> {
@@ -208,14 +209,16 @@ async fn change(
 ) -> Result<KeyOut> {
     app.write(actor, async |tx| {
         let (mut row, mut viewer) = find_to_change(tx, id, verb).await?;
-        let before = viewer.render(tx.conn(), row.clone(), true).await?;
+        let (old, before) = (row.clone(), viewer.render(tx.conn(), row.clone(), true).await?);
         apply(tx, &mut row).await?;
+        let asks = approval::ask_again(tx, &viewer.tenant, &old, &mut row, false)?;
         touch(&mut row, tx);
         keys::update(tx.conn(), &row).await?;
         let after = reread(tx, &mut viewer, &row).await?;
         let event =
             Event::new(action, "key", &after.id, &after.label).before(&before).after(&after).reason(reason);
-        Ok(Audited::new(after, event).touches_key(tx.tenant(), &row.access_key))
+        let events = [event].into_iter().chain(asks.then(|| approval::requested(&after))).collect();
+        Ok(Audited::many(after, events).touches_key(tx.tenant(), &row.access_key))
     })
     .await
 }

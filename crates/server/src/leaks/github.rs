@@ -30,6 +30,9 @@ const MOST_VALUES: usize = 100_000;
 /// Credentials in one transaction: short enough for writers that wait.
 const STEP: usize = 50;
 
+/// Tokens of one alert that may fail to be looked up before it is left for later.
+const MOST_FAILURES: usize = 5;
+
 /// A place where GitHub found what fits a pattern of ours.
 #[derive(Debug, Deserialize, ToSchema)]
 pub(crate) struct Match {
@@ -95,15 +98,26 @@ pub(crate) async fn take(app: &App, call: Call, proof: Option<Proof<'_>>, body: 
         return Err(wait.map_or(Error::Unauthenticated("invalid_signature"), Error::RateLimited));
     }
     let Alert(matches) = json::parse_up_to(body, MOST_VALUES)?;
-    let (ours, labels) = sort_out(app, &matches).await?;
-    for (tenant, mut findings) in ours {
-        let actor = reporter(&tenant, "github", call.clone());
-        while !findings.is_empty() {
-            let rest = findings.split_off(findings.len().min(STEP));
-            end(app, &actor, std::mem::replace(&mut findings, rest)).await?;
-        }
+    let Sorted { ours, labels, mut failed } = sort_out(app, &matches).await;
+    for (tenant, findings) in ours {
+        failed = failed.or(end_of_tenant(app, &tenant, &call, findings).await.err());
     }
-    Ok(Feedbacks(matches.iter().map(|found| feedback(found, &labels)).collect()))
+    match failed {
+        // What could be ended is; the alert comes again for the rest.
+        Some(error) => Err(error),
+        None => Ok(Feedbacks(matches.iter().map(|found| feedback(found, &labels)).collect())),
+    }
+}
+
+/// Ends what was found of a tenant, step by step; what one step cannot do keeps no other back.
+async fn end_of_tenant(app: &App, tenant: &str, call: &Call, mut findings: Vec<Finding>) -> Result<()> {
+    let actor = reporter(tenant, "github", call.clone());
+    let mut done = Ok(());
+    while !findings.is_empty() {
+        let rest = findings.split_off(findings.len().min(STEP));
+        done = done.and(end(app, &actor, std::mem::replace(&mut findings, rest)).await);
+    }
+    done
 }
 
 /// The keys of the file, read each time: it is small, alerts are rare, and a new one counts at once.
@@ -124,25 +138,44 @@ fn is_signed(keys: &[PublicKey], proof: &Proof<'_>, body: &[u8]) -> bool {
     UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, &der).verify(body, &signature).is_ok()
 }
 
-/// Findings by tenant, and which tokens are ours. Each token is looked up once, wherever it was found.
-async fn sort_out<'m>(
-    app: &App,
-    matches: &'m [Match],
-) -> Result<(BTreeMap<String, Vec<Finding>>, BTreeMap<&'m str, bool>)> {
+/// What stands in an alert.
+#[derive(Default)]
+struct Sorted<'m> {
+    /// Findings by tenant.
+    ours: BTreeMap<String, Vec<Finding>>,
+    /// Which tokens are ours.
+    labels: BTreeMap<&'m str, bool>,
+    /// Why one of them could not be looked up.
+    failed: Option<Error>,
+}
+
+/// Looks each token up once, wherever it was found. One that cannot be keeps no other back.
+async fn sort_out<'m>(app: &App, matches: &'m [Match]) -> Sorted<'m> {
     let mut places: BTreeMap<&str, Vec<&Match>> = BTreeMap::new();
     for found in matches {
         places.entry(&found.token).or_default().push(found);
     }
-    let (mut ours, mut labels) = (BTreeMap::<String, Vec<Finding>>::new(), BTreeMap::new());
+    let (mut sorted, mut failures) = (Sorted::default(), 0);
     for (token, found) in places {
-        let what = app.verifier.recognise(token).await?;
-        labels.insert(token, what.is_some());
+        let what = match app.verifier.recognise(token).await {
+            Ok(what) => what,
+            Err(error) => {
+                sorted.failed = Some(error);
+                failures += 1;
+                // The database is away: others would only wait for it too.
+                if failures == MOST_FAILURES {
+                    break;
+                }
+                continue;
+            }
+        };
+        sorted.labels.insert(token, what.is_some());
         if let Some(what) = what {
             let mask = Mask { token, prefixes: &app.verifier.prefixes };
-            ours.entry(what.tenant()).or_default().push(finding(what, &mask, &found));
+            sorted.ours.entry(what.tenant()).or_default().push(finding(what, &mask, &found));
         }
     }
-    Ok((ours, labels))
+    sorted
 }
 
 /// One credential with its places. An address that cannot be told is left out, the credential is not.

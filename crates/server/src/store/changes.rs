@@ -1,5 +1,8 @@
 //! The change feed: commit order, no gaps (`design.md` §5).
 
+use std::sync::LazyLock;
+
+use super::bulk::Bulk;
 use super::{Conn, on};
 use crate::error::Result;
 
@@ -84,13 +87,21 @@ pub(crate) async fn advance(conn: &mut Conn, count: i64) -> Result<i64> {
     Ok(last - count)
 }
 
-/// Appends an entry under a number from [`advance`].
-pub(crate) async fn append(conn: &mut Conn, seq: i64, at: i64, change: &Change) -> Result<()> {
-    on!(conn, c => sqlx::query(
-        "INSERT INTO changes (seq, at, kind, tenant_id, subject) VALUES ($1, $2, $3, $4, $5)"
-    )
-    .bind(seq).bind(at).bind(change.kind.as_str()).bind(&change.tenant_id).bind(&change.subject)
-    .execute(c).await.map(drop))?;
+static APPEND: LazyLock<Bulk> = LazyLock::new(|| {
+    Bulk::new(5, |rows| format!("INSERT INTO changes (seq, at, kind, tenant_id, subject) VALUES {rows}"))
+});
+
+/// Appends entries under the numbers from `first` on, which [`advance`] gave.
+pub(crate) async fn append_many(conn: &mut Conn, mut first: i64, at: i64, changes: &[Change]) -> Result<()> {
+    for (text, changes) in APPEND.cut(conn, changes) {
+        on!(conn, c => {
+            let query = (first..).zip(changes).fold(sqlx::query(text), |query, (seq, change)| {
+                query.bind(seq).bind(at).bind(change.kind.as_str()).bind(&change.tenant_id).bind(&change.subject)
+            });
+            query.execute(c).await.map(drop)
+        })?;
+        first += i64::try_from(changes.len()).map_err(crate::error::Error::internal)?;
+    }
     Ok(())
 }
 

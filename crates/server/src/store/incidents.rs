@@ -1,5 +1,9 @@
 //! Incidents and the keys that they ended.
 
+use std::sync::LazyLock;
+
+use super::bulk::Bulk;
+use super::keys::KeyRow;
 use super::page::{Listed, Page, Position};
 use super::{Conn, on};
 use crate::error::Result;
@@ -61,17 +65,26 @@ pub(crate) async fn insert(conn: &mut Conn, row: &IncidentRow) -> Result<()> {
     Ok(())
 }
 
-/// Adds a key to an incident.
-pub(crate) async fn insert_key(
-    conn: &mut Conn,
-    tenant: &str,
-    incident: &str,
-    key: &str,
-    version: i64,
-) -> Result<()> {
+static ADD: LazyLock<Bulk> = LazyLock::new(|| {
+    Bulk::new(4, |rows| {
+        format!("INSERT INTO incident_keys (tenant_id, incident_id, key_id, version) VALUES {rows}")
+    })
+});
+
+/// Adds keys to an incident, and counts them there.
+pub(crate) async fn add_keys(conn: &mut Conn, tenant: &str, incident: &str, keys: &[KeyRow]) -> Result<()> {
+    for (text, keys) in ADD.cut(conn, keys) {
+        on!(conn, c => {
+            let query = keys.iter().fold(sqlx::query(text), |query, key| {
+                query.bind(tenant).bind(incident).bind(&key.id).bind(key.version)
+            });
+            query.execute(c).await.map(drop)
+        })?;
+    }
+    let count = i64::try_from(keys.len()).map_err(crate::error::Error::internal)?;
     on!(conn, c => sqlx::query(
-        "INSERT INTO incident_keys (tenant_id, incident_id, key_id, version) VALUES ($1, $2, $3, $4)"
-    ).bind(tenant).bind(incident).bind(key).bind(version).execute(c).await.map(drop))?;
+        "UPDATE incidents SET matched = matched + $3 WHERE tenant_id = $1 AND id = $2"
+    ).bind(tenant).bind(incident).bind(count).execute(c).await.map(drop))?;
     Ok(())
 }
 

@@ -1,12 +1,15 @@
 //! Keys and their secrets.
 
+use std::sync::LazyLock;
+
+use super::bulk::Bulk;
 use super::credits::CreditRow;
 use super::page::Position;
 use super::{Conn, on};
 use crate::error::{Error, Result};
 
 /// A row of `keys` with its secrets, holdings and last use.
-#[derive(Clone, Debug, sqlx::FromRow)]
+#[derive(Clone, Debug, Default, sqlx::FromRow)]
 pub(crate) struct KeyRow {
     pub(crate) tenant_id: String,
     pub(crate) id: String,
@@ -39,6 +42,8 @@ pub(crate) struct KeyRow {
     pub(crate) awaits_approval: bool,
     pub(crate) approved_at: Option<i64>,
     pub(crate) approved_by: Option<String>,
+    /// Those who changed it since it began to wait, ids separated by commas.
+    pub(crate) hands: Option<String>,
     pub(crate) version: i64,
     /// The import that brought it along.
     pub(crate) imported_from: Option<String>,
@@ -128,6 +133,24 @@ pub(crate) async fn load(conn: &mut Conn, access_key: &str) -> Result<Option<Key
         .bind(access_key).fetch_optional(c).await)?)
 }
 
+static SOME: LazyLock<Bulk> = LazyLock::new(|| {
+    Bulk::new(2, |ids| {
+        format!("{} WHERE (k.tenant_id, k.id) IN (VALUES {ids}) ORDER BY k.id", select_keys!(""))
+    })
+});
+
+/// Those of the ids that there are.
+pub(crate) async fn find_many(conn: &mut Conn, tenant: &str, ids: &[String]) -> Result<Vec<KeyRow>> {
+    let mut found = Vec::with_capacity(ids.len());
+    for (text, ids) in SOME.cut(conn, ids) {
+        found.extend::<Vec<KeyRow>>(on!(conn, c => {
+            let query = ids.iter().fold(sqlx::query_as(text), |query, id| query.bind(tenant).bind(id));
+            query.fetch_all(c).await
+        })?);
+    }
+    Ok(found)
+}
+
 /// Keys of a tenant in the order of their ids, those behind `after`.
 pub(crate) async fn behind(conn: &mut Conn, tenant: &str, after: &str, limit: i64) -> Result<Vec<KeyRow>> {
     Ok(on!(conn, c => sqlx::query_as(select_keys!(
@@ -176,6 +199,8 @@ pub(crate) struct KeyFilter {
 /// What a list of keys is sorted by; descending when the flag is set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum KeySort {
+    /// Ascending; for those who go through all.
+    Id,
     CreatedAt(bool),
     Label(bool),
     ExpiresAt(bool),
@@ -186,6 +211,7 @@ impl KeyRow {
     /// Where this row stands under a sort.
     pub(crate) fn position(&self, sort: KeySort) -> Position {
         let (number, text) = match sort {
+            KeySort::Id => (None, None),
             KeySort::CreatedAt(_) => (Some(self.created_at), None),
             KeySort::ExpiresAt(_) => (Some(self.expires_at.unwrap_or(i64::MAX)), None),
             KeySort::LastUsedAt(_) => (Some(self.last_used_at.unwrap_or(0)), None),
@@ -195,9 +221,9 @@ impl KeyRow {
     }
 }
 
-/// One list statement: `$key` is the sort value, `$after` its bound, `$order` and `$cmp` the direction.
-macro_rules! list_keys {
-    ($key:literal, $after:literal, $order:literal, $cmp:literal) => {
+/// The keys that a filter leaves over.
+macro_rules! filter_keys {
+    ($($tail:literal),+) => {
         select_keys!(
             "WHERE k.tenant_id = $1
                AND ($2 IS NULL OR $2 LIKE '%,' || k.class || ',%')
@@ -218,7 +244,18 @@ macro_rules! list_keys {
                AND ($14 IS NULL OR (NOT EXISTS (SELECT 1 FROM key_seen x WHERE x.tenant_id = k.tenant_id
                     AND x.key_id = k.id)) = $14)
                AND ($19 IS NULL OR k.awaits_approval = $19)
-               AND (",
+               AND (CAST($15 AS BIGINT) IS NULL OR CAST($16 AS TEXT) IS NULL)
+               ",
+            $($tail),+
+        )
+    };
+}
+
+/// One list statement: `$key` is the sort value, `$after` its bound, `$order` and `$cmp` the direction.
+macro_rules! list_keys {
+    ($key:literal, $after:literal, $order:literal, $cmp:literal) => {
+        filter_keys!(
+            "AND (",
             $after,
             " IS NULL OR (",
             $key,
@@ -226,9 +263,7 @@ macro_rules! list_keys {
             $cmp,
             " (",
             $after,
-            ", $17))
-               AND (CAST($15 AS BIGINT) IS NULL OR CAST($16 AS TEXT) IS NULL)
-             ORDER BY ",
+            ", $17)) ORDER BY ",
             $key,
             " ",
             $order,
@@ -241,6 +276,8 @@ macro_rules! list_keys {
 
 fn list_statement(sort: KeySort) -> &'static str {
     match sort {
+        // Along the primary key: the quick way through all of them.
+        KeySort::Id => filter_keys!("AND k.id > $17 ORDER BY k.id LIMIT $18"),
         KeySort::CreatedAt(false) => list_keys!("k.created_at", "$15", "ASC", ">"),
         KeySort::CreatedAt(true) => list_keys!("k.created_at", "$15", "DESC", "<"),
         KeySort::ExpiresAt(false) => {
@@ -279,7 +316,7 @@ pub(crate) async fn list(
 ) -> Result<Vec<KeyRow>> {
     let number = after.and_then(|p| p.number);
     let text = after.and_then(|p| p.text.as_deref());
-    let id = after.map(|p| p.id.as_str());
+    let id = after.map_or("", |p| p.id.as_str());
     Ok(on!(conn, c => sqlx::query_as(list_statement(sort))
         .bind(tenant).bind(&filter.classes).bind(&filter.switches).bind(&filter.owner_id).bind(&filter.q)
         .bind(&filter.label).bind(&filter.created_by).bind(filter.created_before)
@@ -347,7 +384,7 @@ pub(crate) async fn update(conn: &mut Conn, row: &KeyRow) -> Result<()> {
             idle_seconds = $8, conditions = $9, limits = $10, updated_at = $11, updated_by = $12,
             revoked_at = $13, revoked_by = $14, revoked_reason = $15, exposed_at = $16, version = $17,
             rotate_days = $18, grace_days = $19, rotates_at = $20, awaits_approval = $21, approved_at = $22,
-            approved_by = $23
+            approved_by = $23, hands = $24
          WHERE tenant_id = $1 AND id = $2"
     )
     .bind(&row.tenant_id).bind(&row.id).bind(&row.label).bind(&row.switch).bind(&row.scopes)
@@ -355,8 +392,34 @@ pub(crate) async fn update(conn: &mut Conn, row: &KeyRow) -> Result<()> {
     .bind(&row.limits).bind(row.updated_at).bind(&row.updated_by).bind(row.revoked_at)
     .bind(&row.revoked_by).bind(&row.revoked_reason).bind(row.exposed_at).bind(row.version)
     .bind(row.rotate_days).bind(row.grace_days).bind(row.rotates_at)
-    .bind(row.awaits_approval).bind(row.approved_at).bind(&row.approved_by)
+    .bind(row.awaits_approval).bind(row.approved_at).bind(&row.approved_by).bind(&row.hands)
     .execute(c).await.map(drop))?;
+    Ok(())
+}
+
+static END: LazyLock<Bulk> = LazyLock::new(|| {
+    Bulk::new(11, |rows| {
+        format!(
+            "UPDATE keys SET switch = v.column3, updated_at = v.column4, updated_by = v.column5,
+                revoked_at = v.column6, revoked_by = v.column7, revoked_reason = v.column8,
+                rotates_at = v.column9, hands = v.column10, version = v.column11
+             FROM (VALUES {rows}) AS v WHERE keys.tenant_id = v.column1 AND keys.id = v.column2"
+        )
+    })
+});
+
+/// Writes what ends keys, or switches them on again.
+pub(crate) async fn switch_many(conn: &mut Conn, rows: &[KeyRow]) -> Result<()> {
+    for (text, rows) in END.cut(conn, rows) {
+        on!(conn, c => {
+            let query = rows.iter().fold(sqlx::query(text), |query, row| {
+                query.bind(&row.tenant_id).bind(&row.id).bind(&row.switch).bind(row.updated_at)
+                    .bind(&row.updated_by).bind(row.revoked_at).bind(&row.revoked_by)
+                    .bind(&row.revoked_reason).bind(row.rotates_at).bind(&row.hands).bind(row.version)
+            });
+            query.execute(c).await.map(drop)
+        })?;
+    }
     Ok(())
 }
 
@@ -376,6 +439,13 @@ pub(crate) async fn insert_secret(
     .bind(&secret.hint).bind(secret.created_at).bind(created_by).bind(secret.retires_at)
     .execute(c).await.map(drop))?;
     Ok(())
+}
+
+/// Who made the secrets of a key, and so has seen one.
+pub(crate) async fn secret_makers(conn: &mut Conn, tenant: &str, key: &str) -> Result<Vec<String>> {
+    Ok(on!(conn, c => sqlx::query_scalar(
+        "SELECT DISTINCT created_by FROM key_secrets WHERE tenant_id = $1 AND key_id = $2"
+    ).bind(tenant).bind(key).fetch_all(c).await)?)
 }
 
 /// Ends every live secret but `keep` at `at`, unless it ends sooner anyway.

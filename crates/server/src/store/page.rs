@@ -55,7 +55,12 @@ impl Page {
 
     /// Everything at once, for operations that must see all rows.
     pub(crate) fn unlimited() -> Self {
-        Self { limit: i64::MAX - 1, after: None, scope: 0 }
+        Self::part(i64::MAX - 1, None)
+    }
+
+    /// A part of everything, for operations that go through all rows.
+    pub(crate) fn part(limit: i64, after: Option<Position>) -> Self {
+        Self { limit, after, scope: 0 }
     }
 
     /// The cursor of the page behind `position`.

@@ -1,5 +1,6 @@
 //! Use of keys, written behind (X8, KEY-14).
 
+use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use super::bulk::Bulk;
@@ -121,4 +122,20 @@ pub(crate) async fn last_seen(
         "SELECT seen_at, address, agent FROM key_seen WHERE tenant_id = $1 AND key_id = $2
          ORDER BY seen_at DESC LIMIT 1"
     ).bind(tenant).bind(key).fetch_optional(c).await)?)
+}
+
+/// Address of the last use of each key from one id to another.
+pub(crate) async fn last_addresses(
+    conn: &mut Conn,
+    tenant: &str,
+    from: &str,
+    to: &str,
+) -> Result<HashMap<String, Option<String>>> {
+    let rows: Vec<(String, Option<String>)> = on!(conn, c => sqlx::query_as(
+        "SELECT s.key_id, s.address FROM key_seen s
+         WHERE s.tenant_id = $1 AND s.key_id >= $2 AND s.key_id <= $3
+         ORDER BY s.key_id, s.seen_at"
+    ).bind(tenant).bind(from).bind(to).fetch_all(c).await)?;
+    // Of one key the last counts.
+    Ok(rows.into_iter().collect())
 }

@@ -85,3 +85,22 @@ fn bm_7_key_5_mo_4_bm_11_a_secret_is_shown_once() {
     assert!(!shown.text.contains(&secret));
     assert!(!server.place.dump().contains(&secret), "va_3");
 }
+
+const MANY: &str = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 60000)
+    INSERT INTO keys (tenant_id, id, access_key, class, label, switch, created_at, created_by, updated_at,
+        updated_by, version)
+    SELECT t.id, 'key_0000000000000000000' || CAST(1000000 + n.i AS TEXT),
+        '000000000' || CAST(1000000 + n.i AS TEXT), 'ingest',
+        CASE WHEN n.i <= 15000 THEN 'one of some'
+            ELSE 'a label that is long enough for a table that is long, and so goes on for a while' END,
+        'on', 1, 'test', 1, 'test', 1
+    FROM n, tenants t";
+const THEIR_SECRETS: &str = "INSERT INTO key_secrets (tenant_id, key_id, generation, pepper_id, hash, hint,
+        created_at, created_by)
+    SELECT tenant_id, id, 1, 1, '0000000000000000000000000000000000000000000000000000000000000000', 'x', 1,
+        'test' FROM keys WHERE created_by = 'test'";
+
+/// Puts 60 000 ingest keys into the one tenant that there is; 15 000 are called `one of some`.
+pub(crate) fn many_keys(server: &Server) {
+    assert_eq!([server.place.sql(MANY), server.place.sql(THEIR_SECRETS)], [60_000, 60_000]);
+}

@@ -22,7 +22,6 @@ use crate::logging::LogLevels;
 use crate::random;
 use crate::serve;
 use crate::setup::{self, Bootstrapped};
-use crate::store::credits::CreditRow;
 use crate::store::keys::{self, KeyRow, SecretRow};
 
 /// Keys inserted in one transaction.
@@ -209,40 +208,16 @@ fn key(app: &App, root: &Bootstrapped) -> (KeyRow, SecretRow, String) {
         id: random::new_id::<keyward_core::id::Key>(now).to_string(),
         access_key: access_key.digits().into(),
         class: KeyClass::Workspace.as_str().into(),
-        owner_id: None,
         label: "bench".into(),
         switch: "on".into(),
-        scopes: None,
-        not_before: None,
         expires_at: Some(now + 90 * 86_400_000),
-        idle_seconds: None,
-        canary: false,
-        rotate_days: None,
-        grace_days: None,
-        rotates_at: None,
-        awaits_approval: false,
-        approved_at: None,
-        approved_by: None,
-        conditions: None,
         limits: Some(r#"[{"name":"bench","requests":1000000,"per_seconds":1}]"#.into()),
-        credits: CreditRow::default(),
         created_at: now,
         created_by: "bench".into(),
         updated_at: now,
         updated_by: "bench".into(),
-        revoked_at: None,
-        revoked_by: None,
-        revoked_reason: None,
-        exposed_at: None,
         version: 1,
-        imported_from: None,
-        imported_at: None,
-        external_id: None,
-        owner_username: None,
-        role_ids: None,
-        group_ids: None,
-        secrets: None,
-        last_used_at: None,
+        ..KeyRow::default()
     };
     (row, version, secret.expose().to_owned())
 }

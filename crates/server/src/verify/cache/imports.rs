@@ -74,10 +74,7 @@ impl Cache {
         }
         keys::rehash(tx.conn(), &row.tenant_id, &row.key_id, row.generation, *pepper, hash).await?;
         let last = changes::advance(tx.conn(), 3).await?;
-        let now = self.clock.unix_ms();
-        for (seq, change) in (last + 1..).zip(&changed) {
-            changes::append(tx.conn(), seq, now, change).await?;
-        }
+        changes::append_many(tx.conn(), last + 1, self.clock.unix_ms(), &changed).await?;
         tx.notify().await?;
         tx.commit().await?;
         Ok((Adoption::Done, changed))

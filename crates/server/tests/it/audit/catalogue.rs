@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::api::person;
 use crate::factors::passkeys::{Device, add, enter};
 use crate::factors::{enrol, give};
 use crate::logins::{PASSWORD, log_in, post, session, set_password};
@@ -281,19 +282,29 @@ fn policies(scene: &Scene) {
     step("policy.apply", Holds::Both, &format!("/v1/policies/drafts/{first}/apply"), json!({}));
     scene.server.place.sql("UPDATE policy_drafts SET starts_at = 1 WHERE state = 'scheduled'");
     wait_until(|| scene.newest()["action"] == "policy.draft_fail");
-    let made = |label: &str| {
+    approvals(scene);
+    scene.root.patch("/v1/policies", json!({ "ingest": null })).expect(200);
+}
+
+/// A person decides; no key of the workspace does.
+fn approvals(scene: &Scene) {
+    let (_, _, boss) = person(&scene.server, &scene.root, "boss", &["**:*"]);
+    let decide = |label: &str, verb: &str, body: Value| {
         let key = scene.root.key(json!({ "class": "ingest", "label": label }));
         assert_eq!(scene.newest()["action"], "key.request_approval");
-        // Somebody else made it.
-        scene.server.place.sql("UPDATE keys SET created_by = 'user_0' WHERE awaits_approval");
-        format!("/v1/keys/{}", text(&key["id"]))
+        let at = format!("/v1/keys/{}", text(&key["id"]));
+        boss.post(&format!("{at}/{verb}"), body).expect(200);
+        let event = scene.newest();
+        assert_eq!((&event["action"], &event["outcome"]), (&json!(format!("key.{verb}")), &json!("success")));
+        assert_eq!((&event["target"]["id"], &event["before"]["id"]), (&key["id"], &event["after"]["id"]));
+        at
     };
-    let good = made("good");
-    step("key.approve", Holds::Both, &format!("{good}/approve"), json!({}));
+    let good = decide("good", "approve", json!({}));
     // Nothing else keeps a pepper in use.
     scene.root.post(&format!("{good}/revoke"), json!({})).expect(200);
-    step("key.reject", Holds::Both, &format!("{}/reject", made("bad")), json!({ "reason": "no" }));
-    scene.root.patch("/v1/policies", json!({ "ingest": null })).expect(200);
+    decide("bad", "reject", json!({ "reason": "no" }));
+    let own = boss.get("/v1/me").ok()["key"]["id"].clone();
+    scene.root.post(&format!("/v1/keys/{}/revoke", text(&own)), json!({})).expect(200);
 }
 
 #[test]

@@ -61,6 +61,34 @@ fn x_11_the_report_tells_of_every_key() {
 }
 
 #[test]
+fn x_11_r_10_the_report_costs_as_many_queries_for_many_as_for_few() {
+    let config = "log: {filter: 'warn,sqlx::query=debug'}\nverify: {usage_flush: 1s}\n";
+    let server = Server::with_config(config);
+    let root = server.root();
+    let statements = || {
+        let before = server.place.log().lines().count();
+        let report = root.get("/v1/reports/credentials").expect(200).text;
+        let log = server.place.log();
+        let of = |part: &str| {
+            log.lines()
+                .skip(before)
+                .filter(|line| line.contains("sqlx::query") && line.contains(part))
+                .count()
+        };
+        (report, of("u.id = $2"), of("SELECT seen_at, address"), of("FROM key_seen s"))
+    };
+    let members: Vec<Value> = (0..8).map(|number| root.member(&format!("user{number}"), &[]).1).collect();
+    for key in &members {
+        root.post("/v1/verify", json!({ "credential": key["secret"], "client_ip": "192.0.2.7" })).expect(200);
+    }
+    let last = format!("/v1/keys/{}", text(&members[7]["id"]));
+    wait_until(|| !root.get(&last).ok()["last_used_at"].is_null());
+    let (report, owners, uses, together) = statements();
+    assert_eq!(report.matches(",192.0.2.7,").count(), 8, "{report}");
+    assert_eq!((owners, uses, together > 0), (0, 0, true));
+}
+
+#[test]
 fn web_6_the_report_neutralises_formulas() {
     let server = Server::start();
     let root = server.root();

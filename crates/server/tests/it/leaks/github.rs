@@ -111,6 +111,27 @@ fn leak_2_leak_3_a_signed_alert_ends_what_is_ours_and_tells_what_was() {
 }
 
 #[test]
+fn leak_3_what_cannot_be_looked_up_keeps_nothing_else_back() {
+    let signer = Signer::new("first");
+    let server = start(&signer);
+    let root = server.root();
+    let make = |label: &str| text(&root.key(json!({ "class": "ingest", "label": label }))["secret"]);
+    let [broken, good] = ["broken", "good"].map(make);
+    let mend = "UPDATE keys SET scopes = NULL WHERE label = 'broken'";
+    assert_eq!(server.place.sql("UPDATE keys SET scopes = '{' WHERE label = 'broken'"), 1);
+    let server = server.kill_and_restart();
+    let root = server.root();
+    let body = json!([found(&broken, ""), found(&good, "")]).to_string();
+    signed(&server, &signer, &body).expect(503);
+    assert_eq!(root.code(&good), "revoked");
+    assert_eq!(events(&root, "key.leak_reported").len(), 1);
+    assert_eq!(server.place.sql(mend), 1);
+    let told = signed(&server, &signer, &body).ok();
+    assert!(told.as_array().expect("a list").iter().all(|found| found["label"] == "true_positive"), "{told}");
+    assert_eq!(root.code(&broken), "revoked");
+}
+
+#[test]
 fn leak_2_without_the_right_signature_nothing_changes() {
     let (signer, stranger) = (Signer::new("first"), Signer::new("first"));
     let server = start(&signer);

@@ -1,10 +1,13 @@
 //! Many keys at once, and back.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use super::events;
 use crate::api::{inside, tenant, worker};
 use crate::cli::run_with_input;
+use crate::keys::many_keys;
 use crate::logins::{PASSWORD, log_in, set_password};
 use crate::support::{Answer, Caller, Server, client, text};
 
@@ -228,4 +231,35 @@ fn x_10_leak_3_undoing_revives_nothing_that_was_to_be_ended_again_since() {
     assert_eq!(undo(&second)["reactivated"], json!([]), "it was off before");
     let codes: Vec<_> = keys.iter().map(|key| code(&root, key)).collect();
     assert_eq!(codes, ["inactive", "inactive", "ok", "inactive"]);
+}
+
+#[test]
+fn x_10_r_3_an_incident_ends_and_revives_more_keys_than_fit_into_one_transaction() {
+    // A transaction may take twice as long.
+    let server = Server::with_config("database: {timeout: 1s}\n");
+    let root = server.root();
+    many_keys(&server);
+    let own = ingest(&root, &["one of some"]).remove(0);
+    let other = ingest(&root, &["other"]).remove(0);
+    assert_eq!(code(&root, &own), "ok");
+    let post = |path: &str, body: Value| {
+        let request = root.request("POST", path).json(&body).timeout(Duration::from_secs(120));
+        Answer::read(request.send().expect("an answer")).ok()
+    };
+    let filter = json!({ "label": "one of some" });
+    let done = post("/v1/incidents", body(filter, "deactivate", "deactivate 15001"));
+    assert_eq!((&done["matched"], &done["ended"]), (&json!(15_001), &json!(15_001)));
+    assert_eq!([code(&root, &own), code(&root, &other)], ["inactive", "ok"]);
+    let path = format!("/v1/incidents/{}", text(&done["id"]));
+    let shown = root.get(&path).ok();
+    assert_eq!(
+        (&shown["matched"], shown["key_ids"].as_array().map(Vec::len)),
+        (&json!(15_001), Some(15_001))
+    );
+    let event = &events(&root, "incident.declare")[0]["after"];
+    assert_eq!((&event["matched"], event["key_ids"].as_array().map(Vec::len)), (&json!(15_001), Some(1_000)));
+    let undone = post(&format!("{path}/undo"), json!({}));
+    assert_eq!((undone["reactivated"].as_array().map(Vec::len), &undone["left"]), (Some(15_001), &json!([])));
+    assert_eq!(code(&root, &own), "ok");
+    assert_eq!(root.get(&path).ok()["reactivated"], 15_001);
 }

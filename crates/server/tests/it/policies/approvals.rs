@@ -3,10 +3,10 @@
 use serde_json::{Value, json};
 
 use super::stale_session;
-use crate::api::{all, built_in, person, snapshot, tenant, worker};
+use crate::api::{all, built_in, person, snapshot, tenant};
 use crate::keys::path;
 use crate::notifications::kinds;
-use crate::support::{Caller, Server, text, wait_until};
+use crate::support::{Answer, Caller, Server, text, wait_until};
 
 const APPROVER: [&str; 5] = ["keys:read", "keys:approve", "me:read", "me/keys:*", "ingest/**:*"];
 
@@ -37,8 +37,8 @@ fn x_5_x_2_a_key_works_only_when_somebody_else_approved_it() {
     assert!(!ids("/v1/keys?awaits_approval=false").contains(&key["id"]));
     let steps = root.post(&format!("{}/explain", path(&key)), json!({})).ok();
     assert_eq!(steps["code"], "approval_pending");
-    let approver = worker(&server, &root, "approver", &APPROVER);
-    let me = approver.get("/v1/me").ok()["key"]["id"].clone();
+    let (me, _, approver) = person(&server, &root, "approver", &APPROVER);
+    let me = json!(me);
     let done = approver.post(&format!("{}/approve", path(&key)), json!({})).ok();
     assert_eq!(
         (&done["status"], &done["awaits_approval"], &done["approved_by"], &done["status_cause"]),
@@ -72,7 +72,7 @@ fn x_5_the_reasons_around_an_approval_stand_in_their_order() {
     // Lifting the rule lets nothing through that nobody has looked at.
     root.patch("/v1/policies", json!({ "ingest": { "approval": false } })).expect(200);
     assert_eq!(root.code(&rotated), "approval_pending");
-    let approver = worker(&server, &root, "approver", &APPROVER);
+    let (_, _, approver) = person(&server, &root, "approver", &APPROVER);
     approver.post(&at("approve"), json!({})).expect(200);
     assert_eq!(root.code(&rotated), "not_yet_valid");
     let wrong = format!("{}x", &rotated[..rotated.len() - 1]);
@@ -88,9 +88,9 @@ fn x_5_az_6_nobody_approves_their_own_key_or_one_above_them() {
     ask(&root, "ingest");
     ask(&root, "workspace");
     ask(&root, "member");
-    let (bob_id, _, _) = person_approved(&server, &root, "bob");
-    let boss = worker_approved(&server, &root, "boss", &["**:*"]);
-    let low = worker_approved(&server, &root, "low", &APPROVER);
+    let (bob_id, _, bob) = approved(&server, &root, "bob", &APPROVER);
+    let (_, _, boss) = approved(&server, &root, "boss", &["**:*"]);
+    let (_, _, low) = approved(&server, &root, "low", &APPROVER);
     let made = key(&boss, "made by boss");
     let approve = |caller: &Caller, key: &Value| caller.post(&format!("{}/approve", path(key)), json!({}));
     let reject = |caller: &Caller, key: &Value| caller.post(&format!("{}/reject", path(key)), json!({}));
@@ -99,14 +99,16 @@ fn x_5_az_6_nobody_approves_their_own_key_or_one_above_them() {
     reject(&boss, &made).refused(403, "own_approval");
     assert_eq!(snapshot(&root), before);
     approve(&admin, &made).refused(404, "not_found");
+    // Behind a key of the workspace may be anybody.
+    approve(&root, &made).refused(403, "approval_by_key");
+    reject(&root, &made).refused(403, "approval_by_key");
     // Bob may approve, yet not what is his, whoever made it.
     let of_bob = boss.key(json!({ "class": "member", "owner_id": bob_id, "label": "second" }));
-    let bob = server.caller(&approved_secret(&root, &bob_id));
     approve(&bob, &of_bob).refused(403, "own_approval");
     // A key that may do more than the one who approves.
     let above = boss.key(json!({ "class": "workspace", "label": "above" }));
     approve(&low, &above).refused(403, "above_caller");
-    let reader = worker_approved(&server, &root, "reader", &["keys:read", "ingest/**:*"]);
+    let (_, _, reader) = approved(&server, &root, "reader", &["keys:read", "ingest/**:*"]);
     approve(&reader, &made).refused(403, "insufficient_rights");
     let stale = stale_session(&server, "grace", &APPROVER);
     approve(&stale, &made).refused(403, "step_up_required");
@@ -115,31 +117,18 @@ fn x_5_az_6_nobody_approves_their_own_key_or_one_above_them() {
     assert_eq!(root.code(&text(&made["secret"])), "ok");
 }
 
-/// A workspace key that somebody else approved for it.
-fn worker_approved(server: &Server, admin: &Caller, name: &str, rights: &[&str]) -> Caller {
-    let worker = worker(server, admin, name, rights);
-    server.place.sql("UPDATE keys SET awaits_approval = false WHERE awaits_approval AND class <> 'ingest' AND label NOT IN ('above', 'second')");
-    worker
-}
-
-/// The same for a user.
-fn person_approved(server: &Server, admin: &Caller, name: &str) -> (String, String, Caller) {
-    let person = person(server, admin, name, &[&APPROVER[..], &["keys:read"]].concat());
-    server.place.sql("UPDATE keys SET awaits_approval = false WHERE awaits_approval AND class <> 'ingest' AND label NOT IN ('above', 'second')");
+/// A person whose key somebody else approved.
+fn approved(server: &Server, admin: &Caller, name: &str, rights: &[&str]) -> (String, String, Caller) {
+    let person = person(server, admin, name, rights);
+    server.place.sql("UPDATE keys SET awaits_approval = false WHERE label = 'own'");
     person
-}
-
-/// A second secret of the user's first key.
-fn approved_secret(root: &Caller, user: &str) -> String {
-    let keys = all(root, &format!("/v1/keys?owner_id={user}&awaits_approval=false"));
-    text(&root.post(&format!("{}/rotate", path(&keys[0])), json!({})).ok()["secret"])
 }
 
 #[test]
 fn x_5_a_rejected_key_has_ended() {
     let server = Server::start();
     let root = server.root();
-    let approver = worker(&server, &root, "approver", &APPROVER);
+    let (_, _, approver) = person(&server, &root, "approver", &APPROVER);
     ask(&root, "ingest");
     let key = root.key(json!({ "class": "ingest", "label": "x" }));
     let body = json!({ "reason": "a token is enough" });
@@ -212,4 +201,138 @@ fn x_5_x_11_imported_keys_wait_for_an_approval_and_administrators_are_told_once(
         (root.code("legacy-credential-of-e").as_str(), requests().as_array().map(Vec::len)),
         ("ok", Some(2))
     );
+}
+
+#[test]
+fn x_5_az_6_four_eyes_are_those_of_two_people_whichever_keys_they_use() {
+    let server = Server::start();
+    let root = server.root();
+    let (_, _, ada) = person(&server, &root, "ada", &["**:*"]);
+    let (_, _, bob) = person(&server, &root, "bob", &["**:*"]);
+    let (_, _, eve) = person(&server, &root, "eve", &["**:*"]);
+    // A key of the workspace that Ada made, and one that this key made.
+    let workspace = |caller: &Caller| caller.key(json!({ "class": "workspace", "label": "hers" }));
+    let hers = server.caller(&text(&workspace(&ada)["secret"]));
+    let further = server.caller(&text(&workspace(&hers)["secret"]));
+    ask(&root, "ingest");
+    let make = |caller: &Caller| caller.key(json!({ "class": "ingest", "label": "x" }));
+    let decide =
+        |caller: &Caller, key: &Value, verb: &str| caller.post(&format!("{}/{verb}", path(key)), json!({}));
+    for maker in [&ada, &hers, &further] {
+        let key = make(maker);
+        for verb in ["approve", "reject"] {
+            decide(&ada, &key, verb).refused(403, "own_approval");
+            decide(&hers, &key, verb).refused(403, "approval_by_key");
+        }
+        assert_eq!(root.code(&text(&key["secret"])), "approval_pending");
+        decide(&bob, &key, "approve").expect(200);
+        assert_eq!(root.code(&text(&key["secret"])), "ok");
+    }
+    // Who rotated the key holds a secret of it, and who rotated a key that made it holds that.
+    let key = make(&eve);
+    decide(&bob, &key, "rotate").expect(200);
+    decide(&bob, &key, "approve").refused(403, "own_approval");
+    let lent = workspace(&eve);
+    let key = make(&server.caller(&text(&lent["secret"])));
+    decide(&bob, &lent, "rotate").expect(200);
+    decide(&bob, &key, "approve").refused(403, "own_approval");
+    // Who changed it has said what it is, also when somebody else changed it later.
+    let key = make(&eve);
+    let edit = |caller: &Caller, patch: Value| caller.patch(&path(&key), patch).expect(200);
+    edit(&ada, json!({ "expires": "never" }));
+    decide(&ada, &key, "approve").refused(403, "own_approval");
+    edit(&bob, json!({ "label": "y" }));
+    decide(&ada, &key, "approve").refused(403, "own_approval");
+    decide(&bob, &key, "approve").refused(403, "own_approval");
+    let (_, _, dora) = person(&server, &root, "dora", &["**:*"]);
+    decide(&dora, &key, "approve").expect(200);
+    assert_eq!(root.code(&text(&key["secret"])), "ok");
+}
+
+#[test]
+fn x_5_az_10_what_is_approved_is_what_was_looked_at() {
+    let server = Server::start();
+    let root = server.root();
+    let (_, _, bob) = person(&server, &root, "bob", &["**:*"]);
+    ask(&root, "ingest");
+    let key = root.key(json!({ "class": "ingest", "label": "x", "scopes": ["ingest/a:write"] }));
+    let seen = bob.get(&path(&key)).expect(200).header("etag").to_owned();
+    root.patch(&path(&key), json!({ "scopes": null })).expect(200);
+    let approve = |version: &str| {
+        let request = bob.request("POST", &format!("{}/approve", path(&key))).header("if-match", version);
+        Answer::read(request.json(&json!({})).send().expect("an answer"))
+    };
+    approve(&seen).refused(412, "stale_version");
+    assert_eq!(root.code(&text(&key["secret"])), "approval_pending");
+    approve(bob.get(&path(&key)).expect(200).header("etag")).expect(200);
+    assert_eq!(root.code(&text(&key["secret"])), "ok");
+}
+
+#[test]
+fn x_5_what_widens_an_approved_key_waits_to_be_approved_again() {
+    let server = Server::start();
+    let root = server.root();
+    let (_, _, bob) = person(&server, &root, "bob", &["**:*"]);
+    let reader = root.role("reader", &["reports:read"]);
+    let group = text(&root.post("/v1/groups", json!({ "name": "Loaders" })).ok()["id"]);
+    ask(&root, "workspace");
+    let key = root.key(json!({
+        "class": "workspace", "label": "x", "role_ids": [reader], "scopes": ["reports:read"], "ttl_seconds": 86_400,
+        "idle_seconds": 3600, "credits": 100, "conditions": { "cidrs": ["127.0.0.0/8", "10.0.0.0/8"] },
+        "limits": [{ "name": "minute", "requests": 100, "per_seconds": 60 }],
+    }));
+    let (secret, at) = (text(&key["secret"]), path(&key));
+    let code = || {
+        root.post("/v1/verify", json!({ "credential": secret, "client_ip": "127.0.0.1" })).ok()["code"]
+            .clone()
+    };
+    let approve = || bob.post(&format!("{at}/approve"), json!({})).expect(200);
+    let requests = || all(&root, "/v1/audit-events?action=key.request_approval").len();
+    approve();
+    assert_eq!(code(), "ok");
+    // Less is no new wish.
+    for patch in [
+        json!({ "label": "y" }),
+        json!({ "scopes": [] }),
+        json!({ "ttl_seconds": 3600 }),
+        json!({ "idle_seconds": 1800 }),
+        json!({ "conditions": { "cidrs": ["127.0.0.0/8"] } }),
+        json!({ "limits": [{ "name": "minute", "requests": 50, "per_seconds": 60 }] }),
+    ] {
+        assert_eq!(root.patch(&at, patch.clone()).ok()["awaits_approval"], false, "{patch}");
+    }
+    assert_eq!((code(), requests()), (json!("ok"), 1));
+    let wider = [
+        json!({ "scopes": ["reports:read"] }),
+        json!({ "expires": "never" }),
+        json!({ "idle_seconds": null }),
+        json!({ "conditions": null }),
+        json!({ "limits": [] }),
+        json!({ "credits": 1000 }),
+        json!({ "credit_refill": { "amount": 10, "every": "day" } }),
+        json!({ "role_ids": [reader, root.role("other", &["users:read"])] }),
+        json!({ "group_ids": [group] }),
+    ];
+    for (number, patch) in wider.iter().enumerate() {
+        let now = root.patch(&at, patch.clone()).ok();
+        assert_eq!((&now["awaits_approval"], &now["approved_by"]), (&json!(true), &Value::Null), "{patch}");
+        assert_eq!((code(), requests()), (json!("approval_pending"), 2 + number), "{patch}");
+        approve();
+        assert_eq!(code(), "ok", "{patch}");
+    }
+    // By the other ways too: an extension, and a group.
+    root.patch(&at, json!({ "ttl_seconds": 3600 })).expect(200);
+    assert_eq!(
+        root.post(&format!("{at}/extend"), json!({ "ttl_seconds": 7200 })).ok()["awaits_approval"],
+        true
+    );
+    approve();
+    root.patch(&at, json!({ "group_ids": [] })).expect(200);
+    assert_eq!(code(), "ok");
+    root.put(&format!("/v1/groups/{group}/members/{}", text(&key["id"]))).expect(204);
+    assert_eq!((code(), requests()), (json!("approval_pending"), 12));
+    approve();
+    // Without the rule an edit is an edit.
+    root.patch("/v1/policies", json!({ "workspace": null })).expect(200);
+    assert_eq!(root.patch(&at, json!({ "expires": "never" })).ok()["awaits_approval"], false);
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::{draft, stale_session, ten_days_old};
 use crate::api::{all, tenant};
-use crate::keys::path;
+use crate::keys::{many_keys, path};
 use crate::support::{Server, text};
 
 #[test]
@@ -132,25 +132,12 @@ fn x_5_ses_6_aud_1_the_export_asks_for_a_fresh_session_and_leaves_its_event() {
     assert_eq!(all(&root, "/v1/audit-events?action=report.read"), Vec::<Value>::new());
 }
 
-/// Keys that are too many for what lies between a server and who reads from it.
-const MANY_KEYS: &str = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 60000)
-    INSERT INTO keys (tenant_id, id, access_key, class, label, switch, created_at, created_by, updated_at,
-        updated_by, version)
-    SELECT t.id, 'key_0000000000000000000' || CAST(1000000 + n.i AS TEXT),
-        '000000000' || CAST(1000000 + n.i AS TEXT), 'ingest',
-        'a label that is long enough for a table that is long, and so goes on for a while', 'on', 1, 'test', 1,
-        'test', 1
-    FROM n, tenants t";
-const THEIR_SECRETS: &str = "INSERT INTO key_secrets (tenant_id, key_id, generation, pepper_id, hash, hint,
-        created_at, created_by)
-    SELECT tenant_id, id, 1, 1, '0000000000000000000000000000000000000000000000000000000000000000', 'x', 1,
-        'test' FROM keys WHERE created_by = 'test'";
-
 #[test]
 fn x_5_r_6_slow_readers_of_an_export_keep_no_connection_to_the_database() {
     let server = Server::with_config("database: {timeout: 2s, max_connections: 4}\n");
     let root = server.root();
-    assert_eq!([server.place.sql(MANY_KEYS), server.place.sql(THEIR_SECRETS)], [60_000, 60_000]);
+    // Too many for what lies between a server and who reads from it.
+    many_keys(&server);
     let drafted = draft(&root, json!({ "switches": { "ingest_keys": false } }));
     // More readers than there are connections, none of whom reads.
     let request = format!(

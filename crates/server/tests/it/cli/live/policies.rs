@@ -98,14 +98,22 @@ fn x_5_approvals_are_listed_given_and_refused() {
     assert_eq!(listed["data"].as_array().map(Vec::len), Some(2));
     let (one, two) = (text(&good["access_key"]), text(&bad["access_key"]));
     assert_eq!(shell.json(&["approvals", "show", &one])["awaits_approval"], true);
-    let own = shell.ends(4, &["approvals", "approve", &one]);
-    assert!(own.err.contains("own_approval"), "{}", own.err);
-    // Somebody else made them.
-    shell.server.place.sql("UPDATE keys SET created_by = 'user_0' WHERE awaits_approval");
-    shell.ok(&["approvals", "approve", &one, "--dry-run"]);
-    assert_eq!(shell.verify(&text(&good["secret"])), refused("approval_pending"));
-    shell.ok(&["approvals", "approve", &one]);
-    assert_eq!(shell.verify(&text(&good["secret"])), valid());
+    let by_key = shell.ends(4, &["approvals", "approve", &one, "--yes"]);
+    assert!(by_key.err.contains("approval_by_key"), "{}", by_key.err);
+    let (_, key) = shell.root().member("boss", &["**:*"]);
+    let boss = Shell { token: text(&key["secret"]), server: shell.server };
+    boss.ok(&["approvals", "approve", &one, "--dry-run"]);
+    assert_eq!(boss.verify(&text(&good["secret"])), refused("approval_pending"));
+    // What was looked at is shown, and nothing else is approved.
+    boss.ends(2, &["approvals", "approve", &one]);
+    let version = good["version"].to_string();
+    boss.server.root().patch(&format!("/v1/keys/{one}"), json!({ "expires": "never" })).expect(200);
+    boss.ends(6, &["approvals", "approve", &one, "--if-match", &version]);
+    assert_eq!(boss.verify(&text(&good["secret"])), refused("approval_pending"));
+    let shown = boss.ends(0, &["approvals", "approve", &one, "--yes"]).err;
+    assert!(shown.contains("ends never") && shown.contains("may ingest/**:*"), "{shown}");
+    assert_eq!(boss.verify(&text(&good["secret"])), valid());
+    let shell = boss;
     shell.ends(2, &["approvals", "reject", &two]);
     shell.ok(&["approvals", "reject", &two, "--reason", "a token is enough", "--yes"]);
     assert_eq!(shell.verify(&text(&bad["secret"])), refused("revoked"));

@@ -1,0 +1,2 @@
+-- Ids, between commas, of those who changed a key since it began to wait for an approval.
+ALTER TABLE keys ADD COLUMN hands TEXT;
