@@ -8,7 +8,7 @@ use crate::logins::{PASSWORD, session, set_password};
 use crate::support::{Caller, Server, text, wait_until};
 use crate::tenants::contents;
 
-const NAMES: [&str; 4] = ["zebedee", "Zebedee Quill", "zq@example.org", "zebedee-browser"];
+const NAMES: [&str; 5] = ["zebedee", "Zebedee Quill", "zq@example.org", "203.0.113.", "zebedee-browser"];
 
 fn verification(caller: &Caller) -> Value {
     caller.get("/v1/audit-events/verification").ok()
@@ -39,6 +39,12 @@ fn live(server: &Server) -> (String, Caller) {
     let browser = own.request("GET", "/v1/audit-events").header("user-agent", "zebedee-browser");
     assert_eq!(browser.send().expect("an answer").status(), 200);
     own.role("made by somebody", &["a:read"]);
+    // Used, switched off, exposed: each an event that tells of the key alone.
+    let asked = json!({ "credential": own.secret, "client_ip": "203.0.113.77" });
+    assert_eq!(root.post("/v1/verify", asked).ok()["code"], "ok");
+    wait_until(|| !all(&root, "/v1/audit-events?action=key.first_used").is_empty());
+    root.get(&format!("/v1/me?key={}", own.secret)).refused(400, "credential_in_url");
+    wait_until(|| !all(&root, "/v1/audit-events?action=key.exposed").is_empty());
     set_password(&root, &id, PASSWORD);
     let opened = session(&server.url, "zebedee");
     opened.post("/v1/auth/logout", json!({})).expect(204);
