@@ -72,7 +72,8 @@ impl Texts {
 
 /// Whether the event is about a key, and its objects do not tell whose.
 pub(super) fn lacks_owner(event: &Recorded) -> bool {
-    let told = |object: &Option<Value>| object.as_ref().is_some_and(|object| object.get("owner_id").is_some());
+    let told =
+        |object: &Option<Value>| object.as_ref().is_some_and(|object| object.get("owner_id").is_some());
     event.target.kind == "key" && !told(&event.before) && !told(&event.after)
 }
 

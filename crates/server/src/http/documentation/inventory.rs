@@ -58,7 +58,11 @@ const RECORDS: &[Place] = &[
         "last use of each secret: time, address, user agent",
         Kept::Until("the user is erased, or the tenant deleted"),
     ),
-    place("key_networks", "networks that each key was used from: the first time, address, user agent", Kept::Until("the user is erased, or the tenant deleted")),
+    place(
+        "key_networks",
+        "networks that each key was used from: the first time, address, user agent",
+        Kept::Until("the user is erased, or the tenant deleted"),
+    ),
     place("key_hours", "uses of each key by hour and outcome", TENANT),
     place(
         "login_attempts",

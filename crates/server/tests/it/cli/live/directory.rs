@@ -137,10 +137,9 @@ fn aud_4_r14_audit_is_listed_shown_exported_and_verified() {
     assert_eq!(shell.ok(&["audit", "export", "--until", "2020-01-01"]).out, "");
     assert!(shell.ok(&["audit", "export", "--since", "2020-01-01"]).out.lines().count() > lines.len());
     assert_eq!(shell.json(&["audit", "verify"])["ok"], true);
-    shell
-        .server
-        .place
-        .sql("UPDATE audit_events SET body = replace(body, 'success', 'refused') WHERE action = 'user.create'");
+    shell.server.place.sql(
+        "UPDATE audit_events SET body = replace(body, 'success', 'refused') WHERE action = 'user.create'",
+    );
     let run = shell.ends(12, &["audit", "verify"]);
     assert!(run.err.contains("broken"), "{}", run.err);
 }
