@@ -133,8 +133,13 @@ class Browser:
         self.call("POST", f"{self.session}/element/{field}/value", {"text": text})
 
     def text(self, css="body"):
-        """What stands there for people."""
-        return self.eval("return document.querySelector(arguments[0])?.innerText ?? ''", css)
+        """What stands there for people, once something does."""
+        for _ in range(50):
+            text = self.eval("return document.querySelector(arguments[0])?.innerText ?? ''", css)
+            if text:
+                return text
+            time.sleep(0.1)
+        return ""
 
     def path(self):
         """The address without the host."""

@@ -87,6 +87,7 @@ class Member(Walk):
     def a_key_is_switched_off_and_on(self):
         self.open("/console/me/keys")
         self.browser.press("nightly export")
+        self.says("Permissions")
         self.key = self.browser.path().split("?")[0]
         self.look("key")
         self.browser.press("Switch off")

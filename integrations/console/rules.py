@@ -133,6 +133,7 @@ class Rules(Walk):
 
     def a_draft_waits_for_its_time_and_is_renewed(self):
         self.draft("member.idle_days", "300")
+        self.says("The draft is kept.")
         self.page = self.browser.path().split("?")[0]
         self.keyward.call("PATCH", "/v1/policies", {"max_keys_per_user": 4})
         self.open(self.page)
@@ -257,8 +258,8 @@ class Rules(Walk):
         assert self.browser.text("#secret").startswith("whsec_")
         self.look("webhook-secret")
         self.browser.press("I have stored it")
-        self.page = self.browser.path().split("?")[0]
         self.says("Nothing was sent yet.")
+        self.page = self.browser.path().split("?")[0]
         self.look("webhook-empty")
 
     def a_webhook_is_tested_and_a_message_sent_again(self):
