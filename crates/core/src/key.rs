@@ -46,7 +46,7 @@ impl KeyClass {
 }
 
 /// What was decided about a key by people; everything else about its state follows from time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Switch {
     /// In use.
     On,

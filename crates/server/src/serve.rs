@@ -205,6 +205,13 @@ pub(crate) struct Running {
     server: Server,
 }
 
+/// Where the kernel uses huge pages unasked, it is asked not to: an idle server takes half as much.
+pub(crate) fn save_memory() {
+    if let Err(error) = rustix::thread::disable_transparent_huge_pages(true) {
+        tracing::debug!(%error, "huge pages could not be switched off");
+    }
+}
+
 /// Starts jobs and listeners.
 pub(crate) async fn start(app: Arc<App>) -> Result<Running> {
     harden();

@@ -33,6 +33,7 @@ pub(crate) async fn open_server(args: &ServerArgs) -> anyhow::Result<Arc<App>> {
         insecure_listen: args.insecure_listen,
         ..sources(args.config.as_deref(), args.data_dir.as_deref())
     })?;
+    serve::save_memory();
     let log = &loaded.settings.log;
     let levels = logging::start(&log.filter, log.format).map_err(failure)?;
     serve::open(loaded, levels).await.map_err(failure)

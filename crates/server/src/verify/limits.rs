@@ -26,7 +26,7 @@ pub(crate) struct Meter<'a>(SmallVec<[Rule<'a>; 2]>);
 impl<'a> Meter<'a> {
     /// Gathers the limits of key and owner.
     pub(crate) fn of(key: &'a KeyRecord, owner: Option<&'a UserRecord>, tenant: &'a TenantRecord) -> Self {
-        let own = key.terms.limits.iter().zip(&key.arrivals);
+        let own = key.terms.limits.iter().zip(key.arrivals());
         let owners =
             owner.map(|owner| tenant.tenant.policy.owner_limits.iter().zip(&owner.arrivals)).into_iter();
         Self(own.chain(owners.flatten()).collect())

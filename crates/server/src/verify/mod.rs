@@ -108,7 +108,7 @@ impl Found {
     /// The credits that a use spends: those of the key, and those of its owner.
     pub(crate) fn credits(&self) -> [Option<&Credits>; 2] {
         let owner = self.key.as_ref().and(self.owner.as_deref());
-        [self.key().and_then(|key| key.credits.as_deref()), owner.and_then(|owner| owner.credits.as_deref())]
+        [self.key().and_then(|key| key.credits()), owner.and_then(|owner| owner.credits.as_deref())]
     }
 
     /// Whether it may call the management API at all.

@@ -10,7 +10,7 @@ mod networks;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use keyward_core::address::site_of;
@@ -34,6 +34,8 @@ const MOST_NETWORKS: usize = 8;
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     allowed: AtomicU32,
+    /// The mark of the network that the key was last used from, as far as that is written down.
+    network: AtomicU16,
     listed: AtomicBool,
     notes: Mutex<Option<Box<Notes>>>,
 }
@@ -111,6 +113,11 @@ impl Sighting<'_> {
 impl Tally {
     fn notes(&self) -> MutexGuard<'_, Option<Box<Notes>>> {
         self.notes.lock().expect("no code panics while it counts")
+    }
+
+    /// Takes over what outlives a reload of the record.
+    pub(super) fn carry_on(&self, old: &Self) {
+        self.network.store(old.network.load(Ordering::Relaxed), Ordering::Relaxed);
     }
 
     /// Takes the counts; a use that comes later lists the record again.

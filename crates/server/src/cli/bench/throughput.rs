@@ -21,6 +21,8 @@ pub(super) enum Kind {
 
 /// Every key has been met once when this begins.
 const WARM_UP: Duration = Duration::from_secs(1);
+/// Requests before memory is looked at for the first time.
+const FIRST: usize = 100;
 /// Keys in one batch.
 const BATCH: usize = 100;
 
@@ -36,6 +38,10 @@ pub(super) async fn run(kind: Kind, args: &BenchLoadArgs) -> anyhow::Result<Valu
         Kind::Verify | Kind::Batch => b"\"valid\":true",
         Kind::Authz => b"x-auth-code: ok",
     };
+    // What the first ones bring into memory, code and connections above all, is no key's.
+    let first: Requests =
+        Arc::new(requests.iter().take(if kind == Kind::Batch { 1 } else { FIRST }).cloned().collect());
+    load::sweep(address, &first, args.connections, expect).await?;
     let idle = load::rss(server.pid())?;
     load::sweep(address, &requests, args.connections, expect).await?;
     load::run(address, server.pid(), &requests, args.connections, WARM_UP, expect).await?;
@@ -65,7 +71,7 @@ fn report(kind: Kind, args: &BenchLoadArgs, own: &Figures, limit: &Figures, idle
         "p99_us": own.p99_us,
         "unexpected": own.unexpected,
         "rss_bytes": own.rss,
-        "bytes_per_key": (own.rss.saturating_sub(idle)) / u64::from(args.keys.max(1)),
+        "bytes_per_key": own.rss.saturating_sub(idle) / u64::from(args.keys.max(1)),
     });
     if kind == Kind::Batch {
         report["keys_per_second"] = (own.per_second * BATCH as f64).round().into();

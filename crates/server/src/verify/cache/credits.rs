@@ -25,7 +25,7 @@ struct Grant {
 impl Grant {
     fn of_key(key: &KeyRecord, cost: u32, now: i64) -> Option<Self> {
         let ids = (key.terms.tenant_id.to_string(), key.id.to_string());
-        Some(Self::new(key.credits.as_deref()?, ids, false, (cost, now)))
+        Some(Self::new(key.credits()?, ids, false, (cost, now)))
     }
 
     fn of_user(user: &UserRecord, cost: u32, now: i64) -> Option<Self> {

@@ -61,7 +61,9 @@ impl<T> Default for Round<T> {
 }
 
 impl<T> Round<T> {
-    fn advance(&mut self, listed: impl Iterator<Item = (u64, T)>, most: usize) -> Vec<T> {
+    fn advance(&mut self, listed: impl ExactSizeIterator<Item = (u64, T)>, most: usize) -> Vec<T> {
+        // No more than is needed: what waits is most of what usage takes of memory.
+        self.waiting.reserve_exact(listed.len());
         self.waiting.extend(listed);
         // Two runs, the first of them sorted: cheap for a stable sort.
         self.waiting.sort_by_key(|(place, _)| *place);
@@ -70,6 +72,7 @@ impl<T> Round<T> {
         let mut taken: Vec<_> = self.waiting.drain(start..end).collect();
         let wrapped = (most - taken.len()).min(start);
         taken.extend(self.waiting.drain(..wrapped));
+        self.waiting.shrink_to(self.waiting.len() * 2);
         if let Some((last, _)) = taken.last() {
             self.hand = last.saturating_add(1);
         }

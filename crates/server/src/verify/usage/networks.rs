@@ -44,22 +44,22 @@ pub(super) fn new(drained: &[(&Arc<KeyRecord>, Counts)]) -> Vec<NetworkRow> {
 pub(super) fn remember(drained: &[(&Arc<KeyRecord>, Counts)]) {
     for (record, counts) in drained {
         if let Some(last) = counts.seen.last() {
-            record.network.store(mark(last.source.as_ref()), Ordering::Relaxed);
+            record.tally.network.store(mark(last.source.as_ref()), Ordering::Relaxed);
         }
     }
 }
 
-/// All of these uses came from the network that was written down last. A network in so many thousand millions
-/// has the mark of another, and is not noticed.
+/// All of these uses came from the network that was written down last. One network in 65 thousand has the
+/// mark of that one, and is noticed only after a use from a third.
 fn is_known(record: &KeyRecord, counts: &Counts) -> bool {
-    let known = record.network.load(Ordering::Relaxed);
+    let known = record.tally.network.load(Ordering::Relaxed);
     counts.elsewhere.is_empty() && counts.seen.iter().all(|seen| mark(seen.source.as_ref()) == known)
 }
 
 /// A number that stands for a network; 0 is none.
-fn mark(source: Option<&Source>) -> u32 {
+fn mark(source: Option<&Source>) -> u16 {
     let network = address(source).map(site_of);
-    (HASH.hash_one(network) as u32).max(1)
+    (HASH.hash_one(network) as u16).max(1)
 }
 
 fn name(source: Option<&Source>) -> String {
