@@ -105,9 +105,8 @@ impl Batch {
             let limit = i64::try_from(room).unwrap_or(1);
             let rows = audit::chain(&mut app.read().await?, &tenant, from, limit).await?;
             let Some(last) = rows.last().map(|row| row.seq) else { continue };
-            for row in &rows {
-                batch.messages.push(syslog.message(&personal::read(row)?));
-            }
+            let events = rows.iter().filter_map(personal::readable);
+            batch.messages.extend(events.map(|event| syslog.message(&event)));
             batch.cursors.push((tenant, last));
         }
         Ok(batch)

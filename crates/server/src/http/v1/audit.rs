@@ -153,10 +153,11 @@ pub(crate) enum Format {
 }
 
 impl Format {
-    fn line(self, row: &AuditRow) -> Result<String> {
+    /// The line of an event; nothing where it cannot be read, which only the form as hashed can tell.
+    fn line(self, row: &AuditRow) -> Option<String> {
         match self {
-            Self::Jsonl => Ok(segments::exported(row)),
-            Self::Ocsf => Ok(format!("{}\n", ocsf::render(&personal::read(row)?))),
+            Self::Jsonl => Some(segments::exported(row)),
+            Self::Ocsf => Some(format!("{}\n", ocsf::render(&personal::readable(row)?))),
         }
     }
 }
@@ -191,7 +192,7 @@ pub(crate) async fn events(app: &App, actor: &Actor, query: &ListQuery) -> Resul
     let (filter, page) = (query.filter()?, query.page()?);
     app.notices.read(actor, LIST.id, app.clock.monotonic_ms());
     let listed = store::list(&mut app.read().await?, &actor.tenant_id, &filter, &page).await?;
-    let data = listed.data.iter().map(personal::read).collect::<Result<_>>()?;
+    let data = listed.data.iter().filter_map(personal::readable).collect();
     Ok(Listed { data, next_cursor: listed.next_cursor })
 }
 
@@ -302,8 +303,8 @@ pub(crate) async fn send_chain(
         let rows = store::chain(&mut app.read().await?, tenant, after, 500).await?;
         let Some(last) = rows.last() else { return Ok(true) };
         after = last.seq;
-        let lines = rows.iter().filter(|row| range.contains(&row.at)).map(|row| format.line(row));
-        if !parts.send(lines.collect::<Result<_>>()?).await {
+        let wanted = rows.iter().filter(|row| range.contains(&row.at));
+        if !parts.send(wanted.filter_map(|row| format.line(row)).collect()).await {
             return Ok(false);
         }
     }

@@ -54,3 +54,20 @@ fn the_export_is_ocsf_where_it_is_asked_for() {
         .expect("the binary runs");
     assert!(String::from_utf8_lossy(&output.stdout).starts_with(&export.text), "the command writes the same");
 }
+
+#[test]
+fn r_18_one_event_that_was_spoilt_hides_no_other() {
+    let server = Server::start();
+    let root = server.root();
+    for number in 1..=3 {
+        root.role(&format!("role-{number}"), &["a:read"]);
+    }
+    assert_eq!(server.place.sql("UPDATE audit_events SET body = 'no JSON' WHERE seq = 5"), 1);
+    let seqs = |events: &[Value]| events.iter().map(|event| event["seq"].as_i64()).collect::<Vec<_>>();
+    let listed = root.get("/v1/audit-events").ok()["data"].as_array().expect("a list").clone();
+    assert_eq!(seqs(&listed), [Some(6), Some(4), Some(3), Some(2), Some(1)]);
+    let export = root.get("/v1/audit-events/export?format=ocsf").expect(200).text;
+    assert!(export.contains("role-3") && !export.contains("role-2"), "{export}");
+    let found = root.get("/v1/audit-events/verification").ok();
+    assert_eq!((&found["ok"], &found["first_bad_seq"]), (&json!(false), &json!(5)), "and it is found");
+}
