@@ -9,6 +9,7 @@ pub(crate) mod audit;
 pub(crate) mod audit_chain;
 pub(crate) mod choices;
 pub(crate) mod configuration;
+pub(crate) mod explain;
 pub(crate) mod failure;
 pub(crate) mod features;
 pub(crate) mod form;
@@ -167,6 +168,7 @@ fn key_pages() -> Vec<Place> {
         place(GET, "/console/keys/new", create, keys::new),
         place(POST, "/console/keys", create, keys::create),
         place(GET, "/console/keys/{id}", read, key::show),
+        place(GET, "/console/keys/{id}/explain", read, explain::show),
         place(GET, "/console/keys/{id}/first-call", read, key::first_call),
         place(GET, "/console/keys/{id}/edit", edit, key::edit),
         place(POST, "/console/keys/{id}/edit", edit, key::save),
