@@ -55,6 +55,10 @@ class Member(Walk):
         self.browser.press("Create key")
         self.look("key-new")
         self.browser.fill("#label", "nightly export")
+        self.browser.fill("#scopes", "me:read")
+        self.says("It may do this and nothing else: me:read.", "Safer: name the networks")
+        self.browser.fill("#scopes", "")
+        self.says("It may do everything that they may.")
         self.browser.press("Create key")
         self.says("never again", "nightly export")
         self.secret = self.browser.text("#secret")
@@ -96,6 +100,19 @@ class Member(Walk):
         self.browser.press("Switch on")
         self.says("The key works again.")
         assert self.api(self.secret, "/v1/me").status == 200
+
+    def a_key_says_why_a_request_would_be_refused(self):
+        self.browser.press("Why?")
+        self.says("The request would be accepted.")
+        self.browser.fill("#rights", "users:write")
+        self.browser.press("Explain")
+        self.says("The request would be refused: insufficient_rights.")
+        self.look("key-explain")
+        self.browser.fill("#client_ip", "nowhere")
+        self.browser.press("Explain")
+        self.says("This needs another look")
+        self.look("key-explain-refused")
+        self.browser.press("Back")
 
     def a_key_is_rotated_with_an_overlap(self):
         self.browser.press("Rotate")

@@ -9,6 +9,7 @@ pub(crate) mod audit;
 pub(crate) mod audit_chain;
 pub(crate) mod choices;
 pub(crate) mod configuration;
+pub(crate) mod explain;
 pub(crate) mod failure;
 pub(crate) mod features;
 pub(crate) mod form;
@@ -21,6 +22,7 @@ pub(crate) mod import;
 pub(crate) mod incident;
 pub(crate) mod incidents;
 pub(crate) mod key;
+pub(crate) mod key_summary;
 pub(crate) mod keys;
 pub(crate) mod login;
 pub(crate) mod moment;
@@ -51,6 +53,7 @@ pub(crate) mod user_acts;
 pub(crate) mod users;
 pub(crate) mod webhook;
 pub(crate) mod webhooks;
+pub(crate) mod who;
 pub(crate) mod words;
 
 use std::sync::Arc;
@@ -166,7 +169,9 @@ fn key_pages() -> Vec<Place> {
         place(GET, "/console/keys", OneOf(&["keys:read"]), keys::list),
         place(GET, "/console/keys/new", create, keys::new),
         place(POST, "/console/keys", create, keys::create),
+        place(POST, "/console/keys/summary", create, key_summary::show),
         place(GET, "/console/keys/{id}", read, key::show),
+        place(GET, "/console/keys/{id}/explain", read, explain::show),
         place(GET, "/console/keys/{id}/first-call", read, key::first_call),
         place(GET, "/console/keys/{id}/edit", edit, key::edit),
         place(POST, "/console/keys/{id}/edit", edit, key::save),

@@ -93,7 +93,7 @@ async fn ask(visit: &Visit, id: &str, reason: &str, faults: &Faults) -> Shown {
         f: frame,
         class: class_name(frame, key.class),
         own: is_own(visit, &key),
-        maker: maker(visit, &key).await,
+        maker: who::name(visit, &key.created_by).await,
         roles: choices::named(&key.role_ids, &choices::roles(visit, &[]).await?),
         groups: choices::named(&key.group_ids, &choices::groups(visit, &[]).await?),
         cidrs,
@@ -102,17 +102,6 @@ async fn ask(visit: &Visit, id: &str, reason: &str, faults: &Faults) -> Shown {
         faults,
         line: KeyLine::new(key, frame),
     })
-}
-
-/// The name of who made a key; the id, where the maker is a key, is gone, or may not be seen.
-async fn maker(visit: &Visit, key: &KeyOut) -> String {
-    if key.owner_id.as_ref() == Some(&key.created_by)
-        && let Some(name) = &key.owner_username
-    {
-        return name.clone();
-    }
-    let found = users::show(&visit.app, &visit.actor, &key.created_by).await;
-    found.map_or_else(|_| key.created_by.clone(), |user| user.username)
 }
 
 pub(crate) async fn approve(visit: Visit, Path(id): Path<String>, Form(_): Form<Nothing>) -> Shown {

@@ -10,6 +10,7 @@ use super::gate::Visit;
 use super::incidents::action_name;
 use super::login::Nothing;
 use super::moment::Moment;
+use super::who::name;
 use super::{Shown, go};
 use crate::incidents::{self, IncidentOut};
 use crate::{keys, users};
@@ -58,16 +59,6 @@ pub(crate) async fn show(visit: Visit, Path(id): Path<String>) -> Shown {
         keys,
         incident,
     })
-}
-
-/// The name of a user or a key, or what was given if it is gone.
-async fn name(visit: &Visit, id: &str) -> String {
-    let found = if id.starts_with("key_") {
-        keys::show(&visit.app, &visit.actor, id).await.map(|key| key.label)
-    } else {
-        users::show(&visit.app, &visit.actor, id).await.map(|user| user.username)
-    };
-    found.unwrap_or_else(|_| id.to_owned())
 }
 
 /// The filter in words.

@@ -13,6 +13,7 @@ use super::gate::Visit;
 use super::keys::{KeyLine, class_name, conditions, end, merged, reveal};
 use super::login::Nothing;
 use super::moment::Moment;
+use super::who;
 use super::{Shown, go};
 use crate::error::{Error, Result};
 use crate::http::idempotency::{self, Sent};
@@ -79,6 +80,10 @@ async fn line(visit: &Visit, id: &str) -> Result<KeyLine> {
 
 pub(crate) async fn show(visit: Visit, Path(id): Path<String>) -> Shown {
     let mut line = line(&visit, &id).await?;
+    let key = &mut line.key;
+    let (makers, enders) =
+        ([&mut key.created_by, &mut key.updated_by], [&mut key.approved_by, &mut key.revoked_by]);
+    who::put_names(&visit, makers.into_iter().chain(enders.into_iter().flatten())).await;
     let usage = usage::show(&visit.app, &visit.actor, &id, Some(HOURS)).await?;
     let frame = &visit.frame;
     let moment = |text: &Option<String>| text.as_deref().map(|text| frame.moment(text));

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::form::{Faults, Form, lines};
 use super::frame::Frame;
 use super::gate::Visit;
+use super::key_summary::{self, Summary};
 use super::moment::Moment;
 use super::{Shown, go};
 use crate::error::{Error, Result};
@@ -137,16 +138,16 @@ pub(super) fn living() -> Vec<Status> {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct KeyForm {
-    class: Option<String>,
-    owner_id: Option<String>,
+    pub(super) class: Option<String>,
+    pub(super) owner_id: Option<String>,
     label: Option<String>,
-    scopes: Option<String>,
-    role_ids: Vec<String>,
-    group_ids: Vec<String>,
+    pub(super) scopes: Option<String>,
+    pub(super) role_ids: Vec<String>,
+    pub(super) group_ids: Vec<String>,
     /// Days, `date` or `never`.
-    validity: Option<String>,
-    expires_on: Option<String>,
-    cidrs: Option<String>,
+    pub(super) validity: Option<String>,
+    pub(super) expires_on: Option<String>,
+    pub(super) cidrs: Option<String>,
     methods: Option<String>,
     paths: Option<String>,
     requests_per_minute: Option<String>,
@@ -172,6 +173,7 @@ struct NewPage<'a> {
     roles: Vec<(String, String)>,
     groups: Vec<(String, String)>,
     once: String,
+    summary: Summary,
     faults: &'a Faults,
 }
 
@@ -221,13 +223,13 @@ async fn ask(visit: &Visit, form: &KeyForm, faults: &Faults) -> Shown {
         true => groups::list(&visit.app, actor, None, &all).await?.data,
         false => Vec::new(),
     };
+    let validity = form.validity.clone().unwrap_or_else(|| rules.default_ttl_days.to_string());
     super::page(&NewPage {
         f: frame,
         form,
         class,
         classes: classes.map(|class| (class.as_str(), class_name(frame, class))).collect(),
         presets: PRESETS.into_iter().filter(|days| *days <= reach).collect(),
-        validity: form.validity.clone().unwrap_or_else(|| rules.default_ttl_days.to_string()),
         max_days: rules.max_ttl_days,
         may_never: rules.never_expire,
         needs_address: rules.required_cidrs,
@@ -235,6 +237,8 @@ async fn ask(visit: &Visit, form: &KeyForm, faults: &Faults) -> Shown {
         roles: roles.into_iter().map(|role| (role.id, role.name)).collect(),
         groups: groups.into_iter().map(|group| (group.id, group.name)).collect(),
         once: random::hex::<16>(),
+        summary: key_summary::of(frame, &KeyForm { validity: Some(validity.clone()), ..form.clone() }),
+        validity,
         faults,
     })
 }

@@ -11,6 +11,7 @@ use super::frame::Frame;
 use super::gate::Visit;
 use super::moment::Moment;
 use super::policy_text::{self, Words};
+use super::who;
 use super::{Shown, go, rule};
 use crate::error::{Error, Result};
 use crate::http::json::Query;
@@ -91,7 +92,8 @@ pub(crate) async fn show(visit: Visit, Query(query): Query<VersionsQuery>) -> Sh
     let now = policies::show(&visit.app, &visit.actor).await?;
     let features = tenant_of(&visit).await?.tenant.features;
     let page = Page::read(Some(20), query.cursor.as_deref(), "policy versions")?;
-    let listed = versions::list(&visit.app, &visit.actor, &page).await?;
+    let mut listed = versions::list(&visit.app, &visit.actor, &page).await?;
+    who::put_names(&visit, listed.data.iter_mut().map(|version| &mut version.applied_by)).await;
     let version = |version| VersionLine::new(version, now.version, frame);
     super::page(&PolicyPage {
         f: frame,
@@ -138,7 +140,8 @@ struct VersionPage<'a> {
 
 pub(crate) async fn version(visit: Visit, Path(number): Path<String>) -> Shown {
     let frame = &visit.frame;
-    let version = versions::show(&visit.app, &visit.actor, &number).await?;
+    let mut version = versions::show(&visit.app, &visit.actor, &number).await?;
+    who::put_names(&visit, [&mut version.applied_by]).await;
     let now = policies::show(&visit.app, &visit.actor).await?;
     super::page(&VersionPage {
         f: frame,

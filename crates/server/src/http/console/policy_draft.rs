@@ -15,6 +15,7 @@ use super::login::Nothing;
 use super::moment::Moment;
 use super::policy::{Change, POLICY, changes, reasons, state_name};
 use super::rule::{self, Section};
+use super::who;
 use super::{Shown, go};
 use crate::error::Result;
 use crate::http::v1::policies::export;
@@ -103,7 +104,8 @@ struct DraftPage<'a> {
 }
 
 pub(crate) async fn show(visit: Visit, Path(id): Path<String>) -> Shown {
-    let draft = drafts::show(&visit.app, &visit.actor, &id).await?;
+    let mut draft = drafts::show(&visit.app, &visit.actor, &id).await?;
+    who::put_names(&visit, [&mut draft.created_by]).await;
     let frame = &visit.frame;
     super::page(&DraftPage {
         f: frame,

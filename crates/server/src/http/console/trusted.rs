@@ -13,6 +13,7 @@ use super::login::Nothing;
 use super::moment::Moment;
 use super::policy::tenant_of;
 use super::trusted_ceiling::{self, Reach};
+use super::who;
 use super::{Shown, go};
 use crate::error::Result;
 use crate::http::idempotency::{self, Sent};
@@ -103,7 +104,8 @@ struct SecretPage<'a> {
 }
 
 async fn line(visit: &Visit, id: &str) -> Result<SecretLine> {
-    let secret = trusted::show(&visit.app, &visit.actor, id).await?;
+    let mut secret = trusted::show(&visit.app, &visit.actor, id).await?;
+    who::put_names(visit, [&mut secret.created_by]).await;
     Ok(SecretLine::new(secret, &visit.frame))
 }
 

@@ -12,6 +12,7 @@ use super::gate::Visit;
 use super::login::Nothing;
 use super::moment::Moment;
 use super::webhooks::{WEBHOOKS, WebhookLine, reveal};
+use super::who;
 use super::{Shown, go};
 use crate::error::{Error, Result};
 use crate::http::idempotency::{self, Sent};
@@ -94,7 +95,8 @@ impl LogQuery {
 
 pub(crate) async fn show(visit: Visit, Path(id): Path<String>, Query(query): Query<LogQuery>) -> Shown {
     let frame = &visit.frame;
-    let webhook = webhooks::show(&visit.app, &visit.actor, &id).await?;
+    let mut webhook = webhooks::show(&visit.app, &visit.actor, &id).await?;
+    who::put_names(&visit, [&mut webhook.created_by]).await;
     let state = query.state()?;
     let scope = format!("{id} {}", state.unwrap_or_default());
     let page = Page::read(Some(20), query.cursor.as_deref(), &scope)?;
