@@ -12,13 +12,12 @@ use super::frame::Frame;
 use super::gate::Visit;
 use super::keys::{KeyLine, class_name, living};
 use super::login::Nothing;
-use super::{Shown, go};
+use super::{Shown, go, who};
 use crate::http::json::Query;
 use crate::http::v1::groups::PageQuery;
 use crate::keys::wire::KeyOut;
 use crate::keys::{self, approval};
 use crate::store::keys::{KeyFilter, KeySort};
-use crate::users;
 use crate::wire::ReasonIn;
 
 /// One key that waits.

@@ -13,7 +13,6 @@ use super::moment::Moment;
 use super::who::name;
 use super::{Shown, go};
 use crate::incidents::{self, IncidentOut};
-use crate::{keys, users};
 
 /// Keys whose names are looked up for the page.
 const NAMED: usize = 50;

@@ -83,7 +83,7 @@ pub(crate) async fn show(visit: Visit, Path(id): Path<String>) -> Shown {
     let key = &mut line.key;
     let (makers, enders) =
         ([&mut key.created_by, &mut key.updated_by], [&mut key.approved_by, &mut key.revoked_by]);
-    who::put_names(&visit, makers.into_iter().chain(enders.into_iter().flatten())).await;
+    who::put_names(&visit, makers.into_iter().chain(enders.into_iter().flatten()).collect()).await;
     let usage = usage::show(&visit.app, &visit.actor, &id, Some(HOURS)).await?;
     let frame = &visit.frame;
     let moment = |text: &Option<String>| text.as_deref().map(|text| frame.moment(text));

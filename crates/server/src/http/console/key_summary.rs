@@ -19,13 +19,12 @@ pub(super) struct Summary {
 #[derive(Template)]
 #[template(path = "key_summary.html")]
 struct SummaryPart<'a> {
-    f: &'a Frame,
     summary: &'a Summary,
 }
 
 pub(crate) async fn show(visit: Visit, Form(form): Form<KeyForm>) -> Shown {
     let summary = of(&visit.frame, &form);
-    super::page(&SummaryPart { f: &visit.frame, summary: &summary })
+    super::page(&SummaryPart { summary: &summary })
 }
 
 /// The sentences for what stands in the form.

@@ -93,7 +93,7 @@ pub(crate) async fn show(visit: Visit, Query(query): Query<VersionsQuery>) -> Sh
     let features = tenant_of(&visit).await?.tenant.features;
     let page = Page::read(Some(20), query.cursor.as_deref(), "policy versions")?;
     let mut listed = versions::list(&visit.app, &visit.actor, &page).await?;
-    who::put_names(&visit, listed.data.iter_mut().map(|version| &mut version.applied_by)).await;
+    who::put_names(&visit, listed.data.iter_mut().map(|version| &mut version.applied_by).collect()).await;
     let version = |version| VersionLine::new(version, now.version, frame);
     super::page(&PolicyPage {
         f: frame,
@@ -141,7 +141,7 @@ struct VersionPage<'a> {
 pub(crate) async fn version(visit: Visit, Path(number): Path<String>) -> Shown {
     let frame = &visit.frame;
     let mut version = versions::show(&visit.app, &visit.actor, &number).await?;
-    who::put_names(&visit, [&mut version.applied_by]).await;
+    who::put_names(&visit, vec![&mut version.applied_by]).await;
     let now = policies::show(&visit.app, &visit.actor).await?;
     super::page(&VersionPage {
         f: frame,

@@ -105,7 +105,7 @@ struct DraftPage<'a> {
 
 pub(crate) async fn show(visit: Visit, Path(id): Path<String>) -> Shown {
     let mut draft = drafts::show(&visit.app, &visit.actor, &id).await?;
-    who::put_names(&visit, [&mut draft.created_by]).await;
+    who::put_names(&visit, vec![&mut draft.created_by]).await;
     let frame = &visit.frame;
     super::page(&DraftPage {
         f: frame,

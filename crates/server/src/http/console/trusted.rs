@@ -105,7 +105,7 @@ struct SecretPage<'a> {
 
 async fn line(visit: &Visit, id: &str) -> Result<SecretLine> {
     let mut secret = trusted::show(&visit.app, &visit.actor, id).await?;
-    who::put_names(visit, [&mut secret.created_by]).await;
+    who::put_names(visit, vec![&mut secret.created_by]).await;
     Ok(SecretLine::new(secret, &visit.frame))
 }
 

@@ -96,7 +96,7 @@ impl LogQuery {
 pub(crate) async fn show(visit: Visit, Path(id): Path<String>, Query(query): Query<LogQuery>) -> Shown {
     let frame = &visit.frame;
     let mut webhook = webhooks::show(&visit.app, &visit.actor, &id).await?;
-    who::put_names(&visit, [&mut webhook.created_by]).await;
+    who::put_names(&visit, vec![&mut webhook.created_by]).await;
     let state = query.state()?;
     let scope = format!("{id} {}", state.unwrap_or_default());
     let page = Page::read(Some(20), query.cursor.as_deref(), &scope)?;

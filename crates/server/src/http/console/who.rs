@@ -16,7 +16,7 @@ pub(super) async fn name(visit: &Visit, id: &str) -> String {
 }
 
 /// Puts the name in the place of each id.
-pub(super) async fn put_names(visit: &Visit, ids: impl IntoIterator<Item = &mut String>) {
+pub(super) async fn put_names(visit: &Visit, ids: Vec<&mut String>) {
     for id in ids {
         *id = name(visit, id).await;
     }
