@@ -50,6 +50,8 @@ pub struct Session {
     pub started_at: i64,
     /// The last use that was allowed; the idle limit counts from here.
     pub last_seen_at: i64,
+    /// An end that was told when it began: no idle limit then, and the absolute one as ever.
+    pub ends_at: Option<i64>,
 }
 
 /// A login counts as fresh for so long, before what is dangerous (SES-6): 10 minutes.

@@ -20,7 +20,7 @@ use crate::factors::passkeys::challenge::Purpose;
 use crate::factors::passkeys::proof::Answer;
 use crate::factors::proof as codes;
 use crate::failures;
-use crate::http::caller;
+use crate::http::caller::{self, Identity};
 use crate::passwords::proof::{self, Claim, Home};
 use crate::passwords::{self, Password};
 use crate::sessions::{self, Holder, SessionOpened, own_session};
@@ -42,6 +42,9 @@ pub(crate) struct LoginIn {
     /// Put the token into a cookie, for a browser: never for a key.
     #[serde(default)]
     pub(crate) cookie: bool,
+    /// Seconds until the session ends, used or not: for dialects, whose tokens tell their end.
+    #[serde(skip)]
+    pub(crate) lasts: Option<i64>,
 }
 
 /// The second half of a login.
@@ -98,6 +101,16 @@ async fn by_key(app: &App, call: Call, input: &LoginIn) -> Result<SessionOpened>
         Some(tenant) => Presented::Triple(tenant, access_key, secret),
     };
     let identity = caller::identify_presented(app, presented, &call).await?;
+    open_by_key(app, call, &identity, input.lasts).await
+}
+
+/// Opens a session for a key that was presented; `lasts` is its time in seconds, where one is stated.
+pub(crate) async fn open_by_key(
+    app: &App,
+    call: Call,
+    identity: &Identity,
+    lasts: Option<i64>,
+) -> Result<SessionOpened> {
     let generation = identity.generation.ok_or_else(|| Error::internal("a key without a secret"))?;
     let actor = identity.actor(call);
     let access_key = actor.access_key.ok_or_else(|| Error::internal("a login without a key"))?;
@@ -110,6 +123,7 @@ async fn by_key(app: &App, call: Call, input: &LoginIn) -> Result<SessionOpened>
             in_cookie: false,
             origin: Some((access_key, generation)),
             rights: &rights,
+            lasts,
         };
         sessions::open(app, tx, &holder).await
     })
@@ -130,7 +144,7 @@ async fn by_password(app: &App, call: Call, input: &LoginIn) -> Result<SessionOp
                 return Ok(made.map(Begun::Challenge));
             }
             let how = (Method::Password, None);
-            Ok(complete(app, tx, &proven.user, input.cookie, how).await?.map(Begun::Session))
+            Ok(complete(app, tx, &proven.user, (input.cookie, input.lasts), how).await?.map(Begun::Session))
         })
         .await?;
     match begun {
@@ -150,13 +164,14 @@ async fn complete(
     app: &App,
     tx: &mut Tx<'_>,
     user: &UserRow,
-    in_cookie: bool,
+    (in_cookie, lasts): (bool, Option<i64>),
     (method, second_factor): (Method, Option<&'static str>),
 ) -> Result<Audited<Box<SessionOpened>>> {
     let (tenant, now) = (tx.tenant().to_owned(), tx.now);
     users::note_login(tx.conn(), &tenant, &user.id, now).await?;
     let rights = crate::users::rights(&*tx.directory().await?, user)?;
-    let holder = Holder { id: &user.id, method, second_factor, in_cookie, origin: None, rights: &rights };
+    let holder =
+        Holder { id: &user.id, method, second_factor, in_cookie, origin: None, rights: &rights, lasts };
     let opened = sessions::open(app, tx, &holder).await?;
     Ok(opened.map(Box::new).touches_user(&tenant, &user.id))
 }
@@ -183,7 +198,8 @@ pub(crate) async fn give_factor(app: &App, call: Call, input: &LoginFactorIn) ->
             return Err(gone());
         }
         let events = proven.settle(tx).await?;
-        let opened = complete(app, tx, &user, input.cookie, (Method::Password, Some(proven.kind))).await?;
+        let opened =
+            complete(app, tx, &user, (input.cookie, None), (Method::Password, Some(proven.kind))).await?;
         Ok(events.into_iter().fold(opened, Audited::also))
     });
     opened.await.map(|opened| *opened)

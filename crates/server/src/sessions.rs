@@ -77,6 +77,8 @@ pub(crate) struct Holder<'a> {
     /// The key that logged in, and which of its secrets.
     pub(crate) origin: Option<(AccessKey, u32)>,
     pub(crate) rights: &'a RightSet,
+    /// Seconds until it ends, used or not; as the policy has it if none.
+    pub(crate) lasts: Option<i64>,
 }
 
 /// Opens a session; the oldest of the holder end where there are too many.
@@ -99,6 +101,7 @@ pub(crate) async fn open(app: &App, tx: &mut Tx<'_>, holder: &Holder<'_>) -> Res
         started_at: tx.now,
         stepped_up_at: tx.now,
         last_seen_at: tx.now,
+        ends_at: holder.lasts.map(|seconds| tx.now.saturating_add(seconds.saturating_mul(1000))),
         address: call.address.map(|address| address.to_string()),
         agent: call.agent.clone(),
         ended_at: None,
@@ -174,7 +177,8 @@ fn opened(directory: &TenantRecord, row: &SessionRow, token: &Secret, rights: &R
 }
 
 fn render(rules: &LoginPolicy, is_admin: bool, row: &SessionRow, current: Option<&str>) -> SessionOut {
-    let expires_at = row.started_at + rules.max_ms(is_admin);
+    let most = row.started_at + rules.max_ms(is_admin);
+    let expires_at = row.ends_at.map_or(most, |end| end.min(most));
     SessionOut {
         id: row.id.clone(),
         method: row.method.clone(),
@@ -187,7 +191,10 @@ fn render(rules: &LoginPolicy, is_admin: bool, row: &SessionRow, current: Option
         started_at: rfc3339(row.started_at),
         stepped_up_at: rfc3339(row.stepped_up_at),
         last_seen_at: rfc3339(row.last_seen_at),
-        idle_at: rfc3339(expires_at.min(row.last_seen_at + rules.idle_ms(is_admin))),
+        idle_at: rfc3339(match row.ends_at {
+            Some(_) => expires_at,
+            None => expires_at.min(row.last_seen_at + rules.idle_ms(is_admin)),
+        }),
         expires_at: rfc3339(expires_at),
         address: row.address.clone(),
         agent: row.agent.clone(),

@@ -89,11 +89,15 @@ fn lacks_factor(facts: &SessionFacts<'_>) -> bool {
 
 /// The absolute end.
 fn ends_at(facts: &SessionFacts<'_>) -> i64 {
-    facts.session.started_at.saturating_add(facts.tenant.policy.login.max_ms(facts.is_admin))
+    let most = facts.session.started_at.saturating_add(facts.tenant.policy.login.max_ms(facts.is_admin));
+    facts.session.ends_at.map_or(most, |end| end.min(most))
 }
 
 /// The end without further use.
 fn idle_at(facts: &SessionFacts<'_>) -> i64 {
+    if facts.session.ends_at.is_some() {
+        return ends_at(facts);
+    }
     let since = facts.session.last_seen_at.max(facts.session.started_at);
     since.saturating_add(facts.tenant.policy.login.idle_ms(facts.is_admin))
 }
@@ -133,6 +137,7 @@ mod tests {
                 ended: false,
                 started_at: START,
                 last_seen_at: START,
+                ends_at: None,
             },
             allowed: true,
             owner: Some(Owner {

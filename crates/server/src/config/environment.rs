@@ -74,8 +74,12 @@ pub(super) fn read(sources: &Sources) -> Layer {
 
 fn meaning(rest: &str, value: &str) -> Meaning {
     let path = rest.to_ascii_lowercase().replace("__", ".");
-    if manual().default_of(&path).is_some() {
-        return Meaning::Value(path);
+    // One section is written as its product writes it, with capital letters inside.
+    let known = |path: &str| {
+        manual().leaves.iter().map(|(leaf, _)| leaf).find(|leaf| leaf.eq_ignore_ascii_case(path))
+    };
+    if let Some(leaf) = known(&path) {
+        return Meaning::Value(leaf.clone());
     }
     if READ_ELSEWHERE.contains(&rest) || rest.starts_with(FOR_TESTS) || is_service_link(rest, value) {
         return Meaning::NotOurs;

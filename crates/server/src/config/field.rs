@@ -197,6 +197,26 @@ pub(super) fn origins<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<
 }
 
 /// A list element of its own type, so that an error carries the element's index.
+struct HostName(String);
+
+impl<'de> Deserialize<'de> for HostName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let expected = "a host name in small letters without a port, such as mode.example.org";
+        text(deserializer, expected, |text| {
+            let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || ".-_".contains(c);
+            let ends = text.starts_with(['.', '-']) || text.ends_with(['.', '-']);
+            let named = (1..=253).contains(&text.len()) && text.chars().all(good) && !ends;
+            named.then(|| Self(text.to_owned())).ok_or_else(|| invalid(text))
+        })
+    }
+}
+
+pub(super) fn host_names<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let names = Vec::<HostName>::deserialize(deserializer)?;
+    Ok(names.into_iter().map(|name| name.0).collect())
+}
+
+/// A list element of its own type, so that an error carries the element's index.
 struct OutboundRule(Rule);
 
 impl<'de> Deserialize<'de> for OutboundRule {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::settings::{MailTls, Settings};
+use crate::http::dialects;
 
 /// A key and what is wrong with it.
 pub(super) type Breach = (&'static str, String);
@@ -18,6 +19,7 @@ pub(super) fn check(settings: &Settings, insecure_listen: bool) -> Vec<Breach> {
     breaches.extend(plain_mail_password(settings));
     breaches.extend(repeated_prefixes(settings));
     breaches.extend(keyless_alerts(settings));
+    breaches.extend(dialects::collision(settings));
     breaches
 }
 

@@ -47,6 +47,11 @@ pub(crate) struct Settings {
     pub(crate) audit: AuditSettings,
     /// Leaked credentials.
     pub(crate) leaks: LeakSettings,
+    /// Protocols of other products.
+    pub(crate) dialects: DialectSettings,
+    /// Login with user name and API key.
+    #[serde(rename = "apiKeyAuth")]
+    pub(crate) api_key_auth: ApiKeyAuthSettings,
     /// Bounds of one request.
     pub(crate) limits: LimitSettings,
 }
@@ -58,6 +63,36 @@ impl Settings {
         let scheme = if self.server.tls.pair().is_some() { "https" } else { "http" };
         self.server.public_url.clone().unwrap_or_else(|| format!("{scheme}://{}", self.server.listen))
     }
+}
+
+/// The section `dialects`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DialectSettings {
+    pub(crate) thoughtspot: Dialect,
+    pub(crate) mode: Dialect,
+    pub(crate) bmc_helix: Dialect,
+    pub(crate) valsight: Dialect,
+    pub(crate) seeq: Dialect,
+}
+
+/// Where one dialect answers.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Dialect {
+    /// Whether it answers at all.
+    pub(crate) enabled: bool,
+    /// Host names at whose root it answers, in small letters.
+    #[serde(deserialize_with = "field::host_names")]
+    pub(crate) hosts: Vec<String>,
+}
+
+/// The section `apiKeyAuth` (VA1).
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ApiKeyAuthSettings {
+    /// Whether the login answers.
+    pub(crate) enabled: bool,
 }
 
 /// The section `server`.

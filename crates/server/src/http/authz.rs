@@ -19,7 +19,7 @@ use super::caller::Credential;
 use super::dispatch::{Origin, Reply};
 use super::verify::answer::{PrincipalRef, principal, token_principal};
 use super::verify::status_of;
-use super::{caller, cookie, exposure, limits, problem};
+use super::{caller, cookie, dialects, exposure, limits, problem};
 use crate::app::App;
 use crate::clock::{Clock, Moment};
 use crate::error::{Error, Result};
@@ -94,7 +94,14 @@ async fn judge(
             // A gateway knows 401 and 403; 400 would become its own 500.
             Error::Http { code, .. } => Error::Unauthenticated(code),
             other => other,
-        })?;
+        });
+    let credential = match credential {
+        Err(Error::Unauthenticated("no_credential")) => {
+            let carried = dialects::door::carried(headers, &app.settings, original.method)?;
+            Credential::Secret(carried.ok_or(Error::Unauthenticated("no_credential"))?)
+        }
+        other => other?,
+    };
     if let Credential::Cookie(_) = credential {
         cookie::must_not_be_cross_site(original.method, headers)?;
     }

@@ -34,7 +34,7 @@ pub(crate) fn tenant<'h>(headers: &'h HeaderMap, server: &ServerSettings) -> Res
 }
 
 /// Other cookies may be of other programs, and hold anything.
-fn find<'h>(headers: &'h HeaderMap, name: &str) -> Result<Option<&'h str>> {
+pub(super) fn find<'h>(headers: &'h HeaderMap, name: &str) -> Result<Option<&'h str>> {
     let pairs = headers.get_all(COOKIE).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b';'));
     let mut found = pairs
         .filter_map(|pair| std::str::from_utf8(pair).ok()?.trim().split_once('='))

@@ -20,8 +20,9 @@ use tower::ServiceExt as _;
 
 use super::connection::ConnectionState;
 use super::cors::Cors;
+use super::dialects::Hosts;
 use super::problem::{self, Pending};
-use super::{authz, caller, exposure, oauth, router, trusted, verify};
+use super::{authz, caller, dialects, exposure, oauth, router, trusted, verify};
 use crate::app::App;
 use crate::error::{Error, Result};
 
@@ -40,6 +41,8 @@ pub(crate) struct Dispatch {
     router: axum::Router,
     trusted: Networks,
     cors: Option<Cors>,
+    /// Host names of dialects.
+    hosts: Hosts,
     request_ids: RequestIds,
 }
 
@@ -72,7 +75,8 @@ impl Dispatch {
         let trusted = app.settings.server.trusted_proxies.iter().copied().collect();
         let router = router::router(app.clone());
         let cors = Cors::of(&app.settings.server);
-        Self { app, router, trusted, cors, request_ids: RequestIds::new() }
+        let hosts = Hosts::of(&app.settings);
+        Self { app, router, trusted, cors, hosts, request_ids: RequestIds::new() }
     }
 
     /// Answers one request. Never fails: what goes wrong becomes a problem document.
@@ -116,7 +120,8 @@ impl Dispatch {
         Ok(reply)
     }
 
-    async fn route(&self, origin: &Origin<'_>, request: Request<Incoming>) -> Result<Reply> {
+    async fn route(&self, origin: &Origin<'_>, mut request: Request<Incoming>) -> Result<Reply> {
+        self.hosts.put_below_root(&mut request);
         let path = request.uri().path();
         if request.method() == Method::POST && request.uri().query().is_none_or(str::is_empty) {
             match path {
@@ -139,6 +144,7 @@ impl Dispatch {
             return Err(ambiguous("the path can be read in two ways"));
         }
         if let Some(query) = request.uri().query()
+            && !dialects::takes_tokens_in_queries(path)
             && exposure::holds_secret(&self.app, query)
         {
             exposure::mark(&self.app, query, &caller::call(request.headers(), origin));

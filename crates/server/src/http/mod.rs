@@ -8,6 +8,7 @@ pub(crate) mod connection;
 pub(crate) mod console;
 pub(crate) mod cookie;
 mod cors;
+pub(crate) mod dialects;
 pub(crate) mod dispatch;
 #[cfg(test)]
 mod documentation;

@@ -70,7 +70,7 @@ pub(crate) async fn log_in(app: &App, call: Call, input: &PasskeyLoginIn) -> Res
         }
         proven.settle(tx).await?;
         let opened: Audited<_> =
-            super::complete(app, tx, &user, input.cookie, (Method::Passkey, None)).await?;
+            super::complete(app, tx, &user, (input.cookie, None), (Method::Passkey, None)).await?;
         Ok(opened)
     });
     opened.await.map(|opened| *opened)

@@ -83,6 +83,7 @@ async fn list(
 ) -> Result<Listed<SessionOut>> {
     let (rules, now) = (viewer.tenant.tenant.policy.login, app.clock.unix_ms());
     let alive = |is_admin| Alive {
+        now,
         started_after: now - rules.max_ms(is_admin),
         seen_after: now - rules.idle_ms(is_admin),
     };

@@ -26,6 +26,8 @@ pub(crate) struct SessionRow {
     pub(crate) started_at: i64,
     pub(crate) stepped_up_at: i64,
     pub(crate) last_seen_at: i64,
+    /// A stated end, in the place of the idle limit.
+    pub(crate) ends_at: Option<i64>,
     pub(crate) address: Option<String>,
     pub(crate) agent: Option<String>,
     pub(crate) ended_at: Option<i64>,
@@ -35,13 +37,13 @@ pub(crate) struct SessionRow {
 pub(crate) async fn insert(conn: &mut Conn, row: &SessionRow) -> Result<()> {
     on!(conn, c => sqlx::query(
         "INSERT INTO sessions (tenant_id, id, handle, pepper_id, hash, holder_id, method, in_cookie,
-            access_key, generation, started_at, stepped_up_at, last_seen_at, address, agent, second_factor)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)"
+            access_key, generation, started_at, stepped_up_at, last_seen_at, address, agent, second_factor, ends_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)"
     )
     .bind(&row.tenant_id).bind(&row.id).bind(&row.handle).bind(row.pepper_id).bind(&row.hash)
     .bind(&row.holder_id).bind(&row.method).bind(row.in_cookie).bind(&row.access_key)
     .bind(row.generation).bind(row.started_at).bind(row.stepped_up_at).bind(row.last_seen_at)
-    .bind(&row.address).bind(&row.agent).bind(&row.second_factor)
+    .bind(&row.address).bind(&row.agent).bind(&row.second_factor).bind(row.ends_at)
     .execute(c).await.map(drop))?;
     Ok(())
 }
@@ -88,19 +90,21 @@ pub(crate) async fn list(
         "SELECT * FROM sessions
          WHERE tenant_id = $1 AND holder_id = $2 AND ended_at IS NULL
            AND started_at > (CASE WHEN access_key IS NULL THEN $3 ELSE $4 END)
-           AND last_seen_at > (CASE WHEN access_key IS NULL THEN $5 ELSE $6 END)
+           AND (ends_at IS NOT NULL OR last_seen_at > (CASE WHEN access_key IS NULL THEN $5 ELSE $6 END))
+           AND (ends_at IS NULL OR ends_at > $10)
            AND ($7 IS NULL OR id > $7) AND ($8 IS NULL OR access_key = $8)
          ORDER BY id LIMIT $9"
     )
     .bind(tenant).bind(whose.holder).bind(by_password.started_after).bind(by_key.started_after)
     .bind(by_password.seen_after).bind(by_key.seen_after).bind(after).bind(whose.access_key)
-    .bind(page.limit + 1).fetch_all(c).await)?;
+    .bind(page.limit + 1).bind(by_key.now).fetch_all(c).await)?;
     Ok(page.finish(rows, |row| Position { number: None, text: None, id: row.id.clone() }))
 }
 
 /// Bounds of sessions that are neither expired nor idle.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Alive {
+    pub(crate) now: i64,
     pub(crate) started_after: i64,
     pub(crate) seen_after: i64,
 }
@@ -108,7 +112,8 @@ pub(crate) struct Alive {
 impl Alive {
     /// Whether a session is within the bounds.
     pub(crate) fn holds(&self, row: &SessionRow) -> bool {
-        row.started_at > self.started_after && row.last_seen_at > self.seen_after
+        let used = row.ends_at.is_some() || row.last_seen_at > self.seen_after;
+        row.started_at > self.started_after && used
     }
 }
 

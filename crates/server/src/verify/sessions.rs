@@ -44,6 +44,7 @@ pub(crate) struct SessionRecord {
     pub(crate) started_at: i64,
     pub(crate) stepped_up_at: i64,
     last_seen_at: AtomicI64,
+    pub(crate) ends_at: Option<i64>,
     listed: AtomicBool,
     hash: SecretHash,
     pepper: u32,
@@ -83,6 +84,7 @@ impl SessionRecord {
             started_at: row.started_at,
             stepped_up_at: row.stepped_up_at,
             last_seen_at: AtomicI64::new(row.last_seen_at),
+            ends_at: row.ends_at,
             listed: AtomicBool::new(false),
             hash: SecretHash::from_hex(&row.hash).ok_or_else(unreadable)?,
             pepper: u32::try_from(row.pepper_id).map_err(Error::internal)?,
@@ -98,6 +100,7 @@ impl SessionRecord {
             ended: self.ended,
             started_at: self.started_at,
             last_seen_at: self.last_seen_at.load(Ordering::Relaxed),
+            ends_at: self.ends_at,
         }
     }
 

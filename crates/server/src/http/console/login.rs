@@ -92,8 +92,13 @@ pub(crate) async fn log_in(
     Form(form): Form<LoginForm>,
 ) -> Shown {
     let return_to = form.return_to.unwrap_or_default();
-    let input =
-        LoginIn { tenant: form.tenant, username: form.username, password: form.password, cookie: true };
+    let input = LoginIn {
+        tenant: form.tenant,
+        username: form.username,
+        password: form.password,
+        cookie: true,
+        lasts: None,
+    };
     match logins::log_in(&app, call.clone(), &input).await {
         Ok(opened) => Ok(enter(&app, &headers, &call, opened, &return_to).await?),
         Err(Error::SecondFactor(challenge)) => ask_factor(&frame, &challenge, &return_to),

@@ -1,0 +1,161 @@
+//! The protocols of five other products: each a thin translation onto the same operations and the one
+//! decision, without a rule or a state of its own. A file or folder for each; its error shape stands in it once.
+
+pub(crate) mod bmc_helix;
+pub(crate) mod body;
+pub(crate) mod door;
+pub(crate) mod mode;
+pub(crate) mod seeq;
+pub(crate) mod thoughtspot;
+pub(crate) mod valsight;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::Response;
+use http::Uri;
+use http::header::{ALLOW, HOST, HeaderValue, RETRY_AFTER};
+
+use super::guard;
+use super::problem::{self, Pending, Problem};
+use crate::app::{App, Call};
+use crate::config::{self, Settings};
+use crate::error::Error;
+
+/// One dialect.
+pub(crate) struct Dialect {
+    /// The path below which it answers on every host.
+    root: &'static str,
+    /// Beginnings of the paths that are its own at the root of its hosts.
+    owns: &'static [&'static str],
+    /// The section of the configuration that switches it.
+    section: fn(&Settings) -> &config::Dialect,
+    /// Its paths, without the root.
+    routes: fn() -> Router<Arc<App>>,
+    /// An error in its own shape; the second is the id of the request.
+    refuse: fn(&Error, &str) -> Response,
+}
+
+const ALL: [&Dialect; 5] =
+    [&thoughtspot::DIALECT, &mode::DIALECT, &bmc_helix::DIALECT, &valsight::DIALECT, &seeq::DIALECT];
+
+impl Dialect {
+    fn name(&self) -> &'static str {
+        self.root.rsplit('/').next().unwrap_or_default()
+    }
+
+    fn is_on(&self, settings: &Settings) -> bool {
+        let switched = self.root != valsight::DIALECT.root || settings.api_key_auth.enabled;
+        switched && (self.section)(settings).enabled
+    }
+
+    /// Whether a path may be of both.
+    fn meets(&self, other: &Self) -> bool {
+        let pairs = self.owns.iter().flat_map(|own| other.owns.iter().map(move |theirs| (own, theirs)));
+        pairs.into_iter().any(|(own, theirs)| own.starts_with(theirs) || theirs.starts_with(own))
+    }
+}
+
+/// Two dialects that cannot share the host that both are given.
+pub(crate) fn collision(settings: &Settings) -> Option<(&'static str, String)> {
+    for (at, first) in ALL.iter().enumerate() {
+        for second in ALL[at + 1..].iter().filter(|second| first.meets(second)) {
+            let theirs = &(second.section)(settings).hosts;
+            if let Some(host) = (first.section)(settings).hosts.iter().find(|host| theirs.contains(host)) {
+                let problem = format!(
+                    "{host} is a host of {} too, and a path could be of both: give each its own",
+                    first.name()
+                );
+                return Some((hosts_key(second), problem));
+            }
+        }
+    }
+    None
+}
+
+fn hosts_key(dialect: &Dialect) -> &'static str {
+    match dialect.name() {
+        "thoughtspot" => "dialects.thoughtspot.hosts",
+        "mode" => "dialects.mode.hosts",
+        "bmc-helix" => "dialects.bmc_helix.hosts",
+        "valsight" => "dialects.valsight.hosts",
+        _ => "dialects.seeq.hosts",
+    }
+}
+
+/// Adds the dialects that are switched on.
+pub(crate) fn mount(mut router: Router<Arc<App>>, app: &Arc<App>) -> Router<Arc<App>> {
+    for dialect in ALL.into_iter().filter(|dialect| dialect.is_on(&app.settings)) {
+        let own = (dialect.routes)()
+            .fallback(guard::not_found)
+            .method_not_allowed_fallback(guard::method_not_allowed)
+            .layer(axum::middleware::from_fn_with_state((dialect, app.clone()), shape));
+        router = router.nest(dialect.root, own);
+    }
+    router
+}
+
+/// Tells what goes wrong in the words of the dialect.
+async fn shape(
+    State((dialect, app)): State<(&'static Dialect, Arc<App>)>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let call = request.extensions().get::<Call>().cloned().unwrap_or_default();
+    let mut response = match app.must_be_set_up().await {
+        Ok(()) => next.run(request).await,
+        Err(error) => axum::response::IntoResponse::into_response(Problem(error)),
+    };
+    let Some(Pending(error)) = response.extensions_mut().remove::<Pending>() else { return response };
+    problem::log(&error, &call.request_id);
+    let mut told = (dialect.refuse)(&error, &call.request_id);
+    if let Error::RateLimited(seconds) = *error {
+        told.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    if let Some(allow) = response.headers_mut().remove(ALLOW) {
+        told.headers_mut().insert(ALLOW, allow);
+    }
+    told
+}
+
+/// Where a path takes a short-lived token in its query, because the protocol has it so: everywhere else that
+/// is refused (KEY-12).
+pub(crate) fn takes_tokens_in_queries(path: &str) -> bool {
+    path.strip_prefix(thoughtspot::DIALECT.root).is_some_and(|rest| rest == thoughtspot::LOGIN_BY_TOKEN)
+}
+
+/// The host names at whose root dialects answer.
+pub(crate) struct Hosts(Vec<(String, &'static Dialect)>);
+
+impl Hosts {
+    /// Those of the dialects that are switched on.
+    pub(crate) fn of(settings: &Settings) -> Self {
+        let on = ALL.into_iter().filter(|dialect| dialect.is_on(settings));
+        let hosts = on.flat_map(|dialect| {
+            (dialect.section)(settings).hosts.iter().map(move |host| (host.clone(), dialect))
+        });
+        Self(hosts.collect())
+    }
+
+    /// Sends a request at the root of such a host to the root of its dialect, if the path is of that.
+    pub(crate) fn put_below_root<B>(&self, request: &mut http::Request<B>) {
+        if self.0.is_empty() {
+            return;
+        }
+        let named = request.headers().get(HOST).and_then(|host| host.to_str().ok());
+        let Some(host) = named.or_else(|| request.uri().authority().map(|host| host.as_str())) else {
+            return;
+        };
+        let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+        let path = request.uri().path();
+        let mut own = self.0.iter().filter(|(known, _)| known.eq_ignore_ascii_case(name));
+        let found = own.find(|(_, dialect)| dialect.owns.iter().any(|start| path.starts_with(start)));
+        let Some((_, dialect)) = found else { return };
+        let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
+        if let Ok(uri) = format!("{}{target}", dialect.root).parse::<Uri>() {
+            *request.uri_mut() = uri;
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! Who calls in a dialect, and the cookies and headers that carry its sessions.
+//!
+//! The token of a dialect's session is a bearer token of Keyward, wherever the product has it carried: it
+//! opens no console (SQ3), and ends with key, user and tenant (SQ8).
+
+use http::Method;
+use http::header::{HeaderMap, HeaderName};
+use keyward_core::jwt::Compact;
+use keyward_core::token;
+use subtle::ConstantTimeEq as _;
+
+use crate::app::{Actor, App, Call};
+use crate::config::{ServerSettings, Settings};
+use crate::error::{Error, Result};
+use crate::http::caller::{self, Identity};
+use crate::http::{cookie, problems};
+use crate::verify::Presented;
+
+/// The cookie of ThoughtSpot and Valsight.
+pub(crate) const JSESSIONID: &str = "JSESSIONID";
+/// The header and cookies of Seeq.
+pub(crate) const SQ_AUTH: HeaderName = HeaderName::from_static("x-sq-auth");
+pub(crate) const SQ_AUTH_COOKIE: &str = "sq-auth";
+pub(crate) const SQ_CSRF: HeaderName = HeaderName::from_static("x-sq-csrf");
+pub(crate) const SQ_CSRF_COOKIE: &str = "sq-csrf";
+
+/// The caller behind `Authorization`, or else behind a cookie of this name.
+///
+/// # Errors
+/// 401 without a credential or with a wrong one, 403 for a change that a page of another site asked for.
+pub(crate) async fn enter(
+    app: &App,
+    (method, headers): (&Method, &HeaderMap),
+    cookie: &str,
+    call: &Call,
+) -> Result<Actor> {
+    Ok(identify(app, (method, headers), cookie, call).await?.actor(call.clone()))
+}
+
+/// The same, before it is an actor.
+///
+/// # Errors
+/// As [`enter`].
+pub(crate) async fn identify(
+    app: &App,
+    (method, headers): (&Method, &HeaderMap),
+    cookie: &str,
+    call: &Call,
+) -> Result<Identity> {
+    match caller::credential(headers, &app.settings.server.api_key_header) {
+        Err(Error::Unauthenticated("no_credential")) => {
+            let token = in_cookie(headers, cookie, Some(method.as_str()))?;
+            let token = token.ok_or(Error::Unauthenticated("no_credential"))?;
+            caller::identify_presented(app, Presented::Secret(token), call).await
+        }
+        found => caller::identify_presented(app, found?.presented(), call).await,
+    }
+}
+
+/// The token of a dialect's session, as a gateway passes it on: for `/authz`.
+///
+/// # Errors
+/// 400 for several of a kind, 403 for a change that a page of another site asked for.
+pub(crate) fn carried<'h>(
+    headers: &'h HeaderMap,
+    settings: &Settings,
+    method: Option<&str>,
+) -> Result<Option<&'h str>> {
+    let dialects = &settings.dialects;
+    if dialects.seeq.enabled
+        && let Some(token) = of_seeq(headers, method)?
+    {
+        return Ok(Some(token));
+    }
+    if dialects.thoughtspot.enabled || settings.api_key_auth.enabled {
+        return in_cookie(headers, JSESSIONID, method);
+    }
+    Ok(None)
+}
+
+/// The token in the header of Seeq, or in its cookie: then a change needs the other header too.
+///
+/// # Errors
+/// As [`carried`].
+pub(crate) fn of_seeq<'h>(headers: &'h HeaderMap, method: Option<&str>) -> Result<Option<&'h str>> {
+    let mut sent = headers.get_all(SQ_AUTH).iter();
+    match (sent.next(), sent.next()) {
+        (Some(token), None) => return Ok(token.to_str().ok().or(Some(""))),
+        (Some(_), Some(_)) => return Err(caller::multiple()),
+        (None, _) => {}
+    }
+    let Some(token) = cookie::find(headers, SQ_AUTH_COOKIE)?.filter(|token| is_ours(token)) else {
+        return Ok(None);
+    };
+    let is_change = method.is_none_or(|method| !matches!(method, "GET" | "HEAD" | "OPTIONS"));
+    let known = cookie::find(headers, SQ_CSRF_COOKIE)?.unwrap_or_default();
+    let told = headers.get(SQ_CSRF).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if is_change && (known.is_empty() || !bool::from(known.as_bytes().ct_eq(told.as_bytes()))) {
+        return Err(Error::forbidden("cross_site", problems::detail("cross_site")));
+    }
+    Ok(Some(token))
+}
+
+/// The token in a cookie whose name applications use too: theirs are none of ours.
+fn in_cookie<'h>(headers: &'h HeaderMap, name: &str, method: Option<&str>) -> Result<Option<&'h str>> {
+    let Some(token) = cookie::find(headers, name)?.filter(|token| is_ours(token)) else { return Ok(None) };
+    cookie::must_not_be_cross_site(method, headers)?;
+    Ok(Some(token))
+}
+
+fn is_ours(token: &str) -> bool {
+    token::parse_other(token, token::SESSION_PREFIX).is_some() || Compact::parse(token).is_some()
+}
+
+/// `Set-Cookie` with the token of a dialect's session; the server knows when it ends.
+pub(crate) fn set_cookie(server: &ServerSettings, name: &str, token: &str) -> String {
+    format!("{name}={token}; Path=/; HttpOnly; SameSite=Lax{}", secure(server))
+}
+
+/// `Set-Cookie` that makes the client forget it.
+pub(crate) fn clear_cookie(server: &ServerSettings, name: &str) -> String {
+    format!("{name}=; Path=/; HttpOnly; SameSite=Lax; Max-Age=0{}", secure(server))
+}
+
+/// Clients of these protocols work over plain http too, where the operator chose that.
+fn secure(server: &ServerSettings) -> &'static str {
+    if server.base_url().starts_with("https:") { "; Secure" } else { "" }
+}
