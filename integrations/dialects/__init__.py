@@ -1,0 +1,1 @@
+"""Clients of the dialects, a module for each."""
