@@ -100,3 +100,18 @@ class Fleet(Walk):
         self.browser.press("Revoke")
         self.says("The selected keys are revoked for good.")
         assert [self.api(key["secret"], "/v1/me").status for key in self.keys] == [401, 401, 401]
+
+    def a_page_of_many_keys_stays_small(self):
+        roles = [role["id"] for role in self.keyward.call("GET", "/v1/roles", None)["data"] if role["name"] == "member"]
+        for number in range(60):
+            label = f"{'<&>' * 30} many{number}"
+            self.keyward.post("/v1/keys", {"class": "workspace", "label": label, "ttl_seconds": 86400, "role_ids": roles})
+        for query in ("?q=many", "?q=many&limit=200"):
+            self.open(f"/console/keys{query}")
+            self.says("Further keys")
+            assert len(self.browser.elements("input[name=id]")) == 50, "50 keys on a page"
+            size = self.browser.eval("return fetch(location.href).then(answer => answer.text()).then(text => text.length)")
+            assert size < 120_000, size
+        self.browser.press("Further keys")
+        self.says("many0")
+        assert len(self.browser.elements("input[name=id]")) == 10
