@@ -2,7 +2,7 @@
 
 import time
 
-from .walk import Walk
+from .walk import PASSWORD, Walk
 
 LIST = "/console/keys?q=fleet"
 
@@ -115,3 +115,32 @@ class Fleet(Walk):
         self.browser.press("Further keys")
         self.says("many0")
         assert len(self.browser.elements("input[name=id]")) == 10
+
+    def what_needs_a_hand_is_named_with_what_helps(self):
+        self.open("/console")
+        self.says("Needs attention")
+        self.look("overview-attention")
+        self.browser.press("are stopped")
+        self.says("Access keys", "Several")
+
+    def a_member_without_keys_is_told_how_to_begin(self):
+        _, link = self.user("quinn")
+        self.keyward.post("/v1/auth/password-reset", {"token": link["token"], "password": PASSWORD})
+        self.browser.press("Log out")
+        self.at("/console/login")
+        self.log_in("quinn")
+        self.says("There is no key yet.")
+        self.look("overview-empty")
+
+    def all_is_quiet_when_every_key_is_well(self):
+        self.browser.press("Create key")
+        self.browser.fill("#label", "quinns export")
+        self.browser.press("Create key")
+        self.says("never again")
+        self.keys = [{"secret": self.browser.text("#secret")}]
+        self.browser.press("I have stored it")
+        self.says("Permissions")
+        self.keys[0]["id"] = self.browser.path().split("?")[0].rsplit("/", 1)[1]
+        self.open("/console")
+        self.says("All quiet", "No key needs your attention.")
+        self.look("overview-quiet")
