@@ -121,7 +121,7 @@ class Fleet(Walk):
         self.says("Needs attention")
         self.look("overview-attention")
         self.browser.press("are stopped")
-        self.says("Access keys", "Several")
+        self.at("/console/keys?status=expired,suspended,inactive,pending")
 
     def a_member_without_keys_is_told_how_to_begin(self):
         _, link = self.user("quinn")
@@ -144,3 +144,36 @@ class Fleet(Walk):
         self.open("/console")
         self.says("All quiet", "No key needs your attention.")
         self.look("overview-quiet")
+
+    def only_the_new_secret_ends_the_waiting_after_a_rotation(self):
+        key = self.keys[0]
+        self.used(key)
+        self.open(f"/console/keys/{key['id']}/rotate")
+        self.browser.press("Make the new secret")
+        self.says("never again", "Waiting for the first call…")
+        fresh = self.browser.text("#secret")
+        assert self.api(key["secret"], "/v1/me").status == 200, "the old one works on"
+        time.sleep(7)
+        assert "Waiting for the first call…" in self.browser.text(), "a call with the old secret proves nothing"
+        assert self.api(fresh, "/v1/me").status == 200
+        self.says("It works: first call")
+        self.look("key-secret-rotated")
+
+    def what_would_stop_is_told_in_numbers(self):
+        page = f"/console/keys/{self.keys[0]['id']}"
+        self.open(f"{page}/revoke")
+        self.says("The key was used", "calls accepted", "Sessions that began with it", "Secrets that work", "quinn")
+        self.look("key-revoke-facts")
+        ticked = "return document.querySelector(`input[value=${arguments[0]}]`).checked"
+        assert self.browser.eval(ticked, "deactivate"), "what can be undone comes first"
+        self.open(f"{page}/revoke?how=revoke")
+        assert self.browser.eval(ticked, "revoke")
+        self.browser.fill("#label", "quinns export")
+        self.browser.press("Do it")
+        self.says("The key is revoked for good.")
+        self.look("key-revoked")
+
+    def a_key_is_made_like_one_that_is_over(self):
+        self.browser.press("Create a key like this one")
+        self.says("Create key")
+        assert self.browser.eval("return document.querySelector('#label').value") == "quinns export"

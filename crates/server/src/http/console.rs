@@ -23,6 +23,7 @@ pub(crate) mod incident;
 pub(crate) mod incidents;
 pub(crate) mod key;
 pub(crate) mod key_choice;
+pub(crate) mod key_revoke;
 pub(crate) mod key_summary;
 pub(crate) mod keys;
 pub(crate) mod login;
@@ -187,8 +188,8 @@ fn key_pages() -> Vec<Place> {
         place(POST, "/console/keys/{id}/extend", edit, key::extend),
         place(POST, "/console/keys/{id}/activate", edit, key::activate),
         place(POST, "/console/keys/{id}/deactivate", edit, key::deactivate),
-        place(GET, "/console/keys/{id}/revoke", revoke, key::ask_revoke),
-        place(POST, "/console/keys/{id}/revoke", revoke, key::revoke),
+        place(GET, "/console/keys/{id}/revoke", revoke, key_revoke::ask),
+        place(POST, "/console/keys/{id}/revoke", revoke, key_revoke::revoke),
     ]
 }
 

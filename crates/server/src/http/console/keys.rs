@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::form::{Faults, Form, lines};
 use super::frame::Frame;
 use super::gate::Visit;
+use super::key::newest;
 use super::key_summary::{self, Summary};
 use super::moment::Moment;
 use super::{Shown, go};
@@ -225,6 +226,8 @@ pub(super) struct SecretPage<'a> {
     pub(super) copy: &'a str,
     pub(super) url: &'a str,
     pub(super) expires: Option<Moment>,
+    /// Of the secret: its first call is waited for.
+    pub(super) generation: i64,
 }
 
 /// The form, filled in from the query, so that a link can prepare it.
@@ -309,6 +312,7 @@ pub(super) fn reveal(visit: &Visit, made: &KeyCreated) -> Shown {
         copy: copy.expose(),
         url: &visit.app.settings.server.base_url(),
         expires: made.key.expires_at.as_deref().map(|at| visit.frame.moment(at)),
+        generation: newest(&made.key),
     })
 }
 
