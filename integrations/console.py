@@ -17,6 +17,7 @@ from pathlib import Path
 
 from check.browser import Browser
 from check.keyward import Keyward
+from console.fleet import Fleet
 from console.member import Member
 from console.people import People
 from console.records import Records
@@ -30,7 +31,7 @@ server:
 webhooks:
   allow: ["127.0.0.1"]
 """
-PEOPLE = [Member, People, Records, Rules]
+PEOPLE = [Member, People, Records, Rules, Fleet]
 
 
 def run(walk):

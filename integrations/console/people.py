@@ -188,6 +188,18 @@ class People(Walk):
         self.browser.press("Take out")
         self.says("The member is taken out.", "No user is in this group.")
 
+    def a_workspace_key_is_added_and_taken_out(self):
+        roles = [role["id"] for role in self.keyward.call("GET", "/v1/roles", None)["data"] if role["name"] == "member"]
+        wish = {"class": "workspace", "label": "analysts probe", "ttl_seconds": 86400, "role_ids": roles}
+        self.browser.press("Add member")
+        self.browser.fill("#member", self.keyward.post("/v1/keys", wish)["id"])
+        self.browser.press("Add member")
+        self.says("The member is added.", "analysts probe", "1 of them is a workspace key.")
+        self.look("group-with-key")
+        self.browser.press("Take out")
+        self.says("The member is taken out.")
+        assert "analysts probe" not in self.browser.text("main")
+
     def a_search_for_groups_without_a_match_says_so(self):
         self.open("/console/groups?q=nothing-at-all")
         self.says("No group matches.")

@@ -131,6 +131,16 @@ class Rules(Walk):
         self.browser.press("Apply the draft")
         self.says("The rules are changed", "A secret older than 365 days is refused until its key is rotated.")
 
+    def limits_of_one_person_are_drafted(self):
+        self.draft("owner_limits", "as many as you like")
+        self.says("This needs another look")
+        self.look("policy-edit-limits-refused")
+        self.browser.fill("[name='owner_limits']", "minute 600/60\nday 10000/86400 burst 50")
+        self.browser.press("Make the draft")
+        self.says("The draft is kept.", "minute 600/60, day 10000/86400 burst 50")
+        self.browser.press("Discard the draft")
+        self.says("The draft is discarded.")
+
     def a_draft_waits_for_its_time_and_is_renewed(self):
         self.draft("member.idle_days", "300")
         self.says("The draft is kept.")
@@ -222,8 +232,13 @@ class Rules(Walk):
         self.says("This needs another look")
         self.look("trusted-edit-refused")
         self.browser.fill("#cidrs", "127.0.0.0/8")
+        self.browser.fill("#per_minute", "0")
         self.browser.press("Save")
-        self.says("Saved.", "127.0.0.0/8")
+        self.says("must be from 1 to 100000000")
+        self.browser.fill("#per_minute", "5000")
+        self.browser.fill("#per_user_per_minute", "77")
+        self.browser.press("Save")
+        self.says("Saved.", "127.0.0.0/8", "5000", "77")
 
     def disabling_asks_for_a_confirmation(self):
         self.browser.press("Disable…")

@@ -119,6 +119,24 @@ async function usePasskey(button) {
   }
 }
 
+// Rows of a list: all of them without a reload, and with the Shift key those in between.
+let picked = null;
+
+document.addEventListener("click", (event) => {
+  const link = event.target.closest("[data-pick]");
+  const box = event.target.closest("input[name=id][type=checkbox]");
+  if (!link && !box) return;
+  const boxes = [...(link ?? box).closest("form").querySelectorAll("input[name=id][type=checkbox]")];
+  if (link) {
+    event.preventDefault();
+    boxes.forEach((one) => (one.checked = link.dataset.pick === "all"));
+    return;
+  }
+  const [from, to] = [boxes.indexOf(picked), boxes.indexOf(box)].sort((a, b) => a - b);
+  if (event.shiftKey && from >= 0) boxes.slice(from, to + 1).forEach((one) => (one.checked = box.checked));
+  picked = box;
+});
+
 document.addEventListener("click", (event) => {
   const button = event.target.closest("button");
   if (!button) return;

@@ -12,6 +12,8 @@ use crate::clock::rfc3339;
 use crate::error::{Error, Result};
 use crate::keys::approval;
 use crate::keys::create::assignment_rights;
+use crate::keys::view::brief;
+use crate::keys::wire::BulkKey;
 use crate::names::{canonical, check_label, check_name};
 use crate::random;
 use crate::roles::touch_holders;
@@ -100,6 +102,18 @@ pub(crate) async fn members(app: &App, actor: &Actor, id: &str, page: &Page) -> 
     drop(conn);
     let filter = UserFilter { group_id: Some(id.into()), ..UserFilter::default() };
     crate::users::list(app, actor, &filter, page).await
+}
+
+/// The first keys in a group, for who may see keys.
+pub(crate) async fn keys(app: &App, actor: &Actor, id: &str, limit: i64) -> Result<Vec<BulkKey>> {
+    if !actor.may("keys:read") {
+        return Ok(Vec::new());
+    }
+    let mut conn = app.read().await?;
+    groups::find(&mut conn, &actor.tenant_id, id).await?.ok_or(Error::NotFound)?;
+    let ids = groups::keys(&mut conn, &actor.tenant_id, id, limit).await?;
+    let rows = keys::find_many(&mut conn, &actor.tenant_id, &ids).await?;
+    rows.iter().map(brief).collect()
 }
 
 /// Makes a group; it may carry only roles whose rights the actor holds (AZ-5).

@@ -22,6 +22,8 @@ pub(crate) mod import;
 pub(crate) mod incident;
 pub(crate) mod incidents;
 pub(crate) mod key;
+pub(crate) mod key_choice;
+pub(crate) mod key_revoke;
 pub(crate) mod key_summary;
 pub(crate) mod keys;
 pub(crate) mod login;
@@ -164,12 +166,15 @@ fn key_pages() -> Vec<Place> {
     let edit = OneOf(&["keys:edit", "me/keys:edit"]);
     let rotate = OneOf(&["keys:rotate", "me/keys:rotate"]);
     let revoke = OneOf(&["keys:revoke", "me/keys:revoke"]);
+    let change = OneOf(&["keys:edit", "keys:revoke", "me/keys:edit", "me/keys:revoke"]);
     vec![
         place(GET, "/console/me/keys", OneOf(&["me/keys:read"]), my_keys::list),
         place(GET, "/console/keys", OneOf(&["keys:read"]), keys::list),
         place(GET, "/console/keys/new", create, keys::new),
         place(POST, "/console/keys", create, keys::create),
         place(POST, "/console/keys/summary", create, key_summary::show),
+        place(POST, "/console/keys/chosen", change, key_choice::preview),
+        place(POST, "/console/keys/chosen/change", change, key_choice::carry_out),
         place(GET, "/console/keys/{id}", read, key::show),
         place(GET, "/console/keys/{id}/explain", read, explain::show),
         place(GET, "/console/keys/{id}/first-call", read, key::first_call),
@@ -183,8 +188,8 @@ fn key_pages() -> Vec<Place> {
         place(POST, "/console/keys/{id}/extend", edit, key::extend),
         place(POST, "/console/keys/{id}/activate", edit, key::activate),
         place(POST, "/console/keys/{id}/deactivate", edit, key::deactivate),
-        place(GET, "/console/keys/{id}/revoke", revoke, key::ask_revoke),
-        place(POST, "/console/keys/{id}/revoke", revoke, key::revoke),
+        place(GET, "/console/keys/{id}/revoke", revoke, key_revoke::ask),
+        place(POST, "/console/keys/{id}/revoke", revoke, key_revoke::revoke),
     ]
 }
 

@@ -107,6 +107,14 @@ pub(crate) async fn members(conn: &mut Conn, tenant: &str, id: &str) -> Result<V
     Ok(rows.into_iter().map(|row| row.0).collect())
 }
 
+/// Keys in the group, in the order of their ids, `limit` at most.
+pub(crate) async fn keys(conn: &mut Conn, tenant: &str, id: &str, limit: i64) -> Result<Vec<String>> {
+    Ok(on!(conn, c => sqlx::query_scalar(
+        "SELECT member_id FROM group_members WHERE tenant_id = $1 AND group_id = $2
+           AND member_id LIKE 'key%' ORDER BY member_id LIMIT $3"
+    ).bind(tenant).bind(id).bind(limit).fetch_all(c).await)?)
+}
+
 /// The groups that a user or key is in.
 pub(crate) async fn joined_by(conn: &mut Conn, tenant: &str, member: &str) -> Result<Vec<String>> {
     let rows: Vec<(String,)> = on!(conn, c => sqlx::query_as(

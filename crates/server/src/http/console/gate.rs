@@ -140,11 +140,12 @@ fn elsewhere(frame: &Frame, error: &Error, is_get: bool) -> Option<String> {
     }
 }
 
-/// Fields of filters that were left empty, and the word about what was done, are no parameters.
+/// Fields of filters that were left empty, the word about what was done, and the wish to have every row ticked
+/// are no parameters.
 fn clean_query(parts: &mut Parts) {
     let Some(query) = parts.uri.query() else { return };
-    let kept: Vec<&str> =
-        query.split('&').filter(|part| !part.ends_with('=') && !part.starts_with("done=")).collect();
+    let is_word = |part: &str| part.starts_with("done=") || part.starts_with("chosen=");
+    let kept: Vec<&str> = query.split('&').filter(|part| !part.ends_with('=') && !is_word(part)).collect();
     let path = parts.uri.path();
     let uri = if kept.is_empty() { path.to_owned() } else { format!("{path}?{}", kept.join("&")) };
     if let Ok(uri) = uri.parse() {

@@ -18,10 +18,14 @@ use crate::error::{Error, Result};
 use crate::groups::{self, GroupOut};
 use crate::http::json::Query;
 use crate::http::v1::groups::PageQuery;
+use crate::keys::wire::BulkKey;
 use crate::names::Username;
 use crate::store::page::Page;
 use crate::store::users::UserFilter;
 use crate::users;
+
+/// Keys that the page lists, at most.
+const KEYS: i64 = 100;
 
 #[derive(Template)]
 #[template(path = "group.html")]
@@ -31,11 +35,20 @@ struct GroupPage<'a> {
     users: Vec<UserLine>,
     /// Members that are workspace keys; none are told where not all users are on the page.
     keys: i64,
+    /// The first of them, for who may see keys.
+    key_lines: Vec<BulkKey>,
     created: Moment,
     changed: Moment,
     /// The next page of members, as a link.
     further: Option<String>,
     group: GroupOut,
+}
+
+impl GroupPage<'_> {
+    /// Keys that are not listed.
+    fn unlisted(&self) -> i64 {
+        self.keys - i64::try_from(self.key_lines.len()).unwrap_or(self.keys)
+    }
 }
 
 pub(crate) async fn show(visit: Visit, Path(id): Path<String>, Query(query): Query<PageQuery>) -> Shown {
@@ -46,6 +59,7 @@ pub(crate) async fn show(visit: Visit, Path(id): Path<String>, Query(query): Que
     let count = i64::try_from(found.data.len()).unwrap_or(i64::MAX);
     super::page(&GroupPage {
         f: frame,
+        key_lines: groups::keys(&visit.app, &visit.actor, &id, KEYS).await?,
         roles: choices::named(&group.role_ids, &choices::roles(&visit, &[]).await?),
         users: found.data.into_iter().map(|user| UserLine::new(user, frame)).collect(),
         keys: if is_all { group.member_count - count } else { 0 },

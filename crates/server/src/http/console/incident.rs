@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::form::Form;
 use super::frame::Frame;
 use super::gate::Visit;
-use super::incidents::action_name;
+use super::incidents::{LISTED, action_name};
 use super::login::Nothing;
 use super::moment::Moment;
 use super::who::name;
@@ -27,8 +27,10 @@ struct IncidentPage<'a> {
     at: Moment,
     undone: Option<(Moment, String)>,
     criteria: Vec<(&'static str, String)>,
-    /// Id and name.
+    /// Id and name of the first of them.
     keys: Vec<(String, String)>,
+    /// Keys that are not listed.
+    unlisted: usize,
     may_undo: bool,
 }
 
@@ -36,7 +38,9 @@ pub(crate) async fn show(visit: Visit, Path(id): Path<String>) -> Shown {
     let mut incident = incidents::show(&visit.app, &visit.actor, &id).await?;
     let frame = &visit.frame;
     let mut keys = Vec::new();
-    for (place, key) in incident.key_ids.take().unwrap_or_default().into_iter().enumerate() {
+    let ids = incident.key_ids.take().unwrap_or_default();
+    let unlisted = ids.len().saturating_sub(LISTED);
+    for (place, key) in ids.into_iter().take(LISTED).enumerate() {
         let name = if place < NAMED { name(&visit, &key).await } else { key.clone() };
         keys.push((key, name));
     }
@@ -56,6 +60,7 @@ pub(crate) async fn show(visit: Visit, Path(id): Path<String>) -> Shown {
         undone,
         criteria: criteria(&visit, &incident.filter).await,
         keys,
+        unlisted,
         incident,
     })
 }

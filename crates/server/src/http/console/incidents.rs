@@ -23,6 +23,9 @@ use crate::store::page::Page;
 use crate::store::users::UserFilter;
 use crate::users;
 
+/// Keys that a page lists, at most.
+pub(super) const LISTED: usize = 200;
+
 /// An incident in the list.
 struct Line {
     incident: IncidentOut,
@@ -210,7 +213,8 @@ async fn look(visit: &Visit, form: &IncidentForm) -> Result<IncidentDone> {
     incidents::declare(&visit.app, &visit.actor, form.input(visit, true).await?).await
 }
 
-fn confirm(visit: &Visit, form: &IncidentForm, told: IncidentDone, faults: &Faults) -> Shown {
+fn confirm(visit: &Visit, form: &IncidentForm, mut told: IncidentDone, faults: &Faults) -> Shown {
+    told.keys.truncate(LISTED);
     let unlisted = told.matched.saturating_sub(told.keys.len());
     super::page(&PreviewPage { f: &visit.frame, form, told, unlisted, faults })
 }

@@ -10,6 +10,7 @@ use serde_json::json;
 use super::form::{Faults, Form, lines};
 use super::frame::Frame;
 use super::gate::Visit;
+use super::key_revoke::ReasonForm;
 use super::keys::{KeyLine, class_name, conditions, end, merged, reveal};
 use super::login::Nothing;
 use super::moment::Moment;
@@ -17,7 +18,8 @@ use super::who;
 use super::{Shown, go};
 use crate::error::{Error, Result};
 use crate::http::idempotency::{self, Sent};
-use crate::keys::wire::{ExtendIn, KeyPatch, RotateIn, UsageOut};
+use crate::http::json::Query;
+use crate::keys::wire::{ExtendIn, KeyOut, KeyPatch, RotateIn, UsageOut};
 use crate::keys::{self, edit as editing, lifecycle, usage};
 use crate::random;
 
@@ -60,6 +62,8 @@ struct KeyPage<'a> {
     updated: Moment,
     approved: Option<Moment>,
     revoked: Option<Moment>,
+    /// The form of a new key with what this one has.
+    again: String,
 }
 
 impl KeyPage<'_> {
@@ -69,11 +73,16 @@ impl KeyPage<'_> {
 
     /// Whether who looks may do this to the key.
     fn may(&self, verb: &str) -> bool {
-        self.f.may(&format!("keys:{verb}")) || self.own && self.f.may(&format!("me/keys:{verb}"))
+        may(self.f, self.own, verb)
     }
 }
 
-async fn line(visit: &Visit, id: &str) -> Result<KeyLine> {
+/// Whether who looks may do this to a key that is its own, or is not.
+pub(super) fn may(f: &Frame, own: bool, verb: &str) -> bool {
+    f.may(&format!("keys:{verb}")) || own && f.may(&format!("me/keys:{verb}"))
+}
+
+pub(super) async fn line(visit: &Visit, id: &str) -> Result<KeyLine> {
     let key = keys::show(&visit.app, &visit.actor, id).await?;
     Ok(KeyLine::new(key, &visit.frame))
 }
@@ -112,8 +121,17 @@ pub(crate) async fn show(visit: Visit, Path(id): Path<String>) -> Shown {
         updated: frame.moment(&line.key.updated_at),
         approved: moment(&line.key.approved_at),
         revoked: moment(&line.key.revoked_at),
+        again: again(&line.key),
         line,
     })
+}
+
+/// Where the form of a key like this one is.
+fn again(key: &KeyOut) -> String {
+    let mut fields = vec![("class", key.class.as_str().to_owned()), ("label", key.label.clone())];
+    fields.extend(key.scopes.as_ref().map(|scopes| ("scopes", scopes.join("\n"))));
+    fields.extend(key.owner_id.clone().map(|owner| ("owner_id", owner)));
+    format!("/console/keys/new?{}", serde_html_form::to_string(&fields).unwrap_or_default())
 }
 
 /// What stands in the place of the first call while a page waits for it.
@@ -121,14 +139,45 @@ pub(crate) async fn show(visit: Visit, Path(id): Path<String>) -> Shown {
 #[template(path = "key_first_call.html")]
 struct FirstCall<'a> {
     f: &'a Frame,
-    line: &'a KeyLine,
-    usage: &'a UsageOut,
+    id: &'a str,
+    generation: i64,
+    seen: Option<Moment>,
+    address: Option<&'a str>,
+    agent: Option<&'a str>,
 }
 
-pub(crate) async fn first_call(visit: Visit, Path(id): Path<String>) -> Shown {
-    let line = line(&visit, &id).await?;
+/// Which secret is waited for: the newest one unless given.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct FirstCallQuery {
+    generation: Option<i64>,
+}
+
+pub(crate) async fn first_call(
+    visit: Visit,
+    Path(id): Path<String>,
+    Query(query): Query<FirstCallQuery>,
+) -> Shown {
+    let key = keys::show(&visit.app, &visit.actor, &id).await?;
     let usage = usage::show(&visit.app, &visit.actor, &id, Some(1)).await?;
-    super::page(&FirstCall { f: &visit.frame, line: &line, usage: &usage })
+    let generation = query.generation.unwrap_or_else(|| newest(&key));
+    // Calls with an older secret prove nothing: it works on while it is rotated.
+    let secret = key.secrets.iter().find(|secret| secret.generation == generation);
+    let seen_at = secret.and_then(|secret| secret.last_seen_at.as_deref());
+    let is_last = seen_at.is_some() && seen_at == usage.last_used_at.as_deref();
+    super::page(&FirstCall {
+        f: &visit.frame,
+        id: &id,
+        generation,
+        seen: seen_at.map(|at| visit.frame.moment(at)),
+        address: usage.last_used_address.as_deref().filter(|_| is_last),
+        agent: usage.last_used_agent.as_deref().filter(|_| is_last),
+    })
+}
+
+/// The generation of the newest secret.
+pub(super) fn newest(key: &KeyOut) -> i64 {
+    key.secrets.last().map_or(1, |secret| secret.generation)
 }
 
 /// A week of uses by day, oldest first.
@@ -312,67 +361,4 @@ pub(crate) async fn activate(visit: Visit, Path(id): Path<String>, Form(_): Form
 pub(crate) async fn deactivate(visit: Visit, Path(id): Path<String>, Form(form): Form<ReasonForm>) -> Shown {
     lifecycle::deactivate(&visit.app, &visit.actor, &id, form.reason.as_deref()).await?;
     go(&format!("/console/keys/{id}"), "deactivated")
-}
-
-#[derive(Template)]
-#[template(path = "key_revoke.html")]
-struct RevokePage<'a> {
-    f: &'a Frame,
-    line: &'a KeyLine,
-    /// Calls of the last day.
-    calls: i64,
-    agent: Option<&'a str>,
-    address: Option<&'a str>,
-    is_wrong_name: bool,
-}
-
-impl RevokePage<'_> {
-    /// A key that is in use asks for its name.
-    fn asks_name(&self) -> bool {
-        self.calls > 0
-    }
-}
-
-/// Why, and whether for good.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(crate) struct ReasonForm {
-    reason: Option<String>,
-    /// `deactivate` or `revoke`.
-    how: Option<String>,
-    /// The name of the key, where it is asked for.
-    label: Option<String>,
-}
-
-pub(crate) async fn ask_revoke(visit: Visit, Path(id): Path<String>) -> Shown {
-    confirm_revoke(&visit, &id, false).await
-}
-
-async fn confirm_revoke(visit: &Visit, id: &str, is_wrong_name: bool) -> Shown {
-    let line = line(visit, id).await?;
-    let usage = usage::show(&visit.app, &visit.actor, id, Some(24)).await?;
-    super::page(&RevokePage {
-        f: &visit.frame,
-        line: &line,
-        calls: usage.total.allowed,
-        agent: usage.last_used_agent.as_deref(),
-        address: usage.last_used_address.as_deref(),
-        is_wrong_name,
-    })
-}
-
-pub(crate) async fn revoke(visit: Visit, Path(id): Path<String>, Form(form): Form<ReasonForm>) -> Shown {
-    let reason = form.reason.as_deref();
-    if form.how.as_deref() != Some("revoke") {
-        lifecycle::deactivate(&visit.app, &visit.actor, &id, reason).await?;
-        return go(&format!("/console/keys/{id}"), "deactivated");
-    }
-    let line = line(&visit, &id).await?;
-    let calls = usage::show(&visit.app, &visit.actor, &id, Some(24)).await?.total.allowed;
-    if calls > 0 && form.label.as_deref().map(str::trim) != Some(&*line.key.label) {
-        let page = confirm_revoke(&visit, &id, true).await?;
-        return Ok((StatusCode::UNPROCESSABLE_ENTITY, page).into_response());
-    }
-    lifecycle::revoke(&visit.app, &visit.actor, &id, reason).await?;
-    go(&format!("/console/keys/{id}"), "revoked")
 }

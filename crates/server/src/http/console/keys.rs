@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::form::{Faults, Form, lines};
 use super::frame::Frame;
 use super::gate::Visit;
+use super::key::newest;
 use super::key_summary::{self, Summary};
 use super::moment::Moment;
 use super::{Shown, go};
@@ -26,6 +27,10 @@ use crate::{groups, roles};
 
 /// Lives that the form offers, in days; those beyond the policy are left out.
 const PRESETS: [u32; 5] = [7, 30, 90, 180, 365];
+/// Keys on one page, at most: it stays small however many there are.
+const ROWS: i64 = 50;
+/// In the address of a list whose rows are all ticked; the gate takes it off before the page reads its query.
+const CHOSEN: &str = "chosen=all";
 
 /// One key in a list.
 pub(super) struct KeyLine {
@@ -85,14 +90,36 @@ struct KeysPage<'a> {
     statuses: Vec<(&'static str, &'static str)>,
     /// The next page, as a link.
     older: Option<String>,
+    /// This part of the list, to come back to.
+    here: String,
+    /// Every row is ticked, as it was asked for by a link.
+    all_chosen: bool,
     is_filtered: bool,
+}
+
+impl KeysPage<'_> {
+    /// Whether who looks may do this to the keys of the list.
+    fn may(&self, verb: &str) -> bool {
+        self.f.may(&format!("keys:{verb}")) || self.own && self.f.may(&format!("me/keys:{verb}"))
+    }
+
+    fn may_choose(&self) -> bool {
+        self.may("edit") || self.may("revoke")
+    }
+
+    /// The same part of the list with every row ticked.
+    fn all(&self) -> String {
+        let mark = if self.here.contains('?') { '&' } else { '?' };
+        format!("{}{mark}{CHOSEN}", self.here)
+    }
 }
 
 pub(crate) async fn list(visit: Visit, Query(query): Query<ListQuery>) -> Shown {
     show_list(&visit, query, false).await
 }
 
-pub(super) async fn show_list(visit: &Visit, query: ListQuery, own: bool) -> Shown {
+pub(super) async fn show_list(visit: &Visit, mut query: ListQuery, own: bool) -> Shown {
+    query.limit = query.limit.map(|limit| limit.min(ROWS));
     let (filter, statuses, sort, page) = (query.filter()?, query.statuses()?, query.sort()?, query.page()?);
     // Keys that are over for good stay out of the way unless they are asked for.
     let shown = if query.status.is_some() { statuses } else { living() };
@@ -104,6 +131,8 @@ pub(super) async fn show_list(visit: &Visit, query: ListQuery, own: bool) -> Sho
         keys: found.data.into_iter().map(|key| KeyLine::new(key, frame)).collect(),
         statuses: Status::ALL.map(|status| (status.as_str(), badge(frame, status))).to_vec(),
         older: found.next_cursor.map(|cursor| query.link(&frame.path, &cursor)),
+        here: query.address(&frame.path),
+        all_chosen: frame.address.split(['?', '&']).any(|part| part == CHOSEN),
         is_filtered: query.is_filtered(own),
         query: &query,
     })
@@ -112,8 +141,13 @@ pub(super) async fn show_list(visit: &Visit, query: ListQuery, own: bool) -> Sho
 impl ListQuery {
     /// The same list from a cursor on.
     fn link(&self, path: &str, cursor: &str) -> String {
-        let next = Self { cursor: Some(cursor.into()), ..self.clone() };
-        format!("{path}?{}", serde_html_form::to_string(&next).unwrap_or_default())
+        Self { cursor: Some(cursor.into()), ..self.clone() }.address(path)
+    }
+
+    /// The same part of the list.
+    fn address(&self, path: &str) -> String {
+        let query = serde_html_form::to_string(self).unwrap_or_default();
+        if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") }
     }
 
     /// Whether it leaves keys out that a plain list has.
@@ -192,6 +226,8 @@ pub(super) struct SecretPage<'a> {
     pub(super) copy: &'a str,
     pub(super) url: &'a str,
     pub(super) expires: Option<Moment>,
+    /// Of the secret: its first call is waited for.
+    pub(super) generation: i64,
 }
 
 /// The form, filled in from the query, so that a link can prepare it.
@@ -276,6 +312,7 @@ pub(super) fn reveal(visit: &Visit, made: &KeyCreated) -> Shown {
         copy: copy.expose(),
         url: &visit.app.settings.server.base_url(),
         expires: made.key.expires_at.as_deref().map(|at| visit.frame.moment(at)),
+        generation: newest(&made.key),
     })
 }
 

@@ -5,6 +5,9 @@
 pub(super) const NOTICES: &[(&str, &str)] = &[
     ("activated", "The key works again."),
     ("deactivated", "The key is switched off. You can switch it on again at any time."),
+    ("chosen-revoked", "The selected keys are revoked for good."),
+    ("chosen-off", "The selected keys are switched off. You can switch them on again at any time."),
+    ("chosen-on", "The selected keys are switched on."),
     ("revoked", "The key is revoked for good."),
     ("extended", "The end of the key was moved."),
     ("edited", "Saved."),

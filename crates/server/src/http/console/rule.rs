@@ -22,6 +22,8 @@ pub(super) enum Kind {
     Choice(&'static [&'static str]),
     /// Numbers between commas.
     Numbers,
+    /// Rate limits, one a line.
+    Limits,
 }
 
 /// The rules of each class of keys.
@@ -39,9 +41,10 @@ const OF_CLASS: [(&str, Kind); 10] = [
 ];
 
 /// The rules for people and what is theirs.
-const OF_PEOPLE: [(&str, Kind); 9] = [
+const OF_PEOPLE: [(&str, Kind); 10] = [
     ("owner_login_window_minutes", Kind::Number),
     ("max_keys_per_user", Kind::Number),
+    ("owner_limits", Kind::Limits),
     ("login.passwords", Kind::YesNo),
     ("login.require_second_factor", Kind::Choice(&["nobody", "administrators", "everybody"])),
     ("login.idle_minutes", Kind::Number),
@@ -77,6 +80,11 @@ impl Field {
     /// Whether the keyboard of a telephone needs digits only.
     pub(super) fn is_number(&self) -> bool {
         matches!(self.kind, Kind::Number | Kind::Bound)
+    }
+
+    /// Whether it holds several lines.
+    pub(super) fn has_lines(&self) -> bool {
+        self.kind == Kind::Limits
     }
 }
 
@@ -145,6 +153,9 @@ pub(super) fn text(document: &Value, path: &str) -> String {
     match document.pointer(&format!("/{}", path.replace('.', "/"))) {
         None | Some(Value::Null) => String::new(),
         Some(Value::String(text)) => text.clone(),
+        Some(Value::Array(items)) if path == "owner_limits" => {
+            items.iter().map(limit_text).collect::<Vec<_>>().join("\n")
+        }
         Some(Value::Array(items)) => items.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
         Some(other) => other.to_string(),
     }
@@ -179,11 +190,38 @@ fn typed(kind: Kind, text: Option<String>) -> Value {
         (Kind::Numbers, text) => {
             super::form::lines(text.as_deref()).iter().map(|part| number(part)).collect()
         }
+        (Kind::Limits, text) => super::form::lines(text.as_deref()).iter().map(|line| limit(line)).collect(),
         (_, None) => Value::Null,
         (Kind::Number | Kind::Bound, Some(text)) => number(&text),
         (Kind::YesNo, Some(text)) => json!(text == "true"),
         (Kind::Text | Kind::Choice(_), Some(text)) => json!(text),
     }
+}
+
+/// A limit as the form has it: `name requests/seconds`, and `burst` with a number where there is one.
+fn limit_text(limit: &Value) -> String {
+    let name = limit["name"].as_str().unwrap_or_default();
+    let burst = limit.get("burst").map(|burst| format!(" burst {burst}")).unwrap_or_default();
+    format!("{name} {}/{}{burst}", limit["requests"], limit["per_seconds"])
+}
+
+/// That line read; one that is written otherwise is left to the operation, which refuses it.
+fn limit(line: &str) -> Value {
+    read_limit(line).unwrap_or_else(|| json!(line))
+}
+
+fn read_limit(line: &str) -> Option<Value> {
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let number = |text: &str| text.parse::<u64>().ok();
+    let (requests, seconds) = words.get(1)?.split_once('/')?;
+    let mut limit =
+        json!({ "name": words[0], "requests": number(requests)?, "per_seconds": number(seconds)? });
+    match words[2..] {
+        [] => {}
+        ["burst", burst] => limit["burst"] = json!(number(burst)?),
+        _ => return None,
+    }
+    Some(limit)
 }
 
 /// A whole number of a form.
@@ -258,6 +296,9 @@ fn help(frame: &Frame, path: &str) -> Option<&'static str> {
             frame.t("Out of 30, 14, 7, 2 and 1, with commas between. Empty: nobody is told.")
         }
         "every_days" => frame.t("Empty: they do not rotate by themselves."),
+        "owner_limits" => {
+            frame.t("One a line, as in minute 600/60: a name, and 600 requests in 60 seconds. With burst 50 behind it, 50 of them may come at once. Empty: no limit.")
+        }
         _ => return None,
     })
 }
@@ -288,6 +329,9 @@ pub(super) fn value_words(frame: &Frame, path: &str, value: &Value) -> String {
         Value::String(text) if path.ends_with("label_pattern") => text.clone(),
         Value::String(text) => choice(frame, path, text).to_owned(),
         Value::Array(items) if items.is_empty() => frame.t("none").to_owned(),
+        Value::Array(items) if path == "owner_limits" => {
+            items.iter().map(limit_text).collect::<Vec<_>>().join(", ")
+        }
         Value::Array(items) => items.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
         other => other.to_string(),
     }
@@ -310,6 +354,16 @@ mod tests {
         crate::policies::merge(&mut patched, patch(&sent));
         let read: Policy = serde_json::from_value(patched).expect("a policy");
         assert_eq!(read, Policy::default());
+    }
+
+    #[test]
+    fn limits_are_read_as_they_are_written() {
+        for line in ["minute 600/60", "day 10000/86400 burst 50"] {
+            assert_eq!(limit_text(&limit(line)), line);
+        }
+        for line in ["minute", "minute 600", "minute x/60", "minute 600/60 burst", "minute 600/60 burst x"] {
+            assert_eq!(limit(line), json!(line), "it is left to the operation");
+        }
     }
 
     #[test]

@@ -102,6 +102,8 @@ pub(crate) struct TrustedForm {
     /// `refuse` or `cut`.
     exceeding: Option<String>,
     max_ttl_seconds: Option<String>,
+    per_minute: Option<String>,
+    per_user_per_minute: Option<String>,
     cidrs: Option<String>,
     audiences: Option<String>,
     create_users: Option<String>,
@@ -120,6 +122,8 @@ impl TrustedForm {
             rights: ceiling.rights.as_ref().and_then(|all| text(all.iter().map(Right::to_string).collect())),
             exceeding: Some(if ceiling.exceeding == Exceeding::Cut { "cut" } else { "refuse" }.to_owned()),
             max_ttl_seconds: Some(ceiling.max_ttl_seconds.to_string()),
+            per_minute: Some(ceiling.per_minute.to_string()),
+            per_user_per_minute: Some(ceiling.per_user_per_minute.to_string()),
             cidrs: text(ceiling.cidrs.iter().map(ToString::to_string).collect()),
             audiences: text(ceiling.audiences.clone()),
             create_users: yes(ceiling.create_users),
@@ -130,13 +134,17 @@ impl TrustedForm {
     /// A merge patch of the ceiling; what the form does not ask for stays.
     async fn ceiling(&self, visit: &Visit) -> Result<Value> {
         let rights = lines(self.rights.as_deref());
+        let number =
+            |name: &str, text: &Option<String>| rule::number(&format!("/ceiling/{name}"), text.as_deref());
         Ok(json!({
             "user_ids": user_ids(visit, &lines(self.users.as_deref())).await?,
             "group_ids": self.group_ids,
             "admins": self.admins.is_some(),
             "rights": (!rights.is_empty()).then_some(rights),
             "exceeding": self.exceeding.as_deref().unwrap_or("refuse"),
-            "max_ttl_seconds": rule::number("/ceiling/max_ttl_seconds", self.max_ttl_seconds.as_deref())?,
+            "max_ttl_seconds": number("max_ttl_seconds", &self.max_ttl_seconds)?,
+            "per_minute": number("per_minute", &self.per_minute)?,
+            "per_user_per_minute": number("per_user_per_minute", &self.per_user_per_minute)?,
             "cidrs": lines(self.cidrs.as_deref()),
             "audiences": lines(self.audiences.as_deref()),
             "create_users": self.create_users.is_some(),

@@ -87,3 +87,56 @@ fn mo_5_bm_4_the_form_offers_what_the_policy_allows_and_refuses_the_rest() {
     }
     assert_eq!(root.get("/v1/keys?class=member").ok()["data"], json!([]));
 }
+
+#[test]
+fn several_keys_are_looked_at_before_they_are_switched_off_and_those_of_others_stay() {
+    let server = Server::start();
+    let root = server.root();
+    let grace_id = somebody(&server, "grace", &["me:read", "me/keys:*"]);
+    let mia = somebody(&server, "mia", &["me:read", "me/keys:*"]);
+    let key = |owner: &str, label: &str| {
+        let key = root.key(json!({ "class": "member", "owner_id": owner, "label": label }));
+        (text(&key["id"]), text(&key["secret"]))
+    };
+    let (one, two, theirs) = (key(&grace_id, "first"), key(&grace_id, "second"), key(&mia, "of mia"));
+    let grace = Browser::of(&server, "grace");
+    let nothing = grace.submit("/console/keys/chosen", &[("action", "revoke")]).expect(422);
+    assert!(nothing.text.contains("No key is selected."), "{}", nothing.text);
+    let chosen = [("id", &*one.0), ("id", &*two.0), ("id", &*theirs.0), ("action", "deactivate")];
+    let page = grace.submit("/console/keys/chosen", &chosen).expect(200).text;
+    assert!(page.contains("first") && page.contains("second") && !page.contains("of mia"), "{page}");
+    assert_eq!(root.code(&one.1), "ok", "a look changes nothing");
+    let change = "/console/keys/chosen/change";
+    let done = grace.submit(change, &chosen).expect(303);
+    assert_eq!(done.header("location"), "/console/me/keys?done=chosen-off");
+    assert!(root.code(&one.1) != "ok" && root.code(&two.1) != "ok");
+    assert_eq!(root.code(&theirs.1), "ok");
+    let again = grace.submit(change, &chosen).expect(422).text;
+    assert!(again.contains("the key is inactive already"), "{again}");
+    // Where to go back to is a path of the console alone.
+    let back = [("id", &*one.0), ("action", "activate"), ("back", "https://evil.example/")];
+    let done = grace.submit(change, &back).expect(303);
+    assert_eq!(done.header("location"), "/console/me/keys?done=chosen-on");
+}
+
+#[test]
+fn only_the_newest_secret_ends_the_waiting_for_a_first_call() {
+    let server = Server::start();
+    let root = server.root();
+    somebody(&server, "grace", &["me:read", "me/keys:*"]);
+    let grace = Browser::of(&server, "grace");
+    let made = grace.submit("/console/keys", &[("label", "nightly"), ("once", "b1")]).expect(200).text;
+    let id = text(&root.get("/v1/keys?q=nightly").ok()["data"][0]["id"]);
+    let (old, panel) = (element(&made, "secret"), format!("/console/keys/{id}/first-call"));
+    let works = || grace.get(&panel).expect(200).text.contains("It works");
+    assert!(!works());
+    server.caller(&old).get("/v1/me").expect(200);
+    crate::support::wait_until(works);
+    let rotated = [("overlap_seconds", "3600"), ("once", "b2")];
+    let fresh =
+        element(&grace.submit(&format!("/console/keys/{id}/rotate"), &rotated).expect(200).text, "secret");
+    server.caller(&old).get("/v1/me").expect(200);
+    assert!(!works(), "a call with the older secret proves nothing");
+    server.caller(&fresh).get("/v1/me").expect(200);
+    crate::support::wait_until(works);
+}
