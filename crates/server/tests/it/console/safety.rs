@@ -117,7 +117,7 @@ fn web_3_web_4_every_page_has_a_policy_and_runs_no_script_but_its_own() {
             assert_eq!(page.header(name), value, "{name}");
         }
         let scripts = page.text.matches("<script").count();
-        assert_eq!(page.text.matches(&format!("nonce=\"{nonce}\" ")).count(), scripts);
+        assert_eq!(page.text.matches(&format!(" nonce=\"{nonce}\" ")).count(), scripts);
         for inline in [" style=", " onclick=", " onload=", "javascript:", "src=\"http", "href=\"http"] {
             assert!(!page.text.contains(inline), "{inline}");
         }
