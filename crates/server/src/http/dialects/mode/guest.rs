@@ -1,0 +1,88 @@
+//! Who calls: token and secret of a key, by Basic authentication and nothing else.
+
+use http::HeaderMap;
+
+use crate::app::{Actor, App, Call};
+use crate::error::{Error, Result};
+use crate::http::caller::{self, Credential};
+use crate::http::problem;
+
+/// The holder of a key, in its own tenant.
+pub(super) struct Guest {
+    pub(super) actor: Actor,
+    /// The workspace: the slug of the tenant.
+    pub(super) slug: String,
+    /// The access key that was presented.
+    pub(super) token: String,
+}
+
+impl Guest {
+    /// Finds out who calls.
+    ///
+    /// # Errors
+    /// 401 for every other scheme, and as any surface refuses a key.
+    pub(super) async fn enter(app: &App, headers: &HeaderMap, call: &Call) -> Result<Self> {
+        let credential = caller::credential(headers, &app.settings.server.api_key_header)?;
+        if !matches!(credential, Credential::Pair(..)) {
+            return Err(Error::Unauthenticated("no_credential"));
+        }
+        let identity = caller::identify_presented(app, credential.presented(), call).await?;
+        let actor = identity.actor(call.clone());
+        match actor.access_key {
+            Some(access_key) if actor.session.is_none() => {
+                Ok(Self { slug: identity.tenant().slug.to_string(), token: access_key.to_string(), actor })
+            }
+            _ => Err(Error::Unauthenticated("invalid_key")),
+        }
+    }
+
+    /// The same in the workspace of a path: every other one is as if it did not exist.
+    ///
+    /// # Errors
+    /// As [`Self::enter`], then 404.
+    pub(super) async fn enter_workspace(
+        app: &App,
+        headers: &HeaderMap,
+        call: &Call,
+        workspace: &str,
+    ) -> Result<Self> {
+        let guest = Self::enter(app, headers, call).await?;
+        if guest.slug == workspace { Ok(guest) } else { Err(Error::NotFound) }
+    }
+
+    /// Whether a user stands behind the key.
+    pub(super) fn is_member(&self) -> bool {
+        self.actor.principal.kind == "user"
+    }
+
+    /// Refuses member keys, whatever their user may do (MO1).
+    ///
+    /// # Errors
+    /// 403.
+    pub(super) fn must_be_workspace_key(&self, app: &App, operation: &'static str) -> Result<()> {
+        let detail = "this needs a workspace API key";
+        let refused = if self.is_member() { Err(Error::forbidden("wrong_class", detail)) } else { Ok(()) };
+        self.noted(app, operation, refused)
+    }
+
+    /// Refuses unless the right is held.
+    ///
+    /// # Errors
+    /// 403.
+    pub(super) fn must_hold(&self, app: &App, operation: &'static str, right: &str) -> Result<()> {
+        let refused = if self.actor.may(right) {
+            Ok(())
+        } else {
+            Err(Error::forbidden("insufficient_rights", format!("this needs the right {right}")))
+        };
+        self.noted(app, operation, refused)
+    }
+
+    /// Hands a result on; a refusal for want of rights is noted for the audit log.
+    pub(super) fn noted<T>(&self, app: &App, operation: &'static str, done: Result<T>) -> Result<T> {
+        if let Err(error @ Error::Forbidden { .. }) = &done {
+            app.refusals.note(&self.actor, operation, problem::code(error));
+        }
+        done
+    }
+}
