@@ -10,7 +10,9 @@ use http::HeaderMap;
 use http::header::{AUTHORIZATION, USER_AGENT};
 use keyward_core::address::{Networks, end_client};
 use keyward_core::decide::{Code, Decision, Request};
+use keyward_core::jwt;
 use keyward_core::right::RightSet;
+use serde_json::Value;
 use zeroize::Zeroizing;
 
 use super::cookie;
@@ -19,9 +21,10 @@ use crate::app::{Actor, App, Call, Principal, SessionRef};
 use crate::config::ServerSettings;
 use crate::error::{Error, Result};
 use crate::failures;
+use crate::oauth::Holder;
 use crate::store::tenants;
 use crate::verify::facts::{Effective, TenantRecord};
-use crate::verify::tokens::FoundToken;
+use crate::verify::tokens::{self, FoundToken};
 use crate::verify::usage::Sighting;
 use crate::verify::{Ask, Found, Presented};
 
@@ -165,6 +168,8 @@ pub(crate) struct Identity {
     who: Who,
     /// That of the secret that was presented.
     pub(crate) generation: Option<u32>,
+    /// When what was presented ends by itself, Unix milliseconds.
+    expires_at: Option<i64>,
     /// Changes up to this one are in the facts.
     as_of: i64,
     /// A session that is good for adding a second factor only.
@@ -212,6 +217,31 @@ impl Identity {
     /// Whether it is an access token.
     pub(crate) fn is_token(&self) -> bool {
         matches!(self.who, Who::Token(_))
+    }
+
+    /// It as a client that tokens can be made for: a key, or the key that opened the session. The tokens end
+    /// no later than what was presented.
+    pub(crate) fn holder(&self, call: Call) -> Option<Holder> {
+        let Who::Key(found) = &self.who else { return None };
+        let (access_key, key) = found.key.clone()?;
+        let found = Found { session: None, ..found.clone() };
+        let (expires_at, as_of) = (self.expires_at, self.as_of);
+        Some(Holder { found, access_key, key, generation: self.generation?, expires_at, as_of, call })
+    }
+
+    /// The key behind a token, as an actor with its own rights, if the token bears this mark and came straight
+    /// from the key. Whoever issues with a mark lets its tokens stand for their keys; what was exchanged, or
+    /// asked for by anybody else, has no such token, whatever marks it carries.
+    pub(crate) fn key_behind(&self, mark: &str, call: Call) -> Option<Actor> {
+        let Who::Token(found) = &self.who else { return None };
+        let tokens::Origin::Key(key) = &found.origin else { return None };
+        let (claims, id) = (&found.checked.claims, found.origin.id());
+        // For a user it is the key who acts (RFC 8693 §4.1).
+        let is_own = |actor: &jwt::Actor| actor.act.is_none() && actor.sub == id;
+        let straight = claims.root.is_none() && claims.via.is_empty() && claims.parents.is_empty();
+        let marked = claims.ext.get(mark) == Some(&Value::Bool(true));
+        let stands = straight && marked && claims.act.as_ref().is_none_or(is_own) && key.may_manage();
+        stands.then(|| actor_of(key, call, self.as_of).with_secret(Some(claims.origin.generation)))
     }
 
     /// Why it may not call this server at all. What a token may do here says the guard (IMP-2).
@@ -266,7 +296,7 @@ async fn judge(
     let verified = app.verifier.verify(&ask).await?;
     let generation = verified.secret.map(|secret| secret.generation);
     let who = verified.found.map(Who::Key).or(verified.token.map(Who::Token));
-    let known = who.map(|who| Identity { who, generation, as_of, enrolment_only: false });
+    let known = who.map(|who| Identity { who, generation, expires_at: None, as_of, enrolment_only: false });
     match (verified.decision, known) {
         // Nothing else stands against it. What it is good for says the guard.
         (Decision::Deny { code: Code::SecondFactorMissing, .. }, Some(known)) => {
@@ -276,8 +306,8 @@ async fn judge(
             Err(refusal(app, code, retry_after_seconds, known.as_ref(), &call()))
         }
         (Decision::Allow { .. }, None) => Err(Error::internal("allowed without facts")),
-        (Decision::Allow { .. }, Some(known)) => match known.barred(app.verifier.issuer()) {
-            None => Ok(known),
+        (Decision::Allow { expires_at, .. }, Some(known)) => match known.barred(app.verifier.issuer()) {
+            None => Ok(Identity { expires_at, ..known }),
             Some(error) => {
                 app.refusals.note(&known.actor(call()), "auth.refused", super::problem::code(&error));
                 Err(error)

@@ -15,6 +15,7 @@ use keyward_core::id::KeyId;
 use keyward_core::right::RightSet;
 use keyward_core::token;
 use serde::Serialize;
+use serde_json::Map;
 
 use self::error::{Refusal, Told};
 use self::form::Form;
@@ -174,7 +175,8 @@ fn wish(form: &Form) -> Told<Wish> {
         }
         audience.push(resource.to_owned());
     }
-    Ok(Wish { scope: scope(form)?, audience, expires_in: number("expires_in")?, may_act, budget })
+    let (scope, expires_in, ext) = (scope(form)?, number("expires_in")?, Map::new());
+    Ok(Wish { scope, audience, expires_in, may_act, budget, ext })
 }
 
 fn scope(form: &Form) -> Told<Option<RightSet>> {

@@ -36,6 +36,8 @@ pub(crate) struct Wish {
     pub(crate) may_act: Option<String>,
     /// How often it may be used.
     pub(crate) budget: Option<u32>,
+    /// Claims of whoever asks within the server; no client can wish for any.
+    pub(crate) ext: Map<String, Value>,
 }
 
 /// A token as the client gets it.
@@ -84,7 +86,7 @@ pub(crate) async fn of_client(app: &Arc<App>, holder: &Holder, wish: &Wish) -> R
         root: None,
         via: Vec::new(),
         parents: Vec::new(),
-        ext: Map::new(),
+        ext: wish.ext.clone(),
     };
     let end = holder.expires_at.map(|at| at.div_euclid(1000));
     issue(app, holder, source_of(found, &holder.key, end, lineage), wish).await

@@ -504,6 +504,7 @@ fn or_lease(decision: Decision, found: &Found, cost: u32, now: i64) -> Result<De
     }
 }
 
-fn names_tenant(tenant: &TenantRecord, name: &str) -> bool {
+/// Whether this is the id, the slug or the number of the tenant.
+pub(crate) fn names_tenant(tenant: &TenantRecord, name: &str) -> bool {
     name == tenant.id.to_string() || name == &*tenant.slug || name.parse() == Ok(tenant.number)
 }

@@ -1,0 +1,58 @@
+//! Who calls.
+//!
+//! An access token manages nothing in Keyward (IMP-2). Here the product has its clients do everything with the
+//! JWT of their login, so one that was made by that login, and by nothing else, stands for its key: same rights,
+//! same conditions, and over with the key. It is worth no more than the secret that it was asked for with, and
+//! nowhere else does it manage anything.
+
+use http::HeaderMap;
+use serde_json::{Map, Value};
+
+use crate::app::{Actor, App, Call};
+use crate::error::{Error, Result};
+use crate::http::{caller, problem, problems};
+
+/// The claim that marks the tokens of the login.
+const MARK: &str = "ims";
+
+/// What the login puts into its tokens.
+pub(super) fn mark() -> Map<String, Value> {
+    Map::from_iter([(MARK.to_owned(), Value::Bool(true))])
+}
+
+/// What a request asks for: the operation, and rights of which it needs one.
+pub(super) type Need = (&'static str, &'static [&'static str]);
+
+/// The caller behind `Authorization`.
+///
+/// # Errors
+/// 401 without a credential or with a wrong one, 403 for other tokens and without the right.
+pub(super) async fn enter(app: &App, headers: &HeaderMap, call: &Call, need: Need) -> Result<Actor> {
+    let (operation, rights) = need;
+    let credential = caller::credential(headers, &app.settings.server.api_key_header)?;
+    let identity = caller::identify_presented(app, credential.presented(), call).await?;
+    let actor = if identity.is_token() {
+        let Some(actor) = identity.key_behind(MARK, call.clone()) else {
+            let code = "token_cannot_manage";
+            app.refusals.note(&identity.actor(call.clone()), operation, code);
+            return Err(Error::forbidden(code, problems::detail(code)));
+        };
+        actor
+    } else {
+        identity.actor(call.clone())
+    };
+    if rights.is_empty() || rights.iter().any(|right| actor.may(right)) {
+        return Ok(actor);
+    }
+    app.refusals.note(&actor, operation, "insufficient_rights");
+    let detail = format!("this needs the right {}", rights.join(" or "));
+    Err(Error::forbidden("insufficient_rights", detail))
+}
+
+/// What came of an operation, noted where it was forbidden, as the guard of `/v1` does.
+pub(super) fn noted<T>(app: &App, actor: &Actor, need: Need, result: Result<T>) -> Result<T> {
+    if let Err(error @ Error::Forbidden { .. }) = &result {
+        app.refusals.note(actor, need.0, problem::code(error));
+    }
+    result
+}
