@@ -262,9 +262,14 @@ pub(crate) async fn record_login(app: &App, actor: &Actor, id: &str, input: &Log
     .await
 }
 
+/// Whether somebody logged in: a session that a key opened is that key.
+fn is_in_person(actor: &Actor) -> bool {
+    actor.session.as_ref().is_some_and(|session| session.method.is_interactive())
+}
+
 /// A key cannot widen the window in which its owner has to log in, nor log in for its owner (SQ4).
 fn must_not_keep_itself_alive(actor: &Actor, user: &UserRow) -> Result<()> {
-    if actor.user_id() == Some(&user.id) && actor.session.is_none() {
+    if actor.user_id() == Some(&user.id) && !is_in_person(actor) {
         return Err(Error::forbidden("own_owner", crate::http::problems::detail("own_owner")));
     }
     Ok(())
@@ -272,7 +277,7 @@ fn must_not_keep_itself_alive(actor: &Actor, user: &UserRow) -> Result<()> {
 
 /// A key cannot grant its owner what it spends itself (X6).
 fn must_not_top_itself_up(actor: &Actor, user: &UserRow) -> Result<()> {
-    if actor.user_id() == Some(&user.id) && actor.session.is_none() {
+    if actor.user_id() == Some(&user.id) && !is_in_person(actor) {
         return Err(Error::forbidden("own_credits", crate::http::problems::detail("own_credits")));
     }
     Ok(())

@@ -117,6 +117,11 @@ pub(crate) fn set_cookie(server: &ServerSettings, name: &str, token: &str) -> St
     format!("{name}={token}; Path=/; HttpOnly; SameSite=Lax{}", secure(server))
 }
 
+/// `Set-Cookie` with a value that scripts of the page read and send back in a header: no token.
+pub(crate) fn set_readable_cookie(server: &ServerSettings, name: &str, value: &str) -> String {
+    format!("{name}={value}; Path=/; SameSite=Lax{}", secure(server))
+}
+
 /// `Set-Cookie` that makes the client forget it.
 pub(crate) fn clear_cookie(server: &ServerSettings, name: &str) -> String {
     format!("{name}=; Path=/; HttpOnly; SameSite=Lax; Max-Age=0{}", secure(server))

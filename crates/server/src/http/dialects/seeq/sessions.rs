@@ -1,0 +1,182 @@
+//! Logging in and out. A login with an access key is none of its owner's; one with a password is (SQ4).
+
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::extract::State;
+use axum::response::Response;
+use http::header::{HeaderMap, HeaderValue, SET_COOKIE};
+use http::{HeaderName, Method};
+use keyward_core::right::RightSet;
+use keyward_core::token::AccessKey;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::media::KINDS;
+use super::{DIRECTORY, DIRECTORY_CLASS, StatusMessage, Told, gate, tell, users};
+use crate::app::{Actor, App, Call, Principal};
+use crate::error::{Error, Result};
+use crate::http::dialects::body::Whole;
+use crate::http::dialects::door;
+use crate::http::problem::Problem;
+use crate::http::{caller, cookie, problems};
+use crate::logins;
+use crate::passwords::Password;
+use crate::random;
+use crate::sessions::{self, SessionOpened};
+use crate::verify::Presented;
+
+/// The item id of the one directory: items of the product have such ids.
+const DIRECTORY_ID: &str = "00000000-0000-4000-8000-000000000001";
+
+/// `POST api/auth/login`.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct LoginIn {
+    /// An access key, or a user name.
+    username: String,
+    /// Its secret, or the password.
+    password: Password,
+    auth_provider_class: Option<String>,
+    auth_provider_id: Option<String>,
+}
+
+impl LoginIn {
+    /// Keys and users are in the one directory alone.
+    fn must_name_our_directory(&self) -> Result<()> {
+        let is_ours = |named: &Option<String>, own: &str| {
+            named.as_deref().is_none_or(|named| named.is_empty() || named == own)
+        };
+        if is_ours(&self.auth_provider_class, DIRECTORY_CLASS) && is_ours(&self.auth_provider_id, DIRECTORY) {
+            return Ok(());
+        }
+        let detail =
+            format!("there is no such directory: log in to {DIRECTORY_CLASS}/{DIRECTORY}, or name none");
+        Err(Error::Http { status: 404, code: "not_found", detail })
+    }
+}
+
+/// `GET api/auth/providers`: open.
+pub(super) async fn providers() -> Told {
+    tell(&json!({ "authProviders": [{
+        "id": DIRECTORY_ID,
+        "name": DIRECTORY,
+        "datasourceClass": DIRECTORY_CLASS,
+        "datasourceId": DIRECTORY,
+        "type": "Datasource",
+        "isArchived": false,
+    }] }))
+}
+
+/// `POST api/auth/login`: open.
+pub(super) async fn log_in(
+    State(app): State<Arc<App>>,
+    Extension(call): Extension<Call>,
+    method: Method,
+    headers: HeaderMap,
+    body: Whole,
+) -> Told {
+    // Cookies are set: a page of another site logs nobody in.
+    cookie::must_not_be_cross_site(Some(method.as_str()), &headers)?;
+    let input: LoginIn = body.json(&headers, &KINDS)?;
+    input.must_name_our_directory()?;
+    let opened = match AccessKey::parse(input.username.trim()) {
+        Some(_) => open_by_key(&app, call.clone(), &input).await?,
+        None => open_by_password(&app, call.clone(), input).await?,
+    };
+    let person = users::own(&app, &holder(&opened, call)).await?;
+    with_session(&app, opened.token.as_deref().unwrap_or_default(), &person)
+}
+
+async fn open_by_key(app: &App, call: Call, input: &LoginIn) -> Result<SessionOpened> {
+    let presented = Presented::Pair(input.username.trim(), input.password.expose());
+    let identity = caller::identify_presented(app, presented, &call).await?;
+    let actor = identity.actor(call.clone());
+    let is_owned = match actor.user_id() {
+        Some(_) => Ok(()),
+        None => Err(Error::forbidden("wrong_class", "access keys are member keys: this key has no owner")),
+    };
+    gate::noted(app, &actor, "auth.refused", is_owned)?;
+    logins::open_by_key(app, call, &identity, None).await
+}
+
+async fn open_by_password(app: &App, call: Call, input: LoginIn) -> Result<SessionOpened> {
+    let wish = logins::LoginIn {
+        tenant: None,
+        username: input.username,
+        password: input.password,
+        cookie: false,
+        lasts: None,
+    };
+    let opened = logins::log_in(app, call.clone(), &wish).await?;
+    if !opened.session.enrolment_only {
+        return Ok(opened);
+    }
+    // Good for adding a second factor only, which nobody does here.
+    let token = Presented::Secret(opened.token.as_deref().unwrap_or_default());
+    sessions::end_by_token(app, token, ("login", "it lacked its second factor"), &call).await?;
+    Err(Error::Unauthenticated("second_factor_missing"))
+}
+
+/// Whom a session was opened for, to read who that is.
+fn holder(opened: &SessionOpened, call: Call) -> Actor {
+    let id = opened.user_id.clone().unwrap_or_default();
+    let principal = Principal { kind: "user".into(), id, label: String::new() };
+    let rights: RightSet = opened.rights.iter().filter_map(|right| right.parse().ok()).collect();
+    Actor { rights: Arc::new(rights), ..Actor::powerless(&opened.tenant_id, principal, call) }
+}
+
+/// The answer to a login: the token in a header and in a cookie, and beside it what a page sends along to
+/// show that it can read its own cookies.
+fn with_session(app: &App, token: &str, person: &impl Serialize) -> Told {
+    let server = &app.settings.server;
+    let csrf = random::hex::<16>();
+    let cookies = [
+        door::set_cookie(server, door::SQ_AUTH_COOKIE, token),
+        door::set_readable_cookie(server, door::SQ_CSRF_COOKIE, &csrf),
+    ];
+    let mut response = tell(person)?;
+    add(&mut response, door::SQ_AUTH, token)?;
+    for cookie in cookies {
+        add(&mut response, SET_COOKIE, &cookie)?;
+    }
+    Ok(response)
+}
+
+fn add(response: &mut Response, name: HeaderName, value: &str) -> Result<(), Problem> {
+    let mut value = HeaderValue::from_str(value).map_err(Error::internal)?;
+    value.set_sensitive(true);
+    response.headers_mut().append(name, value);
+    Ok(())
+}
+
+/// `POST api/auth/logout`: ends the session that asks.
+pub(super) async fn log_out(
+    State(app): State<Arc<App>>,
+    Extension(call): Extension<Call>,
+    method: Method,
+    headers: HeaderMap,
+) -> Told {
+    let actor = gate::enter(&app, (&method, &headers), call).await?;
+    if actor.session.is_none() {
+        let code = "not_a_session";
+        return Err(Error::forbidden(code, problems::detail(code)).into());
+    }
+    sessions::log_out(&app, &actor).await?;
+    let mut response = tell(&StatusMessage::new("logged out"))?;
+    for name in [door::SQ_AUTH_COOKIE, door::SQ_CSRF_COOKIE] {
+        add(&mut response, SET_COOKIE, &door::clear_cookie(&app.settings.server, name))?;
+    }
+    Ok(response)
+}
+
+/// `GET api/auth/validate`: whether the credential works.
+pub(super) async fn validate(
+    State(app): State<Arc<App>>,
+    Extension(call): Extension<Call>,
+    method: Method,
+    headers: HeaderMap,
+) -> Told {
+    gate::enter(&app, (&method, &headers), call).await?;
+    tell(&StatusMessage::new("logged in"))
+}
