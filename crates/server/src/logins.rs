@@ -28,6 +28,9 @@ use crate::store::users::UserRow;
 use crate::store::{Conn, factors, tenants, users};
 use crate::verify::Presented;
 
+/// How the log tells of a login with user name and API key.
+const API_KEY_LOGIN: &str = "API key login";
+
 /// A login.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -111,6 +114,22 @@ pub(crate) async fn open_by_key(
     identity: &Identity,
     lasts: Option<i64>,
 ) -> Result<SessionOpened> {
+    open_for_key(app, call, identity, lasts, |opened| opened).await
+}
+
+/// The same for a user who gave the own name with the key, as the log tells (VA8).
+pub(crate) async fn open_by_api_key(app: &App, call: Call, identity: &Identity) -> Result<SessionOpened> {
+    open_for_key(app, call, identity, None, told_as_api_key).await
+}
+
+/// `told` may change how the log tells of it.
+async fn open_for_key(
+    app: &App,
+    call: Call,
+    identity: &Identity,
+    lasts: Option<i64>,
+    told: fn(Audited<SessionOpened>) -> Audited<SessionOpened>,
+) -> Result<SessionOpened> {
     let generation = identity.generation.ok_or_else(|| Error::internal("a key without a secret"))?;
     let actor = identity.actor(call);
     let access_key = actor.access_key.ok_or_else(|| Error::internal("a login without a key"))?;
@@ -125,9 +144,23 @@ pub(crate) async fn open_by_key(
             rights: &rights,
             lasts,
         };
-        sessions::open(app, tx, &holder).await
+        Ok(told(sessions::open(app, tx, &holder).await?))
     })
     .await
+}
+
+/// The event of a session says that it began with user name and API key.
+fn told_as_api_key(mut opened: Audited<SessionOpened>) -> Audited<SessionOpened> {
+    for event in &mut opened.events {
+        if let Some(session) = event.after.as_mut().and_then(serde_json::Value::as_object_mut) {
+            session.insert("method".into(), "api_key".into());
+        }
+        event.reason = Some(match event.reason.take() {
+            None => API_KEY_LOGIN.to_owned(),
+            Some(more) => format!("{API_KEY_LOGIN}; {more}"),
+        });
+    }
+    opened
 }
 
 async fn by_password(app: &App, call: Call, input: &LoginIn) -> Result<SessionOpened> {

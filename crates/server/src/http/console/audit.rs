@@ -67,7 +67,7 @@ fn outcome(frame: &Frame, outcome: Outcome) -> &'static str {
 fn login(frame: &Frame, event: &Recorded) -> &'static str {
     let began = event.after.as_ref().filter(|_| event.action == "session.start");
     match began.and_then(|session| session.get("method")).and_then(Value::as_str) {
-        Some("key") => frame.t("API key login"),
+        Some("key" | "api_key") => frame.t("API key login"),
         Some("password") => frame.t("Password login"),
         Some("passkey") => frame.t("Passkey login"),
         _ if event.key_id.is_some() => frame.t("API key"),
