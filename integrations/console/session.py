@@ -46,14 +46,16 @@ class Session(Walk):
         self.says("Switch on and show the secret")
 
     def a_form_that_was_open_too_long_asks_too(self):
-        self.browser.fill("#name", "late")
-        self.browser.fill("#users", "sam")
+        self.open("/console/webhooks/new")
+        self.browser.click("input[value='key.*']")
+        self.browser.fill("#url", "https://hooks.example.com/late")
         self.age()
-        self.browser.press("Switch on and show the secret")
+        self.browser.press("Add the webhook")
         self.at("/console/step-up")
         self.browser.fill("#password", PASSWORD)
         self.browser.press("Confirm")
-        self.at(SECURITY)
+        self.at("/console")
+        self.open("/console/webhooks")
         assert "late" not in self.browser.text("main"), "it was made without a proof"
 
     def a_warning_comes_before_the_session_ends(self):
