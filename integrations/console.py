@@ -17,11 +17,15 @@ from pathlib import Path
 
 from check.browser import Browser
 from check.keyward import Keyward
+from console.first import First
 from console.fleet import Fleet
+from console.look import Look
 from console.member import Member
 from console.people import People
+from console.plain import Plain
 from console.records import Records
 from console.rules import Rules
+from console.session import Session
 from console.walk import Walk
 
 HERE = Path(__file__).resolve().parent
@@ -31,7 +35,34 @@ server:
 webhooks:
   allow: ["127.0.0.1"]
 """
-PEOPLE = [Member, People, Records, Rules, Fleet]
+PLAIN = """\
+server:
+  public_url: "http://console.test:{port}"
+"""
+PLAIN_BROWSER = ["--host-resolver-rules=MAP console.test 127.0.0.1"]
+
+
+def usual(binary, folder):
+    """A server as most are, with its first administrator."""
+    return Keyward(binary, folder, SETTINGS)
+
+
+def empty(binary, folder):
+    """One that has nobody yet."""
+    return Keyward(binary, folder, SETTINGS, is_new=True)
+
+
+def plain(binary, folder):
+    """One that is reached over a network without encryption."""
+    return Keyward(binary, folder, PLAIN, address="0.0.0.0", flags=["--insecure-listen"])
+
+
+# Servers, who walks there, and what their browsers need beside.
+WALKS = [
+    (usual, [Member, People, Records, Rules, Fleet, Look, Session], []),
+    (empty, [First], []),
+    (plain, [Plain], PLAIN_BROWSER),
+]
 
 
 def run(walk):
@@ -74,21 +105,23 @@ def main():
         asked.pictures.mkdir(parents=True, exist_ok=True)
     axe = axe_core(asked.scratch, asked.install)
     with tempfile.TemporaryDirectory() as folder:
-        folder = Path(folder)
-        keyward = Keyward(asked.keyward.resolve(), folder, SETTINGS)
-        keyward.start()
         passed = failed = 0
-        try:
-            for person in PEOPLE:
-                browser = Browser(folder, ["--lang=en"])
-                browser.start()
-                try:
-                    counts = run(person(keyward, browser, axe, asked.pictures))
-                finally:
-                    browser.stop()
-                passed, failed = passed + counts[0], failed + counts[1]
-        finally:
-            keyward.stop()
+        for make, people, flags in WALKS:
+            place = Path(folder) / make.__name__
+            place.mkdir()
+            keyward = make(asked.keyward.resolve(), place)
+            keyward.start()
+            try:
+                for person in people:
+                    browser = Browser(place, ["--lang=en", *flags])
+                    browser.start()
+                    try:
+                        counts = run(person(keyward, browser, axe, asked.pictures))
+                    finally:
+                        browser.stop()
+                    passed, failed = passed + counts[0], failed + counts[1]
+            finally:
+                keyward.stop()
     print(f"{passed} passed, {failed} failed")
     sys.exit(1 if failed else 0)
 

@@ -8,6 +8,8 @@ import urllib.request
 
 from .process import Program, StartError, free_port
 
+# Keys as WebDriver writes them.
+CONTROL, ENTER, ESCAPE = "\ue009", "\ue007", "\ue00c"
 FLAGS = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
 
 
@@ -131,6 +133,15 @@ class Browser:
         field = self.element(css)
         self.call("POST", f"{self.session}/element/{field}/clear", {})
         self.call("POST", f"{self.session}/element/{field}/value", {"text": text})
+
+    def keys(self, text):
+        """Presses keys where the focus is; all are let go at the end."""
+        focus = next(iter(self.call("GET", f"{self.session}/element/active").values()))
+        self.call("POST", f"{self.session}/element/{focus}/value", {"text": text + "\ue000"})
+
+    def back(self):
+        """One page back, as with the button of the browser."""
+        self.call("POST", f"{self.session}/back", {})
 
     def text(self, css="body"):
         """What stands there for people, once something does."""

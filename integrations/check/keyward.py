@@ -15,31 +15,41 @@ server:
 
 
 class Keyward:
-    """The server under `folder`, with a fresh data directory; `{port}` in its settings is its own."""
+    """The server under `folder`, with a fresh data directory; `{port}` in its settings is its own.
 
-    def __init__(self, binary, folder, settings=CONFIG):
-        data, config = folder / "data", folder / "config.yml"
+    `address` is where it listens; over plain http for everybody only with `--insecure-listen` in `flags`.
+    """
+
+    def __init__(self, binary, folder, settings=CONFIG, address="127.0.0.1", flags=(), is_new=False):
+        self.data, config = folder / "data", folder / "config.yml"
         self.port = free_port()
         config.write_text(settings.replace("{port}", str(self.port)))
+        self.tenant_id = self.root_secret = None
+        if not is_new:
+            self.bootstrap(binary)
+        self.program = Program(
+            [binary, "serve", "--config", config, "--data-dir", self.data,
+             "--listen", f"{address}:{self.port}", *flags],
+            self.port, folder / "keyward.log", {"KEYWARD_METRICS__LISTEN": ""},
+        )
+
+    def bootstrap(self, binary):
+        """Makes the first administrator."""
         made = subprocess.run(
-            [binary, "bootstrap", "--data-dir", data, "--username", "root", "-o", "json"],
+            [binary, "bootstrap", "--data-dir", self.data, "--username", "root", "-o", "json"],
             capture_output=True, text=True, check=False,
         )
         if made.returncode != 0:
             raise StartError(f"keyward bootstrap: {made.stderr.strip()}")
         root = json.loads(made.stdout)
         self.tenant_id, self.root_secret = root["tenant_id"], root["secret"]
-        self.program = Program(
-            [binary, "serve", "--config", config, "--data-dir", data,
-             "--listen", f"127.0.0.1:{self.port}"],
-            self.port, folder / "keyward.log", {"KEYWARD_METRICS__LISTEN": ""},
-        )
 
     def start(self):
-        """Starts it and waits until it says that it is ready."""
+        """Starts it and waits until it says that it is ready, or only waits for its first administrator."""
         self.program.start()
         for _ in range(100):
-            if send(self.port, "GET", "/readyz").status == 200:
+            answer = send(self.port, "GET", "/readyz")
+            if answer.status == 200 or answer.json().get("reasons") == ["not_set_up"]:
                 return
             time.sleep(0.1)
         raise StartError(f"keyward is not ready: {self.program.log_tail()}")

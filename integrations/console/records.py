@@ -24,10 +24,6 @@ class Records(Walk):
         answer = send(self.keyward.port, "POST", "/v1/auth/login", [("Content-Type", "application/json")], body)
         assert answer.status in (200, 201), answer
 
-    def choose(self, css, value):
-        """Another entry of a list."""
-        self.browser.eval("document.querySelector(arguments[0]).value = arguments[1]", css, value)
-
     def an_administrator_comes(self):
         self.administrator("rita")
         wish = {"class": "workspace", "label": "records probe", "ttl_seconds": 86400}

@@ -209,6 +209,7 @@ class Rules(Walk):
         self.browser.press("Copy secret")
         self.says("Copied")
         self.browser.press("I have stored it")
+        self.shows_no_more(self.secret)
 
     def a_trusted_secret_is_rotated(self):
         self.browser.press("Rotate")
@@ -270,11 +271,13 @@ class Rules(Walk):
         self.browser.fill("#url", f"http://127.0.0.1:{self.taker.server_port}/hook")
         self.browser.press("Add the webhook")
         self.says("never again")
-        assert self.browser.text("#secret").startswith("whsec_")
+        secret = self.browser.text("#secret")
+        assert secret.startswith("whsec_")
         self.look("webhook-secret")
         self.browser.press("I have stored it")
         self.says("Nothing was sent yet.")
         self.page = self.browser.path().split("?")[0]
+        self.shows_no_more(secret)
         self.look("webhook-empty")
 
     def a_webhook_is_tested_and_a_message_sent_again(self):

@@ -12,18 +12,21 @@ PASSWORD = "nine warm stones by the door"
 class Walk:
     """One person at one browser."""
 
+    # The name that the browser knows the server by.
+    host = "localhost"
+
     def __init__(self, keyward, browser, axe, pictures):
         self.keyward, self.browser, self.axe, self.pictures = keyward, browser, axe, pictures
-        self.url = f"http://localhost:{keyward.port}"
+        self.url = f"http://{self.host}:{keyward.port}"
         self.seen = set()
 
     def open(self, path):
         """Goes to a page of the console."""
         self.browser.open(self.url + path)
 
-    def says(self, *texts):
-        """All of this stands on the page."""
-        for _ in range(100):
+    def says(self, *texts, seconds=10):
+        """All of this stands on the page, or will within this time."""
+        for _ in range(seconds * 10):
             shown = self.browser.text()
             if all(text in shown for text in texts):
                 return
@@ -60,12 +63,29 @@ class Walk:
             self.browser.screenshot(self.pictures / f"{name}.png")
 
     def faults(self):
-        """What axe finds against WCAG 2.2 AA (WEB-7)."""
+        """What axe finds against WCAG 2.2 AA (WEB-7); of an open dialog, what stands in it."""
         found = self.browser.eval(self.axe + """;
-            return axe.run({runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]})
+            return axe.run(document.querySelector("dialog[open]") ?? document, {runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]})
                 .then(told => told.violations.map(one => [one.id, one.help, one.nodes.slice(0, 3).map(node => node.html)]));
         """)
         return found
+
+    def choose(self, css, value):
+        """Another entry of a list."""
+        self.browser.eval("document.querySelector(arguments[0]).value = arguments[1]", css, value)
+
+    def shows_no_more(self, secret):
+        """Neither Back nor Reload nor anything that the browser keeps shows a secret again."""
+        address = self.browser.path()
+        self.browser.back()
+        time.sleep(0.5)
+        assert secret not in self.browser.text(), "Back shows the secret"
+        self.browser.eval("location.reload()")
+        time.sleep(0.5)
+        assert secret not in self.browser.text(), "Reload shows the secret"
+        self.open(address)
+        kept = "return JSON.stringify([{...localStorage}, {...sessionStorage}, history.state, document.title])"
+        assert secret not in self.browser.eval(kept), "the browser keeps the secret"
 
     def user(self, username, **more):
         """A user with a password."""

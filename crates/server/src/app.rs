@@ -127,6 +127,10 @@ pub(crate) struct SessionRef {
     pub(crate) enrolment_only: bool,
     /// The last proof of password, secret or code.
     pub(crate) stepped_up_at: i64,
+    /// When it ends without further use.
+    pub(crate) idle_at: i64,
+    /// When it ends at the latest.
+    pub(crate) ends_at: i64,
 }
 
 /// A principal with what it may do, in one tenant, for one request.

@@ -24,6 +24,7 @@ use crate::failures;
 use crate::oauth::Holder;
 use crate::store::tenants;
 use crate::verify::facts::{Effective, TenantRecord};
+use crate::verify::sessions::SessionRecord;
 use crate::verify::tokens::{self, FoundToken};
 use crate::verify::usage::Sighting;
 use crate::verify::{Ask, Found, Presented};
@@ -383,14 +384,7 @@ pub(crate) fn actor_of(found: &Found, call: Call, as_of: i64) -> Actor {
         key_id: found.key().map(|key| key.id.to_string()),
         secret_generation: None,
         access_key: found.key.as_ref().map(|(access_key, _)| *access_key),
-        session: found.session.as_ref().map(|session| SessionRef {
-            id: session.id.to_string(),
-            handle: session.handle,
-            method: session.method,
-            in_cookie: session.in_cookie,
-            enrolment_only: false,
-            stepped_up_at: session.stepped_up_at,
-        }),
+        session: found.session.as_ref().map(|session| session_of(found, session)),
         rights: Arc::new(found.effective.rights.clone()),
         visiting: false,
         by_token: false,
@@ -399,6 +393,20 @@ pub(crate) fn actor_of(found: &Found, call: Call, as_of: i64) -> Actor {
         validate_only: false,
         idempotency: None,
         if_match: None,
+    }
+}
+
+fn session_of(found: &Found, session: &SessionRecord) -> SessionRef {
+    let (idle_at, ends_at) = session.ends(&found.tenant, found.effective.is_admin);
+    SessionRef {
+        id: session.id.to_string(),
+        handle: session.handle,
+        method: session.method,
+        in_cookie: session.in_cookie,
+        enrolment_only: false,
+        stepped_up_at: session.stepped_up_at,
+        idle_at,
+        ends_at,
     }
 }
 

@@ -27,6 +27,7 @@ pub(crate) mod key_revoke;
 pub(crate) mod key_summary;
 pub(crate) mod keys;
 pub(crate) mod login;
+pub(crate) mod look;
 pub(crate) mod moment;
 pub(crate) mod my_keys;
 pub(crate) mod notices;
@@ -145,11 +146,13 @@ fn own_pages() -> Vec<Place> {
         place(POST, "/console/me/security/{id}/remove", Session, security::remove),
         place(POST, "/console/me/security/codes", Session, security::replace_codes),
         place(POST, "/console/me/security/password", Session, security::change_password),
+        place(GET, "/console/me/session", Enrolment, sessions::lasts),
         place(GET, "/console/me/sessions", OneOf(&["me/sessions:read"]), sessions::list),
         place(POST, "/console/me/sessions/end-others", end, sessions::end_others),
         place(POST, "/console/me/sessions/{id}/end", end, sessions::end),
         place(GET, "/console/me/preferences", read, preferences::show),
         place(POST, "/console/me/preferences", OneOf(&["me/keys:edit"]), preferences::save),
+        place(POST, "/console/me/preferences/look", read, look::save),
         place(GET, "/console/notifications", read, notifications::list),
         place(POST, "/console/notifications/read", read, notifications::read_all),
         place(POST, "/console/notifications/{id}/read", read, notifications::read),

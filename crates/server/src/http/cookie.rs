@@ -33,17 +33,24 @@ pub(crate) fn tenant<'h>(headers: &'h HeaderMap, server: &ServerSettings) -> Res
     Ok(slug.filter(|slug| !slug.is_empty()))
 }
 
+/// How this browser shows the console; the first, if there are several: nothing depends on it.
+pub(crate) fn look<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    pairs(headers).find(|(key, _)| *key == name).map(|(_, value)| value)
+}
+
 /// Other cookies may be of other programs, and hold anything.
 pub(super) fn find<'h>(headers: &'h HeaderMap, name: &str) -> Result<Option<&'h str>> {
-    let pairs = headers.get_all(COOKIE).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b';'));
-    let mut found = pairs
-        .filter_map(|pair| std::str::from_utf8(pair).ok()?.trim().split_once('='))
-        .filter(|(key, _)| *key == name);
+    let mut found = pairs(headers).filter(|(key, _)| *key == name);
     let first = found.next();
     match found.next() {
         Some(_) => Err(caller::multiple()),
         None => Ok(first.map(|(_, token)| token)),
     }
+}
+
+fn pairs(headers: &HeaderMap) -> impl Iterator<Item = (&str, &str)> {
+    let parts = headers.get_all(COOKIE).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b';'));
+    parts.filter_map(|pair| std::str::from_utf8(pair).ok()?.trim().split_once('='))
 }
 
 /// `Set-Cookie` with the token of a session; the server knows when it ends.
@@ -64,6 +71,12 @@ pub(crate) fn set_tenant(server: &ServerSettings, slug: &str) -> String {
 /// `Set-Cookie` that brings an operator back home.
 pub(crate) fn clear_tenant(server: &ServerSettings) -> String {
     render_tenant(server.is_plain(), "", "; Max-Age=0")
+}
+
+/// `Set-Cookie` with how this browser shows the console, for a year.
+pub(crate) fn set_look(server: &ServerSettings, name: &str, value: &str) -> String {
+    let secure = if server.is_plain() { "" } else { "; Secure" };
+    format!("{name}={value}; Path=/console{secure}; HttpOnly; SameSite=Lax; Max-Age=31536000")
 }
 
 fn render(is_plain: bool, token: &str, age: &str) -> String {

@@ -109,6 +109,14 @@ impl SessionRecord {
         tenant.tenant.policy.login.lacks_factor(self.method, self.second_factor, is_admin)
     }
 
+    /// When it ends without further use, and when at the latest (SES-3).
+    pub(crate) fn ends(&self, tenant: &TenantRecord, is_admin: bool) -> (i64, i64) {
+        let (rules, session) = (&tenant.tenant.policy.login, self.session());
+        let latest = session.started_at.saturating_add(rules.max_ms(is_admin));
+        let since = session.last_seen_at.max(session.started_at);
+        (latest.min(since.saturating_add(rules.idle_ms(is_admin))), latest)
+    }
+
     /// Takes over what outlives a reload: the last use.
     pub(super) fn carry_on(&mut self, old: &Self) {
         self.last_seen_at.fetch_max(old.last_seen_at.load(Ordering::Relaxed), Ordering::Relaxed);

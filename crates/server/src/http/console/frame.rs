@@ -3,6 +3,7 @@
 use std::fmt::Display;
 use std::sync::Arc;
 
+use jiff::tz::TimeZone;
 use keyward_core::right::RightSet;
 
 use super::assets;
@@ -24,6 +25,14 @@ pub(crate) struct Frame {
     /// What was just done, as a word of [`Frame::notice`].
     pub(crate) done: Option<String>,
     pub(crate) now: i64,
+    /// The zone that times are told in, beside UTC.
+    pub(crate) zone: TimeZone,
+    /// `light` or `dark`; nothing where the system decides.
+    pub(crate) theme: Option<&'static str>,
+    /// Keys that do something by themselves, without Ctrl.
+    pub(crate) single_keys: bool,
+    /// Browsers come over plain http, where they say less of themselves.
+    pub(crate) plain: bool,
     /// Who looks; nobody on the page of the login.
     pub(crate) visitor: Option<Visitor>,
 }
@@ -43,6 +52,10 @@ pub(crate) struct Visitor {
     pub(crate) form_token: String,
     /// It may add a second factor, and nothing else.
     pub(crate) enrolment_only: bool,
+    /// Seconds until the session ends without further use.
+    pub(crate) idle_in: i64,
+    /// Seconds until it ends for good.
+    pub(crate) ends_in: i64,
 }
 
 impl Frame {
@@ -68,7 +81,18 @@ impl Frame {
 
     /// A moment, from RFC 3339.
     pub(crate) fn moment(&self, text: &str) -> Moment {
-        Moment::new(parse_rfc3339(text).unwrap_or_default(), self.now, self.words)
+        self.moment_at(parse_rfc3339(text).unwrap_or_default())
+    }
+
+    /// The same, from Unix milliseconds.
+    pub(crate) fn moment_at(&self, at_ms: i64) -> Moment {
+        Moment::new(at_ms, self.now, self.words, &self.zone)
+    }
+
+    /// What a page tells others of where its links come from. Over plain http a browser names the origin
+    /// of a form only to a page that does not hide it, and says nothing else that could take its place.
+    pub(crate) fn referrer_policy(&self) -> &'static str {
+        if self.plain { "same-origin" } else { "no-referrer" }
     }
 
     /// Whether who looks holds a right.
@@ -121,6 +145,10 @@ impl Frame {
             address: "/console/keys".into(),
             done: None,
             now: 0,
+            zone: TimeZone::UTC,
+            theme: None,
+            single_keys: true,
+            plain: false,
             visitor: None,
         }
     }

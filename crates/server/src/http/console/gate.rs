@@ -13,7 +13,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::frame::{Frame, Visitor};
 use super::words::{self, Language, Words};
-use super::{LOGIN, SECURITY, SETUP, failure};
+use super::{LOGIN, SECURITY, SETUP, failure, look};
 use crate::app::{Actor, App, Call};
 use crate::error::{Error, Result};
 use crate::http::problem::{Pending, Problem};
@@ -101,7 +101,12 @@ pub(crate) async fn gate(State(gate): State<Gate>, request: Request, next: Next)
     }
     let policy = HeaderValue::from_str(&content_policy(&frame.nonce)).expect("a policy of ASCII");
     response.headers_mut().insert(CONTENT_SECURITY_POLICY, policy);
-    response.headers_mut().insert("cross-origin-opener-policy", HeaderValue::from_static("same-origin"));
+    response.headers_mut().insert("referrer-policy", HeaderValue::from_static(frame.referrer_policy()));
+    // Browsers have no use for it over plain http, and complain.
+    if !frame.plain {
+        let alone = HeaderValue::from_static("same-origin");
+        response.headers_mut().insert("cross-origin-opener-policy", alone);
+    }
     let features = "camera=(), geolocation=(), microphone=(), payment=(), usb=()";
     response.headers_mut().insert("permissions-policy", HeaderValue::from_static(features));
     response
@@ -156,6 +161,7 @@ fn clean_query(parts: &mut Parts) {
 fn empty_frame(app: &App, parts: &Parts) -> Frame {
     let query = parts.uri.query().unwrap_or_default();
     let done = query.split('&').find_map(|part| part.strip_prefix("done="));
+    let look = look::of(&parts.headers);
     Frame {
         words: Words(words::of_browser(&parts.headers)),
         nonce: random::hex::<16>(),
@@ -163,6 +169,10 @@ fn empty_frame(app: &App, parts: &Parts) -> Frame {
         address: parts.uri.path_and_query().map_or("/console", |target| target.as_str()).to_owned(),
         done: done.map(Into::into),
         now: app.clock.unix_ms(),
+        zone: look.zone,
+        theme: look.theme,
+        single_keys: look.single_keys,
+        plain: app.settings.server.is_plain(),
         visitor: None,
     }
 }
@@ -266,6 +276,8 @@ async fn visitor(app: &App, actor: &Actor, entered: &str, frame: &mut Frame) -> 
         unread,
         form_token: random::to_hex(&app.root_key.mac(mark.as_bytes())[..16]),
         enrolment_only: session.enrolment_only,
+        idle_in: (session.idle_at - frame.now).max(0) / 1000,
+        ends_in: (session.ends_at - frame.now).max(0) / 1000,
     })
 }
 

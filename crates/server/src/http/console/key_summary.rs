@@ -7,7 +7,6 @@ use super::form::{Form, lines};
 use super::frame::Frame;
 use super::gate::Visit;
 use super::keys::KeyForm;
-use super::moment::Moment;
 
 /// Sentences about a key that is not made yet.
 pub(super) struct Summary {
@@ -65,8 +64,7 @@ fn until(frame: &Frame, form: &KeyForm) -> Option<String> {
         ("date", None) => None,
         (days, _) => {
             let days: i64 = days.parse().ok()?;
-            let end =
-                Moment::new(frame.now.checked_add(days.checked_mul(86_400_000)?)?, frame.now, frame.words);
+            let end = frame.moment_at(frame.now.checked_add(days.checked_mul(86_400_000)?)?);
             Some(frame.f("It works until {}.", end.exact))
         }
     }

@@ -1,6 +1,7 @@
 //! Moments as people read them: how far away, with the exact time beside.
 
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 
 use super::words::Words;
 
@@ -13,7 +14,7 @@ const DAY: i64 = 24 * HOUR;
 pub(crate) struct Moment {
     /// RFC 3339.
     pub(crate) iso: String,
-    /// In words, in UTC.
+    /// In the zone of who looks, and in UTC.
     pub(crate) exact: String,
     /// From now.
     pub(crate) relative: String,
@@ -22,15 +23,25 @@ pub(crate) struct Moment {
 }
 
 impl Moment {
-    pub(crate) fn new(at_ms: i64, now_ms: i64, words: Words) -> Self {
+    pub(crate) fn new(at_ms: i64, now_ms: i64, words: Words, zone: &TimeZone) -> Self {
         let exact = Timestamp::from_millisecond(at_ms).unwrap_or_default();
         Self {
             iso: exact.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
-            exact: exact.strftime("%Y-%m-%d %H:%M UTC").to_string(),
+            exact: told(exact, zone),
             relative: relative(at_ms - now_ms, words),
             is_past: at_ms <= now_ms,
         }
     }
+}
+
+/// A time in a zone, with UTC beside it: logs and the command line have that.
+fn told(at: Timestamp, zone: &TimeZone) -> String {
+    let utc = at.strftime("%Y-%m-%d %H:%M UTC").to_string();
+    if *zone == TimeZone::UTC {
+        return utc;
+    }
+    let there = at.to_zoned(zone.clone());
+    format!("{}, {utc}", there.strftime("%Y-%m-%d %H:%M %Z"))
 }
 
 fn relative(distance_ms: i64, words: Words) -> String {
@@ -56,7 +67,7 @@ mod tests {
 
     #[test]
     fn a_moment_is_told_from_now_and_exactly() {
-        let at = |seconds: i64| Moment::new(seconds * 1000, 0, Words(Language::En));
+        let at = |seconds: i64| Moment::new(seconds * 1000, 0, Words(Language::En), &TimeZone::UTC);
         for (seconds, told) in [
             (30, "just now"),
             (-59, "just now"),
@@ -74,6 +85,15 @@ mod tests {
             (moment.iso.as_str(), moment.exact.as_str()),
             ("1970-01-02T00:00:00Z", "1970-01-02 00:00 UTC")
         );
-        assert_eq!(Moment::new(-7_200_000, 0, Words(Language::De)).relative, "vor 2 Stunden");
+        let german = Moment::new(-7_200_000, 0, Words(Language::De), &TimeZone::UTC);
+        assert_eq!(german.relative, "vor 2 Stunden");
+    }
+
+    #[test]
+    fn a_moment_is_told_in_the_zone_of_who_looks_with_utc_beside() {
+        let berlin = TimeZone::get("Europe/Berlin").expect("a zone");
+        let at = |ms| Moment::new(ms, 0, Words(Language::En), &berlin);
+        assert_eq!(at(1_000 * (DAY - HOUR)).exact, "1970-01-02 00:00 CET, 1970-01-01 23:00 UTC");
+        assert_eq!(at(1_785_000_000_000).exact, "2026-07-25 19:20 CEST, 2026-07-25 17:20 UTC");
     }
 }

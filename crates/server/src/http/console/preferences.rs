@@ -8,13 +8,14 @@ use serde::Deserialize;
 use super::form::{Faults, Form};
 use super::frame::Frame;
 use super::gate::Visit;
+use super::look;
 use super::notifications::kind_name;
 use super::words::Language;
 use super::{Shown, go};
 use crate::notifications::kind::Kind;
 use crate::notifications::{self, PreferencesPatch, WishIn, WishOut};
 
-const PREFERENCES: &str = "/console/me/preferences";
+pub(super) const PREFERENCES: &str = "/console/me/preferences";
 
 /// A row of the matrix.
 struct Line {
@@ -30,6 +31,9 @@ struct PreferencesPage<'a> {
     /// `en` or `de`.
     language: &'static str,
     lines: Vec<Line>,
+    zones: Vec<String>,
+    /// The zone in effect.
+    zone: String,
     may_save: bool,
     faults: &'a Faults,
 }
@@ -55,6 +59,8 @@ async fn ask(visit: &Visit, faults: &Faults) -> Shown {
         f: frame,
         language: known.language.as_str(),
         lines: known.kinds.into_iter().map(line).collect(),
+        zones: look::zones(),
+        zone: frame.zone.iana_name().unwrap_or("UTC").to_owned(),
         may_save: frame.may("me/keys:edit"),
         faults,
     })

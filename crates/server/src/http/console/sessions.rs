@@ -2,7 +2,9 @@
 
 use askama::Template;
 use axum::extract::Path;
+use axum::response::IntoResponse as _;
 use serde::Deserialize;
+use serde_json::json;
 
 use super::form::Form;
 use super::frame::Frame;
@@ -10,6 +12,7 @@ use super::gate::Visit;
 use super::login::Nothing;
 use super::moment::Moment;
 use super::{Shown, go};
+use crate::error::Error;
 use crate::http::json::Query;
 use crate::sessions::lists;
 use crate::sessions::{self, SessionOut};
@@ -65,6 +68,18 @@ pub(crate) async fn list(visit: Visit, Query(query): Query<SessionsQuery>) -> Sh
         may_end: frame.may("me/sessions:end"),
         older: listed.next_cursor.map(|cursor| format!("{SESSIONS}?cursor={cursor}")),
     })
+}
+
+/// How long the session lasts, for the script that warns before it ends. Asking is a use of the session.
+pub(crate) async fn lasts(visit: Visit) -> Shown {
+    let visitor = visit.frame.visitor.as_ref().ok_or(Error::NotFound)?;
+    let told = json!({
+        "user": visitor.id,
+        "idle": visitor.idle_in,
+        "ends": visitor.ends_in,
+        "form_token": visitor.form_token,
+    });
+    Ok(axum::Json(told).into_response())
 }
 
 fn method(frame: &Frame, method: &str) -> &'static str {

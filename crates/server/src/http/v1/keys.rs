@@ -229,7 +229,8 @@ impl ListQuery {
             classes: classes.transpose()?,
             switches: None,
             owner_id: self.owner_id.clone(),
-            q: self.q.as_deref().map(like_pattern),
+            // Access keys are kept without what all of them begin with.
+            q: self.q.as_deref().map(|text| like_pattern(text.strip_prefix("kwa_").unwrap_or(text))),
             label: self.label.clone(),
             created_by: self.created_by.clone(),
             created_before: at("created_before", &self.created_before)?,

@@ -20,6 +20,8 @@ fn key_5_a_secret_stands_on_one_page_which_no_address_leads_to() {
     let tenant = server.tenant();
     let line = format!("key:{}::{secret},tenant id: {tenant}", element(&made.text, "access-key"));
     assert_eq!(element(&made.text, "both"), line, "BM11");
+    let by_access_key = format!("/v1/keys?q={}", element(&made.text, "access-key"));
+    assert_eq!(server.root().get(&by_access_key).ok()["data"][0]["label"], "nightly");
     // Sent again, as by reloading: nothing more is made, and nothing shown.
     let again = grace.submit("/console/keys", &fields).expect(303);
     let place = again.header("location").to_owned();

@@ -2,6 +2,8 @@
 //! real browser by `integrations/console.py`.
 
 mod keys;
+mod markup;
+mod pages;
 mod safety;
 
 use reqwest::blocking::{Client, RequestBuilder};
@@ -30,8 +32,13 @@ impl Browser {
 
     /// A browser without a session.
     pub(crate) fn of_nobody(server: &Server) -> Self {
+        Self::at(&server.url)
+    }
+
+    /// The same, by the address of a server.
+    pub(crate) fn at(url: &str) -> Self {
         let client = Client::builder().redirect(redirect::Policy::none()).build().expect("a client");
-        Self { client, url: server.url.clone(), cookie: String::new() }
+        Self { client, url: url.into(), cookie: String::new() }
     }
 
     /// A request as the browser makes it on a page of the server.
