@@ -1,3 +1,5 @@
 //! The protocols of other products, as their manuals have them.
 
 mod valsight;
+//! The protocols of other products, as their clients speak them.
+mod mode;
