@@ -1,0 +1,3 @@
+//! The protocols of other products, as their manuals have them.
+
+mod bmc_helix;
