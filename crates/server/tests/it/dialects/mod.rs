@@ -3,3 +3,4 @@
 mod valsight;
 //! The protocols of other products, as their clients speak them.
 mod mode;
+mod bmc_helix;
