@@ -4,3 +4,5 @@ mod valsight;
 //! The protocols of other products, as their clients speak them.
 mod mode;
 mod bmc_helix;
+//! The protocols of other products.
+mod seeq;
