@@ -113,6 +113,9 @@ impl SessionRecord {
     pub(crate) fn ends(&self, tenant: &TenantRecord, is_admin: bool) -> (i64, i64) {
         let (rules, session) = (&tenant.tenant.policy.login, self.session());
         let latest = session.started_at.saturating_add(rules.max_ms(is_admin));
+        if let Some(end) = session.ends_at {
+            return (end.min(latest), end.min(latest));
+        }
         let since = session.last_seen_at.max(session.started_at);
         (latest.min(since.saturating_add(rules.idle_ms(is_admin))), latest)
     }

@@ -30,7 +30,6 @@ mod nodes;
 mod notifications;
 mod nul;
 mod oauth;
-mod odata;
 mod openapi;
 mod operation;
 mod policies;

@@ -1,8 +1,6 @@
 //! The protocols of other products, as their manuals have them.
 
-mod valsight;
-//! The protocols of other products, as their clients speak them.
-mod mode;
 mod bmc_helix;
-//! The protocols of other products.
+mod mode;
 mod seeq;
+mod valsight;
