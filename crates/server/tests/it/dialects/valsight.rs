@@ -127,6 +127,7 @@ fn va_3_a_key_is_kept_as_a_hash_alone() {
 fn va_4_a_user_and_an_admin_make_keys_shown_once_and_pasted_with_quotes_and_blanks() {
     let server = Server::with_config(ON);
     let root = server.root();
+    root.patch("/v1/policies", json!({ "max_keys_per_user": 9 })).ok();
     let (user, first) = root.member("ada", &[]);
     let ada = server.caller(&text(&first["secret"]));
     let own = ada.key(json!({ "class": "member", "label": "made on the profile page" }));
@@ -155,6 +156,7 @@ fn va_4_a_user_and_an_admin_make_keys_shown_once_and_pasted_with_quotes_and_blan
 fn va_5_all_keys_of_a_user_or_one_end_with_what_they_opened() {
     let server = Server::with_config(ON);
     let root = server.root();
+    root.patch("/v1/policies", json!({ "max_keys_per_user": 9 })).ok();
     let (user, one) = root.member("ada", &[]);
     let two = root.key(json!({ "class": "member", "owner_id": user, "label": "another" }));
     let three = root.key(json!({ "class": "member", "owner_id": user, "label": "a third" }));
