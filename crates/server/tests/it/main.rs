@@ -13,6 +13,7 @@ mod authz;
 mod betters;
 mod cli;
 mod console;
+mod dialects;
 mod factors;
 mod grants;
 mod grants_at_random;

@@ -1,0 +1,3 @@
+//! The protocols of other products, as their clients speak them.
+
+mod thoughtspot;
