@@ -127,26 +127,31 @@ pub(crate) async fn create(app: &App, actor: &Actor, input: GroupIn) -> Result<G
             tx.must_be_fresh()?;
         }
         assignment_rights(tx, &directory, &input.role_ids, &[]).await?;
-        let row = GroupRow {
-            tenant_id: tx.tenant().into(),
-            id: random::new_id::<keyward_core::id::Group>(tx.now).to_string(),
-            name_key: canonical(&input.name),
-            name: input.name,
-            description: input.description,
-            built_in: false,
-            created_at: tx.now,
-            updated_at: tx.now,
-            version: 1,
-            role_ids: Some(input.role_ids.join(",")),
-            member_count: 0,
-        };
-        groups::insert(tx.conn(), &row).await?;
-        roles::replace_held(tx.conn(), &row.tenant_id, &row.id, &input.role_ids).await?;
-        let group = render(row)?;
-        let event = Event::new("group.create", "group", &group.id, &group.name).after(&group);
-        Ok(Audited::new(group, event).touches_tenant(tx.tenant()))
+        make(tx, input).await
     })
     .await
+}
+
+/// The same within a transaction, once it is known that the actor may.
+pub(crate) async fn make(tx: &mut Tx<'_>, input: GroupIn) -> Result<Audited<GroupOut>> {
+    let row = GroupRow {
+        tenant_id: tx.tenant().into(),
+        id: random::new_id::<keyward_core::id::Group>(tx.now).to_string(),
+        name_key: canonical(&input.name),
+        name: input.name,
+        description: input.description,
+        built_in: false,
+        created_at: tx.now,
+        updated_at: tx.now,
+        version: 1,
+        role_ids: Some(input.role_ids.join(",")),
+        member_count: 0,
+    };
+    groups::insert(tx.conn(), &row).await?;
+    roles::replace_held(tx.conn(), &row.tenant_id, &row.id, &input.role_ids).await?;
+    let group = render(row)?;
+    let event = Event::new("group.create", "group", &group.id, &group.name).after(&group);
+    Ok(Audited::new(group, event).touches_tenant(tx.tenant()))
 }
 
 fn check_description(text: &str) -> Result<()> {

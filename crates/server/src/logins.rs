@@ -143,6 +143,7 @@ async fn open_for_key(
             origin: Some((access_key, generation)),
             rights: &rights,
             lasts,
+            proven_at: None,
         };
         Ok(told(sessions::open(app, tx, &holder).await?))
     })
@@ -203,8 +204,16 @@ async fn complete(
     let (tenant, now) = (tx.tenant().to_owned(), tx.now);
     users::note_login(tx.conn(), &tenant, &user.id, now).await?;
     let rights = crate::users::rights(&*tx.directory().await?, user)?;
-    let holder =
-        Holder { id: &user.id, method, second_factor, in_cookie, origin: None, rights: &rights, lasts };
+    let holder = Holder {
+        id: &user.id,
+        method,
+        second_factor,
+        in_cookie,
+        origin: None,
+        rights: &rights,
+        lasts,
+        proven_at: None,
+    };
     let opened = sessions::open(app, tx, &holder).await?;
     Ok(opened.map(Box::new).touches_user(&tenant, &user.id))
 }

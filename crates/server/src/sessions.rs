@@ -72,13 +72,15 @@ pub(crate) struct Holder<'a> {
     /// A user, or a workspace key.
     pub(crate) id: &'a str,
     pub(crate) method: Method,
-    pub(crate) second_factor: Option<&'static str>,
+    pub(crate) second_factor: Option<&'a str>,
     pub(crate) in_cookie: bool,
     /// The key that logged in, and which of its secrets.
     pub(crate) origin: Option<(AccessKey, u32)>,
     pub(crate) rights: &'a RightSet,
     /// Seconds until it ends, used or not; as the policy has it if none.
     pub(crate) lasts: Option<i64>,
+    /// The last proof of password or secret, where that is not what opens it.
+    pub(crate) proven_at: Option<i64>,
 }
 
 /// Opens a session; the oldest of the holder end where there are too many.
@@ -99,7 +101,7 @@ pub(crate) async fn open(app: &App, tx: &mut Tx<'_>, holder: &Holder<'_>) -> Res
         access_key: holder.origin.map(|(key, _)| key.digits().into()),
         generation: holder.origin.map(|(_, generation)| i64::from(generation)),
         started_at: tx.now,
-        stepped_up_at: tx.now,
+        stepped_up_at: holder.proven_at.unwrap_or(tx.now),
         last_seen_at: tx.now,
         ends_at: holder.lasts.map(|seconds| tx.now.saturating_add(seconds.saturating_mul(1000))),
         address: call.address.map(|address| address.to_string()),
@@ -118,6 +120,31 @@ pub(crate) async fn open(app: &App, tx: &mut Tx<'_>, holder: &Holder<'_>) -> Res
     let crowded = (!ended.is_empty()).then(|| format!("{} of too many sessions ended", ended.len()));
     let event = event.reason(crowded.as_deref());
     Ok(Audited::new(opened, event).touches_sessions(&tenant, &ended))
+}
+
+/// Opens another session beside the one that asks: as good as that, no fresher, and with no later end.
+pub(crate) async fn open_another(app: &App, actor: &Actor, lasts: i64) -> Result<SessionOpened> {
+    let session = own_session(actor)?;
+    app.write(actor, async |tx| {
+        let (tenant, now, rights) = (tx.tenant().to_owned(), tx.now, tx.rights.clone());
+        let row = sessions::find(tx.conn(), &tenant, &session.id).await?.ok_or(Error::NotFound)?;
+        let rules = tx.directory().await?.tenant.policy.login;
+        let end = end_of_row(&rules, administers(&rights), &row);
+        let origin = row.access_key.as_deref().and_then(AccessKey::from_digits);
+        let generation = row.generation.and_then(|number| u32::try_from(number).ok());
+        let holder = Holder {
+            id: &row.holder_id,
+            method: session.method,
+            second_factor: row.second_factor.as_deref(),
+            in_cookie: false,
+            origin: origin.zip(generation),
+            rights: &rights,
+            lasts: Some(lasts.min(end.saturating_sub(now).div_euclid(1000))),
+            proven_at: Some(row.stepped_up_at),
+        };
+        open(app, tx, &holder).await
+    })
+    .await
 }
 
 /// Gives a session another token after a proof of password, secret or code: the old one dies (SES-1).
@@ -176,9 +203,14 @@ fn opened(directory: &TenantRecord, row: &SessionRow, token: &Secret, rights: &R
     }
 }
 
-fn render(rules: &LoginPolicy, is_admin: bool, row: &SessionRow, current: Option<&str>) -> SessionOut {
+/// When it ends at the latest.
+fn end_of_row(rules: &LoginPolicy, is_admin: bool, row: &SessionRow) -> i64 {
     let most = row.started_at + rules.max_ms(is_admin);
-    let expires_at = row.ends_at.map_or(most, |end| end.min(most));
+    row.ends_at.map_or(most, |end| end.min(most))
+}
+
+fn render(rules: &LoginPolicy, is_admin: bool, row: &SessionRow, current: Option<&str>) -> SessionOut {
+    let expires_at = end_of_row(rules, is_admin, row);
     SessionOut {
         id: row.id.clone(),
         method: row.method.clone(),
@@ -274,6 +306,30 @@ pub(crate) async fn end_of_key(app: &App, actor: &Actor, id: &str) -> Result<()>
         let event = Event::new("key.end_sessions", "key", &key.id, &key.label)
             .after(&serde_json::json!({ "sessions": ended.len() }));
         Ok(Audited::new((), event).touches_sessions(&key.tenant_id, &ended))
+    })
+    .await
+}
+
+/// Ends the session whose token this is: one of the caller's own, or by an administrator that of a user who
+/// may do no more (AZ-6).
+///
+/// # Errors
+/// `Error::NotFound` for what is no living session of the caller's tenant.
+pub(crate) async fn end_presented(app: &App, actor: &Actor, token: &str) -> Result<()> {
+    let tenant = actor.tenant_id.parse().map_err(Error::internal)?;
+    let (request, sighting) = (Request { cost: 0, ..Request::default() }, Sighting::default());
+    let presented = Presented::Secret(token);
+    let ask = Ask { presented, request, sighting, tenant: Some(tenant), now: app.clock.now() };
+    let found = app.verifier.verify(&ask).await?.found.ok_or(Error::NotFound)?;
+    let session = found.session.ok_or(Error::NotFound)?.id.to_string();
+    let user = found.owner.map(|owner| owner.id.to_string());
+    if user.is_none() || user.as_deref() == actor.user_id() {
+        return end_own(app, actor, &session).await;
+    }
+    app.write(actor, async |tx| {
+        tx.must_hold("users:write")?;
+        crate::users::find_to_change(tx, user.as_deref().unwrap_or_default()).await?;
+        end_row(tx, &session, None).await
     })
     .await
 }

@@ -114,6 +114,20 @@ impl Backend {
     }
 }
 
+/// Ends exactly the token that was presented: who holds it may end it, and nothing else by it (IMP-2).
+pub(crate) async fn revoke_own(app: &App, actor: &Actor, token: &str) -> Result<RevokedOut> {
+    let checked = app.verifier.read_token(token).await?;
+    let own = |checked: &Arc<Checked>| {
+        checked.tenant.to_string() == actor.tenant_id && checked.claims.sub == actor.principal.id
+    };
+    let Some(checked) = checked.filter(own) else { return Ok(RevokedOut { revoked: false }) };
+    let right = "tokens:revoke".parse().expect("a constant right parses");
+    let rights = Arc::new(std::iter::once(right).collect());
+    // Without key and session nothing is looked up that would tell of other rights.
+    let ender = Actor { rights, access_key: None, session: None, ..actor.clone() };
+    end(app, &ender, &checked).await
+}
+
 /// Ends one token by its id.
 pub(crate) async fn end(app: &App, actor: &Actor, checked: &Checked) -> Result<RevokedOut> {
     let (id, end): (TokenId, i64) = (checked.id, checked.claims.exp);

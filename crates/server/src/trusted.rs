@@ -5,6 +5,7 @@ pub(crate) mod ceiling;
 pub(crate) mod firsts;
 mod generations;
 pub(crate) mod mint;
+mod provisioning;
 pub(crate) mod subject;
 pub(crate) mod wire;
 

@@ -1,6 +1,7 @@
 //! The doors that a trusted secret opens, and no other ones do (TS2): asking for tokens, ending them,
 //! looking at them. Answered before the router, because tokens are asked for as often as verified.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::Request;
@@ -17,6 +18,7 @@ use crate::error::{Error, Result};
 use crate::failures;
 use crate::tokens;
 use crate::trusted::firsts::First;
+use crate::trusted::mint::Minted;
 use crate::trusted::wire::{RevokeTokenIn, TokenIn, ValidateTokenIn};
 use crate::trusted::{mint, subject};
 use crate::verify::trusted::{Backend, Bar, Closed};
@@ -28,22 +30,28 @@ pub(crate) async fn mint(app: &Arc<App>, origin: &Origin<'_>, request: Request<I
     let (head, body) = request.into_parts();
     let input: TokenIn = read(app, &head.headers, body).await?;
     let secret = input.secret_key.as_deref();
-    let (backend, call) = admit(app, origin, &head.headers, secret, "mint_token").await?;
+    let (backend, call) = enter(app, origin, &head.headers, secret, "mint_token").await?;
+    let minted = give(app, &backend, &input, call).await?;
+    Ok(json_reply(serde_json::to_vec(&minted.created()).map_err(Error::internal)?))
+}
+
+/// Gives a token, or notes why not: in the log of the secret's tenant, and of that which was asked about.
+pub(super) async fn give(app: &Arc<App>, backend: &Backend, input: &TokenIn, call: Call) -> Result<Minted> {
     let mut target = None;
     let minted = async {
-        let tenant = subject::tenant(app, &backend, input.tenant.as_deref()).await?;
+        let tenant = subject::tenant(app, backend, input.tenant.as_deref()).await?;
         target = Some(tenant.id);
-        mint::mint(app, &backend, &tenant, &input, call.clone()).await
+        mint::mint(app, backend, &tenant, input, call.clone()).await
     };
     match minted.await {
-        Ok(answer) => Ok(json_reply(answer)),
+        Ok(minted) => Ok(minted),
         Err(error) => {
             let code = super::problem::code(&error);
             if let Some(target) = target.filter(|target| *target != backend.tenant.id) {
                 let actor = backend.actor(&target.to_string(), call.clone());
                 app.refusals.note(&actor, "mint_token", code);
             }
-            note(app, &backend, call, "mint_token", code);
+            note(app, backend, call, "mint_token", code);
             Err(error)
         }
     }
@@ -54,7 +62,7 @@ pub(crate) async fn revoke(app: &Arc<App>, origin: &Origin<'_>, request: Request
     let (head, body) = request.into_parts();
     let input: RevokeTokenIn = read(app, &head.headers, body).await?;
     let secret = input.secret_key.as_deref();
-    let (backend, call) = admit(app, origin, &head.headers, secret, "revoke_trusted_token").await?;
+    let (backend, call) = enter(app, origin, &head.headers, secret, "revoke_trusted_token").await?;
     let done = tokens::revoke_by(app, &backend, input, call.clone()).await.inspect_err(|error| {
         note(app, &backend, call, "revoke_trusted_token", super::problem::code(error));
     })?;
@@ -70,7 +78,7 @@ pub(crate) async fn validate(
     let (head, body) = request.into_parts();
     let input: ValidateTokenIn = read(app, &head.headers, body).await?;
     let secret = input.secret_key.as_deref();
-    let (backend, _) = admit(app, origin, &head.headers, secret, "validate_token").await?;
+    let (backend, _) = enter(app, origin, &head.headers, secret, "validate_token").await?;
     let ask = Ask {
         presented: Presented::Token(&input.token),
         request: keyward_core::decide::Request { cost: 0, ..Default::default() },
@@ -89,8 +97,8 @@ async fn read<T: DeserializeOwned>(app: &App, headers: &HeaderMap, body: Incomin
     question::read(headers, if body.is_empty() { b"{}" } else { &body })
 }
 
-/// Whose secret came, unless it came from a browser.
-async fn admit(
+/// Whose secret came, in a header or in the body.
+async fn enter(
     app: &Arc<App>,
     origin: &Origin<'_>,
     headers: &HeaderMap,
@@ -99,11 +107,22 @@ async fn admit(
 ) -> Result<(Backend, Call)> {
     app.must_be_set_up().await?;
     let secret = credential(app, headers, in_body)?;
-    let address = origin.address(headers);
+    let call = || caller::call(headers, origin);
+    admit(app, headers, (secret, origin.address(headers)), call, operation).await
+}
+
+/// Whose secret it is, unless it came from a browser.
+pub(super) async fn admit(
+    app: &App,
+    headers: &HeaderMap,
+    (secret, address): (&str, Option<IpAddr>),
+    call: impl Fn() -> Call,
+    operation: &'static str,
+) -> Result<(Backend, Call)> {
     match app.verifier.backend(secret, address).await? {
-        Err(closed) => Err(refusal(app, closed, caller::call(headers, origin), operation)),
+        Err(closed) => Err(refusal(app, closed, call(), operation)),
         Ok(backend) => {
-            let call = caller::call(headers, origin);
+            let call = call();
             if is_browser(headers) {
                 note(app, &backend, call, operation, "browser_call");
                 return Err(Error::forbidden("browser_call", problems::detail("browser_call")));

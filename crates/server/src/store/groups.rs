@@ -42,6 +42,12 @@ pub(crate) async fn find(conn: &mut Conn, tenant: &str, id: &str) -> Result<Opti
         .bind(tenant).bind(id).fetch_optional(c).await)?)
 }
 
+/// The group of this canonical name.
+pub(crate) async fn find_by_name(conn: &mut Conn, tenant: &str, name_key: &str) -> Result<Option<GroupRow>> {
+    Ok(on!(conn, c => sqlx::query_as(select_groups!("WHERE g.tenant_id = $1 AND g.name_key = $2"))
+        .bind(tenant).bind(name_key).fetch_optional(c).await)?)
+}
+
 /// All groups of a tenant, for the cache.
 pub(crate) async fn all(conn: &mut Conn, tenant: &str) -> Result<Vec<GroupRow>> {
     Ok(on!(conn, c => sqlx::query_as(select_groups!("WHERE g.tenant_id = $1 ORDER BY g.id"))

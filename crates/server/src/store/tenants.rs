@@ -34,6 +34,18 @@ pub(crate) async fn find_by_slug(conn: &mut Conn, slug: &str) -> Result<Option<T
         .bind(slug).fetch_optional(c).await)?)
 }
 
+/// The tenant of this number.
+pub(crate) async fn find_by_number(conn: &mut Conn, number: i64) -> Result<Option<TenantRow>> {
+    Ok(on!(conn, c => sqlx::query_as("SELECT * FROM tenants WHERE number = $1")
+        .bind(number).fetch_optional(c).await)?)
+}
+
+/// Tenants with this name for people, which need not be unique: two at most, to tell.
+pub(crate) async fn named(conn: &mut Conn, name: &str) -> Result<Vec<TenantRow>> {
+    Ok(on!(conn, c => sqlx::query_as("SELECT * FROM tenants WHERE name = $1 ORDER BY id LIMIT 2")
+        .bind(name).fetch_all(c).await)?)
+}
+
 /// The primary tenant, number 0; `None` before the instance is set up.
 pub(crate) async fn find_primary(conn: &mut Conn) -> Result<Option<TenantRow>> {
     Ok(on!(conn, c => sqlx::query_as("SELECT * FROM tenants WHERE number = 0").fetch_optional(c).await)?)

@@ -7,10 +7,12 @@ use keyward_core::jwt::{self, Audience, Claims, Origin};
 use keyward_core::key::OwnerState;
 use keyward_core::right::{Resource, RightSet};
 use serde_json::{Map, Value};
+use zeroize::Zeroizing;
 
 use super::ceiling::{Ceiling, is_admin, is_plain};
 use super::firsts::First;
-use super::subject;
+use super::provisioning::{self, Renewal};
+use super::subject::{self, Prospect};
 use super::wire::{TokenCreated, TokenIn};
 use crate::app::{Actor, App, Call, Principal};
 use crate::clock::rfc3339;
@@ -44,35 +46,71 @@ struct Grant {
     kind: &'static str,
 }
 
-/// Makes a token for a user of this tenant and writes the answer as JSON.
+/// A token that was given, with all that may be told of it.
+pub(crate) struct Minted {
+    pub(crate) token: Zeroizing<String>,
+    pub(crate) claims: Claims,
+    pub(crate) user: Arc<UserRecord>,
+    grant: Grant,
+    ttl_seconds: i64,
+    ttl_cut: bool,
+    user_created: bool,
+}
+
+impl Minted {
+    /// As `/v1/trusted/tokens` answers.
+    pub(crate) fn created(&self) -> TokenCreated<'_> {
+        TokenCreated {
+            token: &self.token,
+            token_type: "Bearer",
+            token_id: &self.claims.jti,
+            kind: self.grant.kind,
+            expires_at: rfc3339(self.claims.exp * 1000),
+            ttl_seconds: self.ttl_seconds,
+            ttl_cut: self.ttl_cut,
+            user_id: &self.claims.sub,
+            username: &self.user.username,
+            user_created: self.user_created,
+            tenant_id: &self.claims.tenant,
+            rights: &self.grant.rights,
+            rights_cut: self.grant.cut,
+            audience: &self.claims.aud.0,
+        }
+    }
+}
+
+/// What has to be done about the user of a token before it is handed out.
+enum Errand {
+    Create(Prospect),
+    Update(Box<Renewal>),
+}
+
+/// Makes a token for a user of this tenant.
 pub(crate) async fn mint(
     app: &Arc<App>,
     backend: &Backend,
     tenant: &TenantRecord,
     input: &TokenIn,
     call: Call,
-) -> Result<Vec<u8>> {
-    let (user, new) = match subject::find(app, tenant.id, input).await? {
-        Some(user) => (user, None),
-        None if input.auto_create && backend.record.ceiling.create_users => {
-            let prospect = subject::prospect(app, backend, tenant, input)?;
-            (prospect.record.clone(), Some(prospect))
-        }
-        None => return Err(Error::NotFound),
-    };
+) -> Result<Minted> {
+    let (user, errand) = whom(app, backend, tenant, input).await?;
     check_subject(backend, tenant, &user)?;
     let grant = grant(&backend.record.ceiling, tenant, &user, input)?;
     let ttl = ttl(&backend.record.ceiling, tenant, input.ttl_seconds)?;
     app.verifier.confirm_signing_keys().await?;
-    let answer = sign(app, backend, (tenant, &user), (&grant, ttl), new.is_some(), input)?;
+    let user_created = matches!(errand, Some(Errand::Create(_)));
+    let minted = sign(app, backend, (tenant, user.clone()), (grant, ttl), user_created, input)?;
     if let Some(seconds) = app.minting.subjects.spend(&backend.record, user.id, app.clock.now()) {
         app.minting.firsts.note(backend, First::spike(app.clock.unix_ms()), || call.clone());
         return Err(Error::RateLimited(seconds));
     }
     // Nothing refuses from here on: a user is made for a token that is given (IMP-5).
-    if let Some(prospect) = new {
+    if let Some(errand) = errand {
         let actor = backend.actor(&tenant.id.to_string(), call.clone());
-        Box::pin(subject::create(app, backend, actor, prospect)).await?;
+        match errand {
+            Errand::Create(prospect) => Box::pin(subject::create(app, backend, actor, prospect)).await?,
+            Errand::Update(renewal) => Box::pin(provisioning::update(app, backend, actor, *renewal)).await?,
+        }
     }
     app.metrics.minted.inc();
     note_firsts(app, backend, (tenant, &user), &call);
@@ -80,7 +118,33 @@ pub(crate) async fn mint(
     app.mints.note(tenant.id, (by, Subject::User(user.id)), app.clock.monotonic_ms(), || {
         backend.actor(&tenant.id.to_string(), call)
     });
-    Ok(answer)
+    Ok(minted)
+}
+
+/// The user as they will be once the token is given, and what makes them so.
+async fn whom(
+    app: &Arc<App>,
+    backend: &Backend,
+    tenant: &TenantRecord,
+    input: &TokenIn,
+) -> Result<(Arc<UserRecord>, Option<Errand>)> {
+    let found = subject::find(app, tenant.id, input).await?;
+    match found {
+        Some(user) if input.auto_create && input.provision.update => {
+            let renewal = Box::pin(provisioning::renewal(app, backend, tenant, input, &user)).await?;
+            Ok(match renewal {
+                Some(renewal) => (renewal.record.clone(), Some(Errand::Update(Box::new(renewal)))),
+                None => (user, None),
+            })
+        }
+        Some(user) => Ok((user, None)),
+        None if input.auto_create && backend.record.ceiling.create_users => {
+            let groups = Box::pin(provisioning::groups(app, tenant, input)).await?;
+            let prospect = subject::prospect(app, backend, tenant, input, groups)?;
+            Ok((prospect.record.clone(), Some(Errand::Create(prospect))))
+        }
+        None => Err(Error::NotFound),
+    }
 }
 
 /// What may be new about a token that was given (IMP-11).
@@ -156,11 +220,11 @@ fn ttl(ceiling: &Ceiling, tenant: &TenantRecord, wish: Option<i64>) -> Result<(i
 fn sign(
     app: &App,
     backend: &Backend,
-    (tenant, user): (&TenantRecord, &UserRecord),
-    (grant, (ttl_seconds, ttl_cut)): (&Grant, (i64, bool)),
+    (tenant, user): (&TenantRecord, Arc<UserRecord>),
+    (grant, (ttl_seconds, ttl_cut)): (Grant, (i64, bool)),
     user_created: bool,
     input: &TokenIn,
-) -> Result<Vec<u8>> {
+) -> Result<Minted> {
     let now = app.clock.unix_ms();
     let id: TokenId = random::new_id(now);
     let client_id = backend.record.id.to_string();
@@ -186,24 +250,8 @@ fn sign(
         epoch: user.token_epoch,
         ext: extra(input)?,
     };
-    let token = zeroize::Zeroizing::new(app.verifier.sign(&claims, now)?);
-    let answer = TokenCreated {
-        token: &token,
-        token_type: "Bearer",
-        token_id: claims.jti,
-        kind: grant.kind,
-        expires_at: rfc3339(claims.exp * 1000),
-        ttl_seconds,
-        ttl_cut,
-        user_id: claims.sub,
-        username: &user.username,
-        user_created,
-        tenant_id: claims.tenant,
-        rights: &grant.rights,
-        rights_cut: grant.cut,
-        audience: &claims.aud.0,
-    };
-    serde_json::to_vec(&answer).map_err(Error::internal)
+    let token = Zeroizing::new(app.verifier.sign(&claims, now)?);
+    Ok(Minted { token, claims, user, grant, ttl_seconds, ttl_cut, user_created })
 }
 
 fn audience(app: &App, ceiling: &Ceiling, input: &TokenIn) -> Result<Vec<String>> {

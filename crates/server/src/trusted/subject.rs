@@ -7,6 +7,7 @@ use keyward_core::key::{Owner, OwnerState};
 
 use super::ceiling::{Ceiling, is_admin};
 use super::firsts::Firsts;
+use super::provisioning::{self, Groups};
 use super::wire::TokenIn;
 use crate::app::{Actor, App, Tx};
 use crate::audit::{Audited, Event};
@@ -128,7 +129,10 @@ pub(crate) async fn by_name(app: &Arc<App>, tenant: TenantId, name: &str) -> Res
 }
 
 /// Runs where connections to the database belong.
-async fn on_control<T: Send + 'static, F>(app: &Arc<App>, work: impl FnOnce(Arc<App>) -> F) -> Result<T>
+pub(super) async fn on_control<T: Send + 'static, F>(
+    app: &Arc<App>,
+    work: impl FnOnce(Arc<App>) -> F,
+) -> Result<T>
 where
     F: Future<Output = Result<T>> + Send + 'static,
 {
@@ -142,16 +146,17 @@ pub(super) struct Prospect {
     name: Username,
     email: Option<String>,
     display_name: Option<String>,
-    group_ids: Vec<String>,
+    groups: Groups,
 }
 
 /// The user whom a token is asked for as they would be made: below the ceiling of the secret. Whoever
-/// is there already is left as they are: no account is taken over, nobody's groups change.
+/// is there already is left as they are, unless a dialect updates them (`provisioning.rs`).
 pub(super) fn prospect(
     app: &App,
     backend: &Backend,
     tenant: &TenantRecord,
     input: &TokenIn,
+    groups: Groups,
 ) -> Result<Prospect> {
     let name = Username::parse(input.username.as_deref().ok_or(Error::NotFound)?)?;
     if let Some(email) = &input.email {
@@ -160,7 +165,7 @@ pub(super) fn prospect(
     if let Some(name) = &input.display_name {
         check_label("/display_name", name, 200)?;
     }
-    check_groups(tenant, &backend.record.ceiling, &input.group_ids)?;
+    groups.check(tenant, &backend.record.ceiling)?;
     let now = app.clock.unix_ms();
     let member = tenant.built_in_role("member").map(|role| role.to_string());
     let record = UserRecord {
@@ -168,7 +173,7 @@ pub(super) fn prospect(
         tenant_id: tenant.id,
         username: name.shown.as_str().into(),
         owner: Owner { state: OwnerState::Active, last_login_at: now, login_window_minutes: None },
-        grant: facts::grant(member.as_deref(), Some(&input.group_ids.join(",")))?,
+        grant: facts::grant(member.as_deref(), Some(&groups.ids.join(",")))?,
         token_epoch: 0,
         trusted_tokens: true,
         arrivals: Default::default(),
@@ -180,7 +185,7 @@ pub(super) fn prospect(
         name,
         email: input.email.clone(),
         display_name: input.display_name.clone(),
-        group_ids: input.group_ids.clone(),
+        groups,
     })
 }
 
@@ -198,31 +203,27 @@ async fn insert(app: &App, backend: &Backend, actor: &Actor, new: Prospect) -> R
         if directory.tenant.suspended {
             return Err(Error::forbidden("subject_not_active", "the tenant is suspended"));
         }
-        check_groups(&directory, &ceiling, &new.group_ids)?;
+        new.groups.check(&directory, &ceiling)?;
         ceiling.check_user(&directory, &new.record)?;
         ceiling.bound(directory.rights_of(&new.record.grant))?;
         let tenant = tx.tenant().to_owned();
+        let made = provisioning::make(tx, &directory, &ceiling, &new.groups).await?;
         let member = roles::find_built_in(tx.conn(), &tenant, "member").await?;
         let role_ids: Vec<String> = member.into_iter().map(|role| role.id).collect();
-        let row = row(tx, new, &role_ids);
+        let row = row(tx, new, &role_ids, &made.value);
         users::insert(tx.conn(), &row).await?;
         roles::replace_held(tx.conn(), &tenant, &row.id, &role_ids).await?;
-        let group_ids: Vec<String> = split(row.group_ids.as_deref());
-        groups::replace_joined(tx.conn(), &tenant, &row.id, &group_ids).await?;
+        groups::replace_joined(tx.conn(), &tenant, &row.id, &made.value).await?;
         let id = row.id.clone();
         let shown = crate::users::render(&directory, row, tx.now)?;
         let event = Event::new("user.create", "user", &id, &shown.username).after(&shown);
-        Ok(Audited::new((), event).touches_user(&tenant, &id))
+        Ok(made.map(drop).and(Audited::new((), event).touches_user(&tenant, &id)))
     })
     .await
 }
 
-fn split(list: Option<&str>) -> Vec<String> {
-    list.unwrap_or_default().split(',').filter(|id| !id.is_empty()).map(Into::into).collect()
-}
-
 /// The ceiling as it is now, of a secret that still may ask for tokens and make users.
-async fn must_live(tx: &mut Tx<'_>, backend: &Backend) -> Result<Ceiling> {
+pub(super) async fn must_live(tx: &mut Tx<'_>, backend: &Backend) -> Result<Ceiling> {
     let disabled = || Error::Unauthenticated("trusted_disabled");
     let row = trusted::load(tx.conn(), backend.record.access_key.digits()).await?;
     let row = row.filter(|row| row.ended_at.is_none()).ok_or_else(disabled)?;
@@ -242,7 +243,8 @@ async fn must_live(tx: &mut Tx<'_>, backend: &Backend) -> Result<Ceiling> {
     if ceiling.create_users { Ok(ceiling) } else { Err(Error::NotFound) }
 }
 
-fn check_groups(directory: &TenantRecord, ceiling: &Ceiling, groups: &[String]) -> Result<()> {
+/// Refuses groups that the secret may not put anybody into.
+pub(super) fn check_groups(directory: &TenantRecord, ceiling: &Ceiling, groups: &[String]) -> Result<()> {
     for (place, group) in groups.iter().enumerate() {
         check_group(directory, ceiling, group).map_err(|code| refuse_group(code, place))?;
     }
@@ -264,13 +266,13 @@ fn refuse_group(code: &'static str, place: usize) -> Error {
     Error::forbidden("above_ceiling", "the trusted secret may not put anybody into this group")
 }
 
-fn row(tx: &Tx<'_>, new: Prospect, role_ids: &[String]) -> UserRow {
+fn row(tx: &Tx<'_>, new: Prospect, role_ids: &[String], group_ids: &[String]) -> UserRow {
     let place = (tx.tenant(), new.record.id.to_string());
     UserRow {
         email: new.email,
         display_name: new.display_name,
         role_ids: Some(role_ids.join(",")),
-        group_ids: Some(new.group_ids.join(",")),
+        group_ids: Some(group_ids.join(",")),
         ..UserRow::new(place, new.name, "jit", (&tx.actor.principal.id, tx.now))
     }
 }

@@ -182,6 +182,19 @@ pub(crate) struct TokenIn {
     pub(crate) email: Option<String>,
     /// Name for people of a user who is made.
     pub(crate) display_name: Option<String>,
+    /// What a dialect brings along of the user beyond that.
+    #[serde(skip)]
+    pub(crate) provision: Provision,
+}
+
+/// What dialects provision with a request for a token, in the way of their products.
+#[derive(Default)]
+pub(crate) struct Provision {
+    /// Ids or names of the user's groups, in the place of `group_ids`: those that are missing are made,
+    /// without rights.
+    pub(crate) groups: Option<Vec<String>>,
+    /// With `auto_create`, a user who is there gets address, name and groups too, as far as they are given.
+    pub(crate) update: bool,
 }
 
 /// A token.
@@ -192,18 +205,18 @@ pub(crate) struct TokenCreated<'a> {
     /// `Bearer`.
     pub(crate) token_type: &'static str,
     /// `token_…`, for its revocation.
-    pub(crate) token_id: String,
+    pub(crate) token_id: &'a str,
     /// `full`, `object` or `custom`.
     pub(crate) kind: &'static str,
     pub(crate) expires_at: String,
     pub(crate) ttl_seconds: i64,
     /// The wished validity was longer than allowed.
     pub(crate) ttl_cut: bool,
-    pub(crate) user_id: String,
+    pub(crate) user_id: &'a str,
     pub(crate) username: &'a str,
     /// The user was made for this token.
     pub(crate) user_created: bool,
-    pub(crate) tenant_id: String,
+    pub(crate) tenant_id: &'a str,
     /// What the token may do while the user may.
     #[schema(value_type = Vec<String>)]
     pub(crate) rights: &'a keyward_core::right::RightSet,

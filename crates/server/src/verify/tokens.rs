@@ -297,7 +297,7 @@ fn refused(code: Code) -> Decision {
 
 impl FoundToken {
     /// When it ends, Unix seconds: no later than a token asked for with the secret as it is now would.
-    fn end(&self) -> i64 {
+    pub(crate) fn end(&self) -> i64 {
         let claims = &self.checked.claims;
         match &self.origin {
             Origin::Trusted { record, .. } => {

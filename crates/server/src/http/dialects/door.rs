@@ -12,7 +12,7 @@ use subtle::ConstantTimeEq as _;
 use crate::app::{Actor, App, Call};
 use crate::config::{ServerSettings, Settings};
 use crate::error::{Error, Result};
-use crate::http::caller::{self, Identity};
+use crate::http::caller::{self, Credential, Identity};
 use crate::http::{cookie, problems};
 use crate::verify::Presented;
 
@@ -54,6 +54,23 @@ pub(crate) async fn identify(
             caller::identify_presented(app, Presented::Secret(token), call).await
         }
         found => caller::identify_presented(app, found?.presented(), call).await,
+    }
+}
+
+/// The text of the one token that [`identify`] looks at; `None` for a pair, or where there is none.
+///
+/// # Errors
+/// As [`enter`], of what is read from the headers alone.
+pub(crate) fn token<'h>(
+    app: &App,
+    (method, headers): (&Method, &'h HeaderMap),
+    cookie: &str,
+) -> Result<Option<&'h str>> {
+    match caller::credential(headers, &app.settings.server.api_key_header) {
+        Ok(Credential::Secret(text)) => Ok(Some(text)),
+        Ok(_) => Ok(None),
+        Err(Error::Unauthenticated("no_credential")) => in_cookie(headers, cookie, Some(method.as_str())),
+        Err(error) => Err(error),
     }
 }
 
@@ -108,7 +125,8 @@ fn in_cookie<'h>(headers: &'h HeaderMap, name: &str, method: Option<&str>) -> Re
     Ok(Some(token))
 }
 
-fn is_ours(token: &str) -> bool {
+/// Whether it has the form of a token that these cookies carry: of a session, or an access token.
+pub(crate) fn is_ours(token: &str) -> bool {
     token::parse_other(token, token::SESSION_PREFIX).is_some() || Compact::parse(token).is_some()
 }
 

@@ -4,3 +4,5 @@ mod bmc_helix;
 mod mode;
 mod seeq;
 mod valsight;
+//! The protocols of other products, as their clients speak them.
+mod thoughtspot;

@@ -1,0 +1,283 @@
+//! `/auth/token/…`: asking for tokens, ending them, looking at them (TS8).
+
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::extract::State;
+use axum::response::Response;
+use http::{HeaderMap, Method};
+use keyward_core::decide::{Code, Decision, Request};
+use keyward_core::jwt::Compact;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::grants::{self, Access, Given, Scope, TokenRequest};
+use super::{JSON, answer, nothing};
+use crate::app::{Actor, App, Call};
+use crate::error::{Error, Result};
+use crate::failures;
+use crate::http::dialects::body::Whole;
+use crate::http::dialects::door::{self, JSESSIONID};
+use crate::http::problem::Problem;
+use crate::names::Username;
+use crate::sessions;
+use crate::store::users;
+use crate::tokens::{self, EndTokensIn};
+use crate::verify::sessions::SessionRecord;
+use crate::verify::tokens::FoundToken;
+use crate::verify::usage::Sighting;
+use crate::verify::{Ask, Found, Presented};
+
+/// What a token is ended by.
+const REVOKE: &str = "tokens:revoke";
+
+/// `POST /auth/token/full`.
+pub(super) async fn full(
+    State(app): State<Arc<App>>,
+    Extension(call): Extension<Call>,
+    headers: HeaderMap,
+    body: Whole,
+) -> Result<Response, Problem> {
+    let ask: TokenRequest = body.json(&headers, JSON)?;
+    Ok(token(grants::give(&app, (&headers, call), ask, Access::Full).await?))
+}
+
+/// `POST /auth/token/object`.
+pub(super) async fn object(
+    State(app): State<Arc<App>>,
+    Extension(call): Extension<Call>,
+    headers: HeaderMap,
+    body: Whole,
+) -> Result<Response, Problem> {
+    let ask: TokenRequest = body.json(&headers, JSON)?;
+    Ok(token(grants::give(&app, (&headers, call), ask, Access::Object).await?))
+}
+
+/// `POST /auth/token/custom`.
+pub(super) async fn custom(
+    State(app): State<Arc<App>>,
+    Extension(call): Extension<Call>,
+    headers: HeaderMap,
+    body: Whole,
+) -> Result<Response, Problem> {
+    let ask: TokenRequest = body.json(&headers, JSON)?;
+    let given = grants::give(&app, (&headers, call), ask, Access::Custom).await?;
+    Ok(answer(&json!({
+        "id": given.id,
+        "token": given.token.as_str(),
+        "org": given.org,
+        "user": { "id": given.user_id, "name": given.username },
+        "creation_time_in_millis": given.created_at,
+        "expiration_time_in_millis": given.ends_at,
+    })))
+}
+
+fn token(given: Given) -> Response {
+    answer(&json!({
+        "token": given.token.as_str(),
+        "creation_time_in_millis": given.created_at,
+        "expiration_time_in_millis": given.ends_at,
+        "scope": Scope::new(given.org.id, given.object),
+        "valid_for_user_id": given.user_id,
+        "valid_for_username": given.username,
+    }))
+}
+
+/// Which token to end; the caller's own unless told.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct RevokeRequest {
+    user_identifier: Option<String>,
+    token: Option<String>,
+}
+
+/// `POST /auth/token/revoke`.
+pub(super) async fn revoke(
+    State(app): State<Arc<App>>,
+    Extension(call): Extension<Call>,
+    method: Method,
+    headers: HeaderMap,
+    body: Whole,
+) -> Result<Response, Problem> {
+    let actor = door::enter(&app, (&method, &headers), JSESSIONID, &call).await?;
+    let ask: RevokeRequest = body.json(&headers, JSON)?;
+    let own = door::token(&app, (&method, &headers), JSESSIONID)?.unwrap_or_default();
+    let given = |field: Option<String>| field.filter(|text| !text.trim().is_empty());
+    match (given(ask.token), given(ask.user_identifier)) {
+        (Some(token), _) if token.trim() != own => end_other(&app, &actor, token.trim()).await?,
+        (None, Some(user)) if !is_own_name(&actor, user.trim()) => {
+            end_all_of(&app, &actor, user.trim()).await?;
+        }
+        _ => {
+            if !end_own(&app, &actor, own).await? {
+                let detail = "a key is no token: it is revoked where keys are managed";
+                return Err(Error::forbidden("not_a_session", detail).into());
+            }
+        }
+    }
+    Ok(nothing())
+}
+
+/// Ends the token or session that was presented; false for a key, which neither is.
+pub(super) async fn end_own(app: &App, actor: &Actor, token: &str) -> Result<bool> {
+    if actor.by_token {
+        tokens::revoke_own(app, actor, token).await?;
+    } else if actor.session.is_some() {
+        sessions::log_out(app, actor).await?;
+    }
+    Ok(actor.by_token || actor.session.is_some())
+}
+
+/// Ends another token of the same user, or as an administrator anybody's.
+async fn end_other(app: &App, actor: &Actor, token: &str) -> Result<()> {
+    must_not_be_token(app, actor)?;
+    if Compact::parse(token).is_none() {
+        return match sessions::end_presented(app, actor, token).await {
+            // What is no living session needs no end.
+            Err(Error::NotFound) => Ok(()),
+            ended => ended,
+        };
+    }
+    let checked = app.verifier.read_token(token).await?;
+    let own = |sub: &str| actor.user_id() == Some(sub);
+    if checked.is_some_and(|checked| own(&checked.claims.sub)) {
+        return tokens::revoke_own(app, actor, token).await.map(drop);
+    }
+    must_revoke(app, actor)?;
+    tokens::revoke(app, actor, EndTokensIn { token: Some(token.into()), user_id: None }).await.map(drop)
+}
+
+async fn end_all_of(app: &App, actor: &Actor, user: &str) -> Result<()> {
+    must_not_be_token(app, actor)?;
+    must_revoke(app, actor)?;
+    let id = match user.parse::<keyward_core::id::UserId>() {
+        Ok(id) => id.to_string(),
+        Err(_) => {
+            let key = Username::parse_any(user)?.key;
+            let found = users::find_id(&mut app.read().await?, &actor.tenant_id, &key).await?;
+            found.ok_or_else(no_user)?
+        }
+    };
+    let ended = tokens::revoke(app, actor, EndTokensIn { token: None, user_id: Some(id) }).await;
+    ended.map(drop).map_err(|error| if matches!(error, Error::NotFound) { no_user() } else { error })
+}
+
+fn no_user() -> Error {
+    Error::malformed("/user_identifier", "not_found", "there is no such user")
+}
+
+fn is_own_name(actor: &Actor, user: &str) -> bool {
+    let key = |name: &str| Username::parse_any(name).ok().map(|name| name.key);
+    user == actor.principal.id || (key(user).is_some() && key(user) == key(&actor.principal.label))
+}
+
+/// A token ends itself and nothing else (IMP-2).
+fn must_not_be_token(app: &App, actor: &Actor) -> Result<()> {
+    if !actor.by_token {
+        return Ok(());
+    }
+    app.refusals.note(actor, "revoke_token", "token_cannot_manage");
+    Err(Error::forbidden("token_cannot_manage", "a token ends itself and no other one"))
+}
+
+fn must_revoke(app: &App, actor: &Actor) -> Result<()> {
+    if actor.may(REVOKE) {
+        return Ok(());
+    }
+    app.refusals.note(actor, "revoke_token", "insufficient_rights");
+    Err(Error::forbidden("insufficient_rights", format!("tokens of others need the right {REVOKE}")))
+}
+
+/// The token to look at.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct ValidateRequest {
+    token: Option<String>,
+}
+
+/// `POST /auth/token/validate`.
+pub(super) async fn validate(
+    State(app): State<Arc<App>>,
+    Extension(call): Extension<Call>,
+    method: Method,
+    headers: HeaderMap,
+    body: Whole,
+) -> Result<Response, Problem> {
+    let actor = door::enter(&app, (&method, &headers), JSESSIONID, &call).await?;
+    let ask: ValidateRequest = body.json(&headers, JSON)?;
+    let token = ask.token.unwrap_or_default();
+    let seen = look_at(&app, &actor, token.trim()).await?;
+    let bad = || Error::malformed("/token", "invalid_token", "the token is none, or over");
+    let seen = seen.ok_or_else(bad)?;
+    Ok(answer(&json!({
+        "creation_time_in_millis": seen.created_at,
+        "expiration_time_in_millis": seen.ends_at,
+        "scope": seen.scope,
+        "valid_for_user_id": seen.user_id,
+        "valid_for_username": seen.username,
+        "token_type": "BEARER",
+    })))
+}
+
+/// What is told of a token that is good.
+struct Seen {
+    created_at: i64,
+    ends_at: i64,
+    scope: Scope,
+    user_id: String,
+    username: Option<String>,
+}
+
+/// Tokens of other tenants exist for operators alone (AZ-3), and no key can be tried here.
+async fn look_at(app: &App, actor: &Actor, token: &str) -> Result<Option<Seen>> {
+    if !door::is_ours(token) {
+        return Ok(None);
+    }
+    let home = actor.tenant_id.parse().map_err(Error::internal)?;
+    let everywhere = !actor.by_token && actor.may("instance/tenants:enter");
+    let request = Request { cost: 0, ..Request::default() };
+    let ask = Ask {
+        presented: Presented::Secret(token),
+        request,
+        sighting: Sighting::default(),
+        tenant: (!everywhere).then_some(home),
+        now: app.clock.now(),
+    };
+    let mut verified = app.verifier.verify(&ask).await?;
+    failures::throttle(app, &mut verified, home, actor.call.address);
+    match verified.decision {
+        Decision::Allow { .. } => {}
+        Decision::Deny { code: Code::RateLimited, retry_after_seconds } => {
+            return Err(Error::RateLimited(retry_after_seconds.max(1)));
+        }
+        Decision::Deny { .. } => return Ok(None),
+    }
+    let of_token = verified.token.as_deref().map(of_token);
+    Ok(of_token.or_else(|| verified.found.as_ref().and_then(of_found)))
+}
+
+fn of_token(found: &FoundToken) -> Seen {
+    let claims = &found.checked.claims;
+    let object = claims.ext.get("metadata_id").and_then(|object| object.as_str());
+    Seen {
+        created_at: claims.iat * 1000,
+        ends_at: found.end() * 1000,
+        scope: Scope::new(found.tenant.number, object.map(Into::into)),
+        user_id: claims.sub.clone(),
+        username: claims.username.clone(),
+    }
+}
+
+fn of_found(found: &Found) -> Option<Seen> {
+    let session: &SessionRecord = found.session.as_deref()?;
+    let owner = found.owner.as_ref();
+    let key = || found.key.as_ref().map(|(key, _)| key.to_string());
+    let most = session.started_at + found.tenant.tenant.policy.login.max_ms(found.effective.is_admin);
+    Some(Seen {
+        created_at: session.started_at,
+        ends_at: session.ends_at.map_or(most, |end| end.min(most)),
+        scope: Scope::new(found.tenant.number, None),
+        user_id: owner.map(|owner| owner.id.to_string()).or_else(key)?,
+        username: owner.map(|owner| owner.username.to_string()).or_else(key),
+    })
+}
