@@ -40,7 +40,7 @@ pub(super) async fn catch_up(app: &App, tenant: &str) -> Result<CaughtUp> {
             // Another node did this part, or the tenant is gone.
             return Ok(CaughtUp::Whole);
         }
-        let webhooks = Subscribers::of(tx.conn(), tenant).await?;
+        let mut webhooks = Subscribers::of(tx.conn(), tenant).await?;
         for row in rows {
             let event = match personal::read(&row) {
                 Ok(event) => event,

@@ -19,6 +19,7 @@ use crate::mail::{self, Letter};
 use crate::random;
 use crate::store::Conn;
 use crate::store::jobs::{self, JobRow};
+use crate::store::webhooks;
 use crate::webhooks::delivery::{self, Attempt, Report, Ticket};
 
 /// How often to look for what is due, without a sign that there is something.
@@ -58,6 +59,8 @@ pub(crate) enum Outgoing {
     Mail(Box<Letter>),
     /// An event to a webhook.
     Webhook(Ticket),
+    /// A test of a webhook: it goes past what waits for it, and also to one that takes nothing.
+    Test(Ticket),
 }
 
 impl Outgoing {
@@ -66,8 +69,9 @@ impl Outgoing {
         // The tenant is the second word of a lane: `tenant_of` reads it.
         let (lane, kind, payload) = match &self {
             Self::Mail(letter) => (format!("{MAIL} {tenant}"), MAIL, to_json(letter)?),
-            Self::Webhook(ticket) => {
-                (format!("{WEBHOOK} {tenant} {}", ticket.webhook_id), WEBHOOK, to_json(ticket)?)
+            Self::Webhook(ticket) => (webhook_lane(tenant, &ticket.webhook_id), WEBHOOK, to_json(ticket)?),
+            Self::Test(ticket) => {
+                (webhook_lane(tenant, &ticket.webhook_id) + " test", WEBHOOK, to_json(ticket)?)
             }
         };
         let row = JobRow {
@@ -87,8 +91,30 @@ impl Outgoing {
     }
 }
 
+/// Where the events for a webhook wait. The statements of `store/` make the same text.
+pub(crate) fn webhook_lane(tenant: &str, webhook: &str) -> String {
+    format!("{WEBHOOK} {tenant} {webhook}")
+}
+
 fn tenant_of(lane: &str) -> &str {
     lane.split(' ').nth(1).unwrap_or_default()
+}
+
+/// The webhook whose events wait in a lane.
+fn webhook_of(lane: &str) -> Option<&str> {
+    let mut words = lane.split(' ');
+    let webhook = words.next().filter(|kind| *kind == WEBHOOK).and_then(|_| words.nth(1));
+    webhook.filter(|_| words.next().is_none())
+}
+
+/// Takes jobs of a lane, as far as what they go to may be sent any.
+async fn claim(conn: &mut Conn, lane: &str, now: i64, most: i64) -> Result<Vec<JobRow>> {
+    let until = now + LEASE_MS;
+    let most = match webhook_of(lane) {
+        Some(id) => webhooks::admit(conn, tenant_of(lane), id, (now, until), most).await?,
+        None => most,
+    };
+    if most == 0 { Ok(Vec::new()) } else { jobs::claim(conn, lane, now, until, most).await }
 }
 
 fn to_json(payload: &impl Serialize) -> Result<String> {
@@ -223,7 +249,7 @@ async fn start_due(app: &Arc<App>) -> Result<()> {
         }
         let mut tx = app.db.begin().await?;
         let room = i64::try_from(room).map_err(Error::internal)?;
-        let claimed = jobs::claim(tx.conn(), &lane, now, now + LEASE_MS, room).await?;
+        let claimed = claim(tx.conn(), &lane, now, room).await?;
         tx.commit().await?;
         for job in claimed {
             tokio::spawn(work(Place::take(app, &job.lane), job));
@@ -299,7 +325,7 @@ async fn settle(
 ) -> Result<Option<JobRow>> {
     let mut tx = app.db.begin().await?;
     if let Some(report) = report {
-        delivery::note(tx.conn(), report).await?;
+        delivery::note(tx.conn(), report, app.clock.unix_ms()).await?;
     }
     match failed {
         // The log of a webhook tells what was given up, and replays it.
@@ -316,7 +342,7 @@ async fn settle(
     }
     let now = app.clock.unix_ms();
     let limit = i64::from(goes_on);
-    let next = jobs::claim(tx.conn(), &job.lane, now, now + LEASE_MS, limit).await?.pop();
+    let next = claim(tx.conn(), &job.lane, now, limit).await?.pop();
     tx.commit().await?;
     Ok(next)
 }
@@ -340,12 +366,12 @@ fn after(job: &JobRow, failure: Failure, now: i64) -> JobRow {
 }
 
 /// Milliseconds of a pause, a tenth more or less, so that what failed together does not come back together.
-fn jitter(seconds: i64) -> i64 {
+pub(crate) fn jitter(seconds: i64) -> i64 {
     seconds * (900 + i64::from(random::below(201)))
 }
 
 /// The same, never less.
-fn jitter_up(seconds: i64) -> i64 {
+pub(crate) fn jitter_up(seconds: i64) -> i64 {
     seconds * (1_000 + i64::from(random::below(101)))
 }
 

@@ -333,7 +333,7 @@ const EVERY_TENANT: &[&str] = &[
     "FROM key_networks WHERE NOT told ORDER BY",
     "SELECT COUNT(access_key) FROM keys",
     "SELECT access_key FROM keys WHERE access_key > $1",
-    "SELECT lane FROM jobs",
+    "WITH RECURSIVE lanes (lane) AS",
     "WHERE id IN (SELECT id FROM jobs WHERE lane = $1",
     "DELETE FROM jobs WHERE failed_at",
     "DELETE FROM notifications WHERE created_at",
