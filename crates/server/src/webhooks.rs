@@ -76,7 +76,7 @@ pub(crate) async fn create(app: &App, actor: &Actor, input: WebhookIn) -> Result
     catalogue::check(&input.events)?;
     check_description(&input.description)?;
     actor.must_be_fresh(app.clock.unix_ms())?;
-    check_url(app, &input.url).await?;
+    check_url(app, &actor.tenant_id, &input.url).await?;
     app.write(actor, async |tx| {
         tx.must_hold("webhooks:write")?;
         must_read_the_log(tx)?;
@@ -136,10 +136,10 @@ fn check_description(text: &str) -> Result<()> {
 }
 
 /// Refuses a URL that must not be called; it is looked at again at each delivery (OUT-2).
-async fn check_url(app: &App, url: &str) -> Result<()> {
+async fn check_url(app: &App, tenant: &str, url: &str) -> Result<()> {
     let refuse = |why: String| Error::invalid("/url", "bad_url", why);
     let place = Destination::parse(url).map_err(refuse)?;
-    app.outbound.examine(&place).await.map_err(refuse)
+    app.outbound.examine(tenant, &place).await.map_err(refuse)
 }
 
 /// Applies a merge patch.
@@ -152,7 +152,7 @@ pub(crate) async fn edit(app: &App, actor: &Actor, id: &str, patch: WebhookPatch
     }
     if let Some(url) = &patch.url {
         actor.must_be_fresh(app.clock.unix_ms())?;
-        check_url(app, url).await?;
+        check_url(app, &actor.tenant_id, url).await?;
     }
     app.write(actor, async |tx| {
         let mut row = find_to_change(tx, id).await?;

@@ -113,7 +113,7 @@ async fn send(app: &App, job: &JobRow, message: Message) -> Attempt {
     let answer = if sent {
         let body = Bytes::from(std::mem::take(&mut delivery.body));
         match (headers, Destination::parse(&webhook.url)) {
-            (Ok(headers), Ok(place)) => app.outbound.post(&place, headers, body).await,
+            (Ok(headers), Ok(place)) => app.outbound.post(&job.tenant_id, &place, headers, body).await,
             (Err(why), _) | (_, Err(why)) => Err(why),
         }
     } else {

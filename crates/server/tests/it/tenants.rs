@@ -338,7 +338,7 @@ const EVERY_TENANT: &[&str] = &[
     "DELETE FROM jobs WHERE failed_at",
     "DELETE FROM notifications WHERE created_at",
     "DELETE FROM expiry_notices WHERE expires_at",
-    "SELECT COUNT(*) FROM handovers WHERE pepper_id",
+    "SELECT COUNT(*) FROM handovers\n         WHERE pepper_id",
     "UPDATE handovers SET sealed = NULL WHERE expires_at",
     "DELETE FROM handovers WHERE expires_at",
     "SELECT * FROM handovers WHERE handle",
