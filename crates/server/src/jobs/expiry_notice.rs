@@ -1,5 +1,6 @@
 //! Notices of keys that end soon or have ended (BM8): written as events, which are told like all others.
 
+use std::collections::HashSet;
 use std::sync::Mutex;
 
 use keyward_core::policy::NOTICE_DAYS;
@@ -71,17 +72,18 @@ async fn tell_since(app: &App, since: i64, now: i64) -> Result<()> {
 /// A key whose tenant cannot be read does not keep others from being told of theirs: it is tried again.
 async fn tell_stage(app: &App, stage: Ending) -> Result<()> {
     let mut last: Option<(i64, String)> = None;
-    let mut failure = None;
+    let (mut failure, mut failed) = (None, HashSet::new());
     loop {
         let after = last.as_ref().map(|(end, id)| (*end, id.as_str()));
         let limit = i64::try_from(PAGE).map_err(Error::internal)?;
         let keys = store::ending(&mut app.read().await?, stage, after, limit).await?;
         for key in &keys {
+            if failed.contains(&key.tenant_id) {
+                continue;
+            }
             if let Err(error) = tell_if_wanted(app, key, stage.days).await {
-                if matches!(error, Error::Outage(_)) {
-                    return Err(error);
-                }
                 tracing::error!(tenant = key.tenant_id, key = key.id, %error, "nobody could be told of the end of a key");
+                failed.insert(key.tenant_id.clone());
                 failure = Some(error);
             }
         }

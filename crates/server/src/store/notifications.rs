@@ -95,6 +95,8 @@ pub(crate) async fn mark_read(
 pub(crate) async fn prune(conn: &mut Conn, before: i64) -> Result<()> {
     on!(conn, c => sqlx::query("DELETE FROM notifications WHERE created_at < $1")
         .bind(before).execute(c).await.map(drop))?;
+    on!(conn, c => sqlx::query("DELETE FROM mail_pauses WHERE mailed_at < $1")
+        .bind(before).execute(c).await.map(drop))?;
     Ok(())
 }
 

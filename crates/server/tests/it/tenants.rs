@@ -337,6 +337,7 @@ const EVERY_TENANT: &[&str] = &[
     "WHERE id IN (SELECT id FROM jobs WHERE lane = $1",
     "DELETE FROM jobs WHERE failed_at",
     "DELETE FROM notifications WHERE created_at",
+    "DELETE FROM mail_pauses WHERE mailed_at",
     "DELETE FROM expiry_notices WHERE expires_at",
     "SELECT COUNT(*) FROM handovers\n         WHERE pepper_id",
     "UPDATE handovers SET sealed = NULL WHERE expires_at",
