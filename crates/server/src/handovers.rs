@@ -21,7 +21,8 @@ use crate::store::handovers::{self, HandoverRow};
 use crate::store::keys::{self, KeyRow};
 use crate::store::page::{Listed, Page};
 
-/// A link lives a day unless told otherwise, and a week at most.
+/// A link lives a day unless told otherwise, and a week at most. So long its secret waits at least, so that
+/// another link can take the place of one that is over.
 const LINK_SECONDS: i64 = 86_400;
 const LONGEST_SECONDS: i64 = 7 * 86_400;
 /// The same in milliseconds.
@@ -66,11 +67,14 @@ pub(crate) struct HandoverOut {
     pub(crate) generation: i64,
     /// `waiting`, `opened` or `over`.
     pub(crate) state: &'static str,
-    /// Whether there is a link to it.
+    /// Whether there is a link that opens it.
     pub(crate) linked: bool,
     pub(crate) created_at: String,
     pub(crate) created_by: String,
+    /// Until when the secret waits.
     pub(crate) expires_at: String,
+    /// When the link opens, or opened, nothing any more. A new one can be made while the secret waits.
+    pub(crate) link_expires_at: Option<String>,
     pub(crate) opened_at: Option<String>,
     /// Address that opened it.
     pub(crate) opened_from: Option<String>,
@@ -94,9 +98,10 @@ impl HandoverOut {
         };
         Self {
             state,
-            linked: row.handle.is_some() && state == "waiting",
+            linked: state == "waiting" && row.handle.is_some() && row.link_expires_at > Some(now),
             created_at: rfc3339(row.created_at),
             expires_at: rfc3339(row.expires_at),
+            link_expires_at: row.link_expires_at.map(rfc3339),
             opened_at: row.opened_at.map(rfc3339),
             id: row.id,
             key_id: row.key_id,
@@ -132,6 +137,7 @@ pub(crate) async fn keep(
         created_at: tx.now,
         created_by: tx.actor.principal.id.clone(),
         expires_at,
+        link_expires_at: None,
         opened_at: None,
         opened_from: None,
     };
@@ -151,9 +157,9 @@ pub(crate) async fn keep_with_link(
     (generation, secret): (i64, &Secret),
     wish: &HandoverIn,
 ) -> Result<HandoverLink> {
-    let expires_at = tx.now + seconds(wish)? * 1000;
-    let row = keep(app, tx, key, generation, secret, expires_at).await?;
-    link(app, tx, row).await
+    let link_ends = tx.now + seconds(wish)? * 1000;
+    let row = keep(app, tx, key, generation, secret, tx.now + LONGEST_MS).await?;
+    link(app, tx, row, link_ends).await
 }
 
 fn seconds(wish: &HandoverIn) -> Result<i64> {
@@ -165,8 +171,9 @@ fn seconds(wish: &HandoverIn) -> Result<i64> {
     Err(Error::invalid("/handover/ttl_seconds", "out_of_range", detail))
 }
 
-/// Gives a waiting secret a link; an earlier one is void.
-async fn link(app: &App, tx: &mut Tx<'_>, mut row: HandoverRow) -> Result<HandoverLink> {
+/// Gives a waiting secret a link, and waits for that at least; an earlier one is void.
+async fn link(app: &App, tx: &mut Tx<'_>, mut row: HandoverRow, ends: i64) -> Result<HandoverLink> {
+    (row.expires_at, row.link_expires_at) = (row.expires_at.max(ends), Some(ends));
     let (token, handle) = marks::generate(&app.root_key, token::HANDOVER_PREFIX);
     let (pepper_id, hash) = sessions::hash(app, &token);
     (row.handle, row.pepper_id, row.hash) = (Some(handle.digits().into()), Some(pepper_id), Some(hash));
@@ -174,7 +181,7 @@ async fn link(app: &App, tx: &mut Tx<'_>, mut row: HandoverRow) -> Result<Handov
     Ok(HandoverLink {
         token: (!tx.actor.validate_only).then(|| token.expose().into()),
         secret_state: if tx.actor.validate_only { "not_made" } else { "shown_once" },
-        expires_at: rfc3339(row.expires_at),
+        expires_at: rfc3339(ends),
         open_url: format!("{}/v1/handovers/open", app.settings.server.base_url()),
         id: row.id,
         key_id: row.key_id,
@@ -197,9 +204,7 @@ pub(crate) async fn link_waiting(
         let waiting = handovers::waiting(tx.conn(), &key.tenant_id, &key.id, now).await?;
         let none =
             || Error::conflict("nothing_waits", "no secret of this key waits to be handed over; rotate it");
-        let mut row = waiting.ok_or_else(none)?;
-        row.expires_at = now + ttl * 1000;
-        let link = link(app, tx, row).await?;
+        let link = link(app, tx, waiting.ok_or_else(none)?, now + ttl * 1000).await?;
         let after = serde_json::json!({ "handover_id": link.id, "expires_at": link.expires_at });
         let event = Event::new("key.handover", "key", &key.id, &key.label).after(&after);
         Ok(Audited::new(link, event))
@@ -279,7 +284,8 @@ pub(crate) async fn void_exposed(app: &App, token: &str, call: Call) -> Result<(
         let Some(key) = keys::find(tx.conn(), &tenant, &row.key_id).await? else {
             return Ok(Audited::many((), Vec::new()));
         };
-        let unlinked = HandoverRow { handle: None, pepper_id: None, hash: None, ..row.clone() };
+        let unlinked =
+            HandoverRow { handle: None, pepper_id: None, hash: None, link_expires_at: None, ..row.clone() };
         handovers::link(tx.conn(), &unlinked).await?;
         let event = Event::new("key.handover_voided", "key", &key.id, &key.label);
         Ok(Audited::new((), event.reason(Some("seen in a URL"))))

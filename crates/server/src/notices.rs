@@ -172,7 +172,7 @@ impl Due {
                 .after(&json!({ "reads": total, "by": self.counts }));
         }
         let code = if self.place.action == "auth.failed" { "invalid_key" } else { "rate_limited" };
-        let event = Event::new(self.place.action, "source", &about, "").reason(Some(code));
+        let event = Event::new(self.place.action, "source", &about, &about).reason(Some(code));
         Event { outcome: Outcome::Refused, ..event.after(&json!({ "attempts": total, "by": self.counts })) }
     }
 }

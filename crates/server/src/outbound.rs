@@ -4,6 +4,7 @@
 //! were checked. Nothing follows redirects, nothing asks a proxy, and an answer is bounded in time and size.
 
 pub(crate) mod guard;
+mod lookups;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -27,6 +28,7 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsConnector;
 
 use self::guard::{Destination, Rule};
+use self::lookups::Lookups;
 use crate::config::WebhookSettings;
 use crate::error::{Error, Result};
 
@@ -43,6 +45,7 @@ pub(crate) struct Outbound {
     rules: Vec<Rule>,
     timeout: Duration,
     extra: Vec<CertificateDer<'static>>,
+    lookups: Lookups,
     /// Made when it is first needed: who sends nothing does not keep the system's certificates.
     tls: OnceLock<Arc<ClientConfig>>,
 }
@@ -63,31 +66,46 @@ impl Outbound {
     /// `Error::Startup` when the file of certificates cannot be read.
     pub(crate) fn new(settings: &WebhookSettings) -> Result<Self> {
         let extra = certificates(settings.ca_file.as_deref(), "webhooks.ca_file")?;
-        Ok(Self { rules: settings.allow.clone(), timeout: settings.timeout, extra, tls: OnceLock::new() })
+        Ok(Self {
+            rules: settings.allow.clone(),
+            timeout: settings.timeout,
+            extra,
+            lookups: Lookups::default(),
+            tls: OnceLock::new(),
+        })
     }
 
-    /// Refuses a place that must not be reached. A name that resolves to nothing now may do so later,
+    /// Refuses a place that a tenant must not have reached. A name that resolves to nothing now may do so later,
     /// and is looked at again then.
     ///
     /// # Errors
     /// A sentence about what may not be reached.
-    pub(crate) async fn examine(&self, place: &Destination) -> Result<(), String> {
-        let found = tokio::time::timeout(LOOK, resolve(place)).await;
+    pub(crate) async fn examine(&self, tenant: &str, place: &Destination) -> Result<(), String> {
+        let found = tokio::time::timeout(LOOK, self.resolve(tenant, place)).await;
         let addresses = found.ok().and_then(Result::ok).unwrap_or_default();
         place.check(&addresses, &self.rules)
     }
 
-    /// Sends a body by POST.
+    /// Sends a body by POST for a tenant.
     ///
     /// # Errors
     /// A sentence about why there was no answer.
     pub(crate) async fn post(
         &self,
+        tenant: &str,
         place: &Destination,
         headers: HeaderMap,
         body: Bytes,
     ) -> Result<Reply, String> {
-        self.post_by(place, headers, body, || resolve(place)).await
+        self.post_by(place, headers, body, || self.resolve(tenant, place)).await
+    }
+
+    /// Every address of a place.
+    async fn resolve(&self, tenant: &str, place: &Destination) -> io::Result<Vec<IpAddr>> {
+        match place.literal {
+            Some(literal) => Ok(vec![literal]),
+            None => self.lookups.find(tenant, &place.host, place.port).await,
+        }
     }
 
     /// The same by another way to resolve: one that can be asked only once.
@@ -190,15 +208,6 @@ fn request(
     Ok(request)
 }
 
-/// Every address of a place.
-async fn resolve(place: &Destination) -> io::Result<Vec<IpAddr>> {
-    if let Some(literal) = place.literal {
-        return Ok(vec![literal]);
-    }
-    let found = tokio::net::lookup_host((place.host.as_str(), place.port)).await?;
-    Ok(found.map(|address| address.ip()).collect())
-}
-
 /// A connection to the first address that takes one.
 async fn connect(addresses: &[IpAddr], port: u16) -> Result<TcpStream, String> {
     let mut last = String::new();
@@ -257,7 +266,7 @@ mod tests {
 
     fn client(allow: &str, timeout: Duration) -> Outbound {
         let rules = vec![Rule::parse(allow).expect("a rule")];
-        Outbound { rules, timeout, extra: Vec::new(), tls: OnceLock::new() }
+        Outbound { rules, timeout, extra: Vec::new(), lookups: Lookups::default(), tls: OnceLock::new() }
     }
 
     /// A place that gives each caller the same bytes; `None` never answers.

@@ -19,6 +19,7 @@ use crate::store::page::{Listed, Page};
 use crate::store::policies;
 use crate::store::roles::{self, RoleRow};
 use crate::store::tenants::{self, TenantRow};
+use crate::store::webhooks;
 
 /// A tenant to be made.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -314,9 +315,11 @@ pub(crate) async fn resume(app: &App, actor: &Actor, id: &str) -> Result<TenantO
         }
         row.suspended_at = None;
         row.suspended_reason = None;
-        Ok(())
+        // What was not tried for so long has not failed for so long.
+        webhooks::forget_failures(tx.conn(), &row.id).await
     })
     .await
+    .inspect(|_| app.outbox.wake())
 }
 
 async fn change(

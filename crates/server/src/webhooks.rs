@@ -18,17 +18,19 @@ use self::wire::{
 use crate::app::{Actor, App, Tx};
 use crate::audit::{Audited, Event, Recorded};
 use crate::error::{Error, Result};
-use crate::jobs::outbox::Outgoing;
+use crate::jobs::outbox::{Outgoing, webhook_lane};
 use crate::names::check_label;
 use crate::outbound::guard::Destination;
 use crate::random;
 use crate::store::Conn;
-use crate::store::audit;
 use crate::store::page::{Listed, Page};
 use crate::store::webhooks::{self, DeliveryRow, WebhookRow};
+use crate::store::{audit, jobs};
 
 /// Webhooks of a tenant, at most.
 const MOST: i64 = 20;
+/// Messages that wait for one webhook, at most.
+const MOST_WAITING: i64 = 20_000;
 
 /// Marker of ids of webhooks.
 #[derive(Clone, Copy)]
@@ -74,7 +76,7 @@ pub(crate) async fn create(app: &App, actor: &Actor, input: WebhookIn) -> Result
     catalogue::check(&input.events)?;
     check_description(&input.description)?;
     actor.must_be_fresh(app.clock.unix_ms())?;
-    check_url(app, &input.url).await?;
+    check_url(app, &actor.tenant_id, &input.url).await?;
     app.write(actor, async |tx| {
         tx.must_hold("webhooks:write")?;
         must_read_the_log(tx)?;
@@ -134,10 +136,10 @@ fn check_description(text: &str) -> Result<()> {
 }
 
 /// Refuses a URL that must not be called; it is looked at again at each delivery (OUT-2).
-async fn check_url(app: &App, url: &str) -> Result<()> {
+async fn check_url(app: &App, tenant: &str, url: &str) -> Result<()> {
     let refuse = |why: String| Error::invalid("/url", "bad_url", why);
     let place = Destination::parse(url).map_err(refuse)?;
-    app.outbound.examine(&place).await.map_err(refuse)
+    app.outbound.examine(tenant, &place).await.map_err(refuse)
 }
 
 /// Applies a merge patch.
@@ -150,7 +152,7 @@ pub(crate) async fn edit(app: &App, actor: &Actor, id: &str, patch: WebhookPatch
     }
     if let Some(url) = &patch.url {
         actor.must_be_fresh(app.clock.unix_ms())?;
-        check_url(app, url).await?;
+        check_url(app, &actor.tenant_id, url).await?;
     }
     app.write(actor, async |tx| {
         let mut row = find_to_change(tx, id).await?;
@@ -159,11 +161,13 @@ pub(crate) async fn edit(app: &App, actor: &Actor, id: &str, patch: WebhookPatch
         if patch.url.is_some() {
             tx.must_be_fresh()?;
         }
-        let begins_anew = patch.enabled == Some(true) && !row.enabled;
-        if patch.url.is_some() || patch.events.is_some() || begins_anew {
+        let is_enabled = patch.enabled == Some(true) && !row.enabled;
+        // How it went elsewhere says nothing of another address.
+        let begins_anew = is_enabled || patch.url.as_ref().is_some_and(|url| *url != row.url);
+        if patch.url.is_some() || patch.events.is_some() || is_enabled {
             must_read_the_log(tx)?;
         }
-        if begins_anew {
+        if is_enabled {
             row.since_seq = last_seq(tx.conn(), &row.tenant_id).await?;
         }
         apply(&mut row, patch)?;
@@ -299,9 +303,10 @@ pub(crate) async fn replay(app: &App, actor: &Actor, id: &str, delivery: &str) -
         if !webhook.enabled && row.action != TEST {
             return Err(Error::conflict("webhook_disabled", "the webhook is switched off; enable it first"));
         }
-        let ticket = Ticket { webhook_id: id.into(), delivery_id: row.id.clone() };
-        let job = Outgoing::Webhook(ticket).queue(tx.conn(), &tenant, now).await?;
+        let job = outgoing(&row).queue(tx.conn(), &tenant, now).await?;
         webhooks::renew_delivery(tx.conn(), &row, &job).await?;
+        // Whoever asks for it has reason to believe that it is taken.
+        webhooks::probe_now(tx.conn(), &tenant, id, now).await?;
         let row = webhooks::find_delivery(tx.conn(), &tenant, id, delivery).await?.ok_or(Error::NotFound)?;
         let after = serde_json::json!({ "delivery_id": row.id, "event_id": row.event_id });
         let event = Event::new("webhook.replay", "webhook", id, &wire::origin(&webhook.url)).after(&after);
@@ -312,22 +317,40 @@ pub(crate) async fn replay(app: &App, actor: &Actor, id: &str, delivery: &str) -
     Ok(replayed)
 }
 
+fn outgoing(row: &DeliveryRow) -> Outgoing {
+    let ticket = Ticket { webhook_id: row.webhook_id.clone(), delivery_id: row.id.clone() };
+    if row.action == TEST { Outgoing::Test(ticket) } else { Outgoing::Webhook(ticket) }
+}
+
 /// The webhooks of a tenant, for a batch of its events.
-pub(crate) struct Subscribers(Vec<(WebhookRow, Vec<String>)>);
+pub(crate) struct Subscribers(Vec<Subscriber>);
+
+struct Subscriber {
+    webhook: WebhookRow,
+    patterns: Vec<String>,
+    /// Messages that may still be queued for it.
+    room: i64,
+}
 
 impl Subscribers {
     /// Reads them.
     pub(crate) async fn of(conn: &mut Conn, tenant: &str) -> Result<Self> {
         let rows = webhooks::list(conn, tenant, &Page::unlimited()).await?.data;
-        let with_patterns = |row| wire::patterns(&row).map(|patterns| (row, patterns));
-        Ok(Self(rows.into_iter().map(with_patterns).collect::<Result<_>>()?))
+        let mut all = Vec::with_capacity(rows.len());
+        for webhook in rows {
+            let patterns = wire::patterns(&webhook)?;
+            let room = MOST_WAITING - jobs::waiting(conn, tenant, &webhook_lane(tenant, &webhook.id)).await?;
+            all.push(Subscriber { webhook, patterns, room });
+        }
+        Ok(Self(all))
     }
 
     /// Queues an event for each webhook that asked for it.
-    pub(crate) async fn tell(&self, conn: &mut Conn, event: &Recorded, now: i64) -> Result<()> {
-        for (webhook, patterns) in &self.0 {
+    pub(crate) async fn tell(&mut self, conn: &mut Conn, event: &Recorded, now: i64) -> Result<()> {
+        for Subscriber { webhook, patterns, room } in &mut self.0 {
             if is_for(webhook, patterns, event) {
-                queue(conn, webhook, event, now).await?;
+                queue(conn, webhook, event, now, *room > 0).await?;
+                *room -= 1;
             }
         }
         Ok(())
@@ -344,15 +367,21 @@ fn is_for(webhook: &WebhookRow, patterns: &[String], event: &Recorded) -> bool {
     webhook.enabled && catalogue::wanted(patterns, &event.action)
 }
 
-async fn queue(conn: &mut Conn, webhook: &WebhookRow, event: &Recorded, now: i64) -> Result<()> {
+/// Queues an event for a webhook; where there is no room, its log tells so, and it can be replayed.
+async fn queue(
+    conn: &mut Conn,
+    webhook: &WebhookRow,
+    event: &Recorded,
+    now: i64,
+    has_room: bool,
+) -> Result<()> {
     let event_id: EventId = event.id.parse().map_err(Error::internal)?;
     let id = Id::<Delivery>::from_u128(event_id.as_u128()).to_string();
-    let ticket = Ticket { webhook_id: webhook.id.clone(), delivery_id: id.clone() };
-    let row = DeliveryRow {
+    let mut row = DeliveryRow {
         tenant_id: webhook.tenant_id.clone(),
         webhook_id: webhook.id.clone(),
         id,
-        job_id: Outgoing::Webhook(ticket).queue(conn, &webhook.tenant_id, now).await?,
+        job_id: String::new(),
         event_id: event.id.clone(),
         action: event.action.clone(),
         body: message::body(event)?,
@@ -367,5 +396,10 @@ async fn queue(conn: &mut Conn, webhook: &WebhookRow, event: &Recorded, now: i64
         duration_ms: None,
         due_at: None,
     };
+    if has_room || event.action == TEST {
+        row.job_id = outgoing(&row).queue(conn, &webhook.tenant_id, now).await?;
+    } else {
+        row.error = Some(format!("not sent: {MOST_WAITING} messages wait for this webhook already"));
+    }
     webhooks::insert_delivery(conn, &row).await
 }

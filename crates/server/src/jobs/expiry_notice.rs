@@ -1,5 +1,6 @@
 //! Notices of keys that end soon or have ended (BM8): written as events, which are told like all others.
 
+use std::collections::HashSet;
 use std::sync::Mutex;
 
 use keyward_core::policy::NOTICE_DAYS;
@@ -56,33 +57,45 @@ async fn tell_since(app: &App, since: i64, now: i64) -> Result<()> {
     // The latest notice first: an end that is near already is not told of twice.
     let mut days = NOTICE_DAYS.map(i64::from);
     days.sort_unstable();
+    let mut failure = None;
     for days in [0].into_iter().chain(days) {
         let lead = days * DAY_MS;
         let until = now + lead;
         // What ended is told for a while; what is to end must still do so.
         let from = if days == 0 { since } else { (since + lead).max(now + 1) };
         let stage = Ending { from, until, days, short_ms: lead };
-        tell_stage(app, stage).await?;
+        failure = tell_stage(app, stage).await.err().or(failure);
     }
-    Ok(())
+    failure.map_or(Ok(()), Err)
 }
 
+/// A key whose tenant cannot be read does not keep others from being told of theirs: it is tried again.
 async fn tell_stage(app: &App, stage: Ending) -> Result<()> {
     let mut last: Option<(i64, String)> = None;
+    let (mut failure, mut failed) = (None, HashSet::new());
     loop {
         let after = last.as_ref().map(|(end, id)| (*end, id.as_str()));
         let limit = i64::try_from(PAGE).map_err(Error::internal)?;
         let keys = store::ending(&mut app.read().await?, stage, after, limit).await?;
         for key in &keys {
-            if is_wanted(app, key, stage.days).await? {
-                tell_one(app, key, stage.days).await?;
+            if failed.contains(&key.tenant_id) {
+                continue;
+            }
+            if let Err(error) = tell_if_wanted(app, key, stage.days).await {
+                tracing::error!(tenant = key.tenant_id, key = key.id, %error, "nobody could be told of the end of a key");
+                failed.insert(key.tenant_id.clone());
+                failure = Some(error);
             }
         }
         match keys.last() {
             Some(key) if keys.len() == PAGE => last = Some((key.expires_at, key.id.clone())),
-            _ => return Ok(()),
+            _ => return failure.map_or(Ok(()), Err),
         }
     }
+}
+
+async fn tell_if_wanted(app: &App, key: &EndingRow, days: i64) -> Result<()> {
+    if is_wanted(app, key, days).await? { tell_one(app, key, days).await } else { Ok(()) }
 }
 
 /// Whether the tenant's policy asks for this notice.

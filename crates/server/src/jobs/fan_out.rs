@@ -40,7 +40,7 @@ pub(super) async fn catch_up(app: &App, tenant: &str) -> Result<CaughtUp> {
             // Another node did this part, or the tenant is gone.
             return Ok(CaughtUp::Whole);
         }
-        let webhooks = Subscribers::of(tx.conn(), tenant).await?;
+        let mut webhooks = Subscribers::of(tx.conn(), tenant).await?;
         for row in rows {
             let event = match personal::read(&row) {
                 Ok(event) => event,
@@ -95,7 +95,13 @@ async fn tell_one(app: &App, conn: &mut Conn, user: &str, news: &News, event: &R
         store::insert(conn, &row).await?;
     }
     if channels.mail && app.mailer.is_some() {
-        for to in addresses(row.email, event) {
+        let addresses = addresses(row.email, event);
+        if let (Some(pause), false) = (news.kind.mail_pause(), addresses.is_empty())
+            && !store::may_mail(conn, tenant, user, news.kind.as_str(), (now, pause)).await?
+        {
+            return Ok(());
+        }
+        for to in addresses {
             let letter = Letter { user_id: user.into(), to, news: news.clone() };
             Outgoing::Mail(Box::new(letter)).queue(conn, tenant, now).await?;
         }

@@ -6,6 +6,7 @@ pub(crate) mod kept;
 mod key_networks;
 pub(crate) mod list;
 pub(crate) mod outbox;
+mod places;
 mod rotation;
 pub(crate) mod shipping;
 pub(crate) mod wire;

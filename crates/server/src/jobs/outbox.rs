@@ -4,8 +4,8 @@
 //! one slow place holds up nobody else. A job that is taken is due again after a while; whoever
 //! finishes it removes it before that, so that of several nodes one does it unless that one dies.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use keyward_core::id::Kind;
@@ -13,12 +13,14 @@ use serde::Serialize;
 use tokio::sync::Notify;
 
 use super::fan_out::{self, CaughtUp};
+use super::places::{Places, tenant_of};
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::mail::{self, Letter};
 use crate::random;
 use crate::store::Conn;
 use crate::store::jobs::{self, JobRow};
+use crate::store::webhooks;
 use crate::webhooks::delivery::{self, Attempt, Report, Ticket};
 
 /// How often to look for what is due, without a sign that there is something.
@@ -27,13 +29,8 @@ const LOOK: Duration = Duration::from_secs(1);
 const GATHER: Duration = Duration::from_millis(200);
 /// How often to look for events that another node wrote and did not live to pass on.
 const SWEEP: Duration = Duration::from_secs(15);
-/// Jobs of one lane at a time, and of one whose last job could not be done: a place that is down must
-/// not take the room of others (R13, OUT-3).
-const LANE: usize = 4;
-const TROUBLED: usize = 1;
-/// Of all lanes of one tenant, and of all tenants.
-const TENANT: usize = 32;
-const ALL: usize = 256;
+/// What takes longer is slow: its place is known as one in trouble from then on.
+const SLOW: Duration = Duration::from_secs(5);
 /// After so long another node may take a job; nothing that is done takes longer.
 const LEASE_MS: i64 = 90_000;
 const LONGEST: Duration = Duration::from_secs(60);
@@ -58,6 +55,8 @@ pub(crate) enum Outgoing {
     Mail(Box<Letter>),
     /// An event to a webhook.
     Webhook(Ticket),
+    /// A test of a webhook: it goes past what waits for it, and also to one that takes nothing.
+    Test(Ticket),
 }
 
 impl Outgoing {
@@ -66,8 +65,9 @@ impl Outgoing {
         // The tenant is the second word of a lane: `tenant_of` reads it.
         let (lane, kind, payload) = match &self {
             Self::Mail(letter) => (format!("{MAIL} {tenant}"), MAIL, to_json(letter)?),
-            Self::Webhook(ticket) => {
-                (format!("{WEBHOOK} {tenant} {}", ticket.webhook_id), WEBHOOK, to_json(ticket)?)
+            Self::Webhook(ticket) => (webhook_lane(tenant, &ticket.webhook_id), WEBHOOK, to_json(ticket)?),
+            Self::Test(ticket) => {
+                (webhook_lane(tenant, &ticket.webhook_id) + " test", WEBHOOK, to_json(ticket)?)
             }
         };
         let row = JobRow {
@@ -87,8 +87,26 @@ impl Outgoing {
     }
 }
 
-fn tenant_of(lane: &str) -> &str {
-    lane.split(' ').nth(1).unwrap_or_default()
+/// Where the events for a webhook wait. The statements of `store/` make the same text.
+pub(crate) fn webhook_lane(tenant: &str, webhook: &str) -> String {
+    format!("{WEBHOOK} {tenant} {webhook}")
+}
+
+/// The webhook whose events wait in a lane.
+fn webhook_of(lane: &str) -> Option<&str> {
+    let mut words = lane.split(' ');
+    let webhook = words.next().filter(|kind| *kind == WEBHOOK).and_then(|_| words.nth(1));
+    webhook.filter(|_| words.next().is_none())
+}
+
+/// Takes jobs of a lane, as far as what they go to may be sent any.
+async fn claim(conn: &mut Conn, lane: &str, now: i64, most: i64) -> Result<Vec<JobRow>> {
+    let until = now + LEASE_MS;
+    let most = match webhook_of(lane) {
+        Some(id) => webhooks::admit(conn, tenant_of(lane), id, (now, until), most).await?,
+        None => most,
+    };
+    if most == 0 { Ok(Vec::new()) } else { jobs::claim(conn, lane, now, until, most).await }
 }
 
 fn to_json(payload: &impl Serialize) -> Result<String> {
@@ -112,14 +130,7 @@ pub(crate) struct Outbox {
     wake: Notify,
     /// Tenants where something happened.
     changed: Mutex<HashSet<String>>,
-    lanes: Mutex<HashMap<String, Lane>>,
-}
-
-/// A lane with jobs that are being done, or whose last one could not be.
-#[derive(Default)]
-struct Lane {
-    running: usize,
-    is_troubled: bool,
+    places: Places,
 }
 
 impl Outbox {
@@ -140,44 +151,6 @@ impl Outbox {
     fn take_changed(&self) -> HashSet<String> {
         std::mem::take(&mut *self.changed.lock().expect("no code panics while it holds this lock"))
     }
-
-    fn lanes(&self) -> MutexGuard<'_, HashMap<String, Lane>> {
-        self.lanes.lock().expect("no code panics while it holds this lock")
-    }
-
-    /// How many more jobs of a lane may be done now.
-    fn room(&self, lane: &str) -> usize {
-        let lanes = self.lanes();
-        let running = |(_, lane): (&String, &Lane)| lane.running;
-        let all: usize = lanes.iter().map(running).sum();
-        let tenant: usize =
-            lanes.iter().filter(|other| tenant_of(other.0) == tenant_of(lane)).map(running).sum();
-        let (own, most) = match lanes.get(lane) {
-            Some(lane) => (lane.running, if lane.is_troubled { TROUBLED } else { LANE }),
-            None => (0, LANE),
-        };
-        // What is idle may begin, however much the tenant's other places are at.
-        let share = TENANT.saturating_sub(tenant).max(usize::from(own == 0));
-        most.saturating_sub(own).min(share).min(ALL.saturating_sub(all))
-    }
-
-    /// Notes whether the last job of a lane was done; whether the lane may go on with another.
-    fn ended(&self, lane: &str, is_done: bool) -> bool {
-        let mut lanes = self.lanes();
-        let lane = lanes.entry(lane.into()).or_default();
-        lane.is_troubled = !is_done;
-        is_done || lane.running <= TROUBLED
-    }
-
-    fn leave(&self, lane: &str) {
-        let mut lanes = self.lanes();
-        if let Some(place) = lanes.get_mut(lane) {
-            place.running -= 1;
-            if place.running == 0 && !place.is_troubled {
-                lanes.remove(lane);
-            }
-        }
-    }
 }
 
 /// Turns events into jobs and does those that are due, for as long as the server runs.
@@ -188,6 +161,7 @@ pub(super) async fn run(app: Arc<App>) {
         let sweep = swept_at.is_none_or(|at| now.saturating_sub(at) >= SWEEP.as_millis() as u64);
         if sweep {
             swept_at = Some(now);
+            app.outbox.places.forget(now);
         }
         let this = app.clone();
         super::attempt(&app, "outbox", async move { round(&this, sweep).await }).await;
@@ -216,14 +190,14 @@ async fn round(app: &Arc<App>, sweep: bool) -> Result<()> {
 async fn start_due(app: &Arc<App>) -> Result<()> {
     let now = app.clock.unix_ms();
     let lanes = jobs::due_lanes(&mut app.read().await?, now, 1_000).await?;
-    for lane in lanes {
-        let room = app.outbox.room(&lane);
+    for lane in app.outbox.places.in_turn(lanes) {
+        let room = app.outbox.places.room(&lane);
         if room == 0 {
             continue;
         }
         let mut tx = app.db.begin().await?;
         let room = i64::try_from(room).map_err(Error::internal)?;
-        let claimed = jobs::claim(tx.conn(), &lane, now, now + LEASE_MS, room).await?;
+        let claimed = claim(tx.conn(), &lane, now, room).await?;
         tx.commit().await?;
         for job in claimed {
             tokio::spawn(work(Place::take(app, &job.lane), job));
@@ -240,14 +214,14 @@ struct Place {
 
 impl Place {
     fn take(app: &Arc<App>, lane: &str) -> Self {
-        app.outbox.lanes().entry(lane.into()).or_default().running += 1;
+        app.outbox.places.enter(lane);
         Self { app: app.clone(), lane: lane.into() }
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.app.outbox.leave(&self.lane);
+        self.app.outbox.places.leave(&self.lane);
         self.app.outbox.wake();
     }
 }
@@ -269,16 +243,27 @@ async fn work(place: Place, job: JobRow) {
 
 /// Does a job; returns the next of its lane.
 async fn step(app: &App, job: &JobRow) -> Result<Option<JobRow>> {
-    let attempt = tokio::time::timeout(LONGEST, attempt(app, job)).await;
-    let (done, report) =
-        attempt.unwrap_or_else(|_| (Err(Failure::Later("it took longer than a minute".into())), None));
+    let begun = app.clock.monotonic_ms();
+    let (done, report) = attempt_bounded(app, job).await;
     app.metrics.attempted(&job.kind, done.is_ok());
-    let goes_on = app.outbox.ended(&job.lane, done.is_ok());
+    let now = app.clock.monotonic_ms();
+    let is_well = done.is_ok() && now.saturating_sub(begun) < SLOW.as_millis() as u64;
+    let goes_on = app.outbox.places.ended(&job.lane, is_well, now);
     let failed = done.err().map(|failure| after(job, failure, app.clock.unix_ms()));
     if let (Some(failed), Some(report)) = (&failed, &report) {
         delivery::follow_up(app, report, failed.failed_at.is_some()).await?;
     }
     settle(app, job, failed, report.as_ref(), goes_on).await
+}
+
+async fn attempt_bounded(app: &App, job: &JobRow) -> Attempt {
+    let mut attempt = std::pin::pin!(attempt(app, job));
+    if let Ok(done) = tokio::time::timeout(SLOW, &mut attempt).await {
+        return done;
+    }
+    app.outbox.places.slow(&job.lane, app.clock.monotonic_ms());
+    let rest = tokio::time::timeout(LONGEST.saturating_sub(SLOW), attempt).await;
+    rest.unwrap_or_else(|_| (Err(Failure::Later("it took longer than a minute".into())), None))
 }
 
 async fn attempt(app: &App, job: &JobRow) -> Attempt {
@@ -299,7 +284,7 @@ async fn settle(
 ) -> Result<Option<JobRow>> {
     let mut tx = app.db.begin().await?;
     if let Some(report) = report {
-        delivery::note(tx.conn(), report).await?;
+        delivery::note(tx.conn(), report, app.clock.unix_ms()).await?;
     }
     match failed {
         // The log of a webhook tells what was given up, and replays it.
@@ -316,7 +301,7 @@ async fn settle(
     }
     let now = app.clock.unix_ms();
     let limit = i64::from(goes_on);
-    let next = jobs::claim(tx.conn(), &job.lane, now, now + LEASE_MS, limit).await?.pop();
+    let next = claim(tx.conn(), &job.lane, now, limit).await?.pop();
     tx.commit().await?;
     Ok(next)
 }
@@ -340,12 +325,12 @@ fn after(job: &JobRow, failure: Failure, now: i64) -> JobRow {
 }
 
 /// Milliseconds of a pause, a tenth more or less, so that what failed together does not come back together.
-fn jitter(seconds: i64) -> i64 {
+pub(crate) fn jitter(seconds: i64) -> i64 {
     seconds * (900 + i64::from(random::below(201)))
 }
 
 /// The same, never less.
-fn jitter_up(seconds: i64) -> i64 {
+pub(crate) fn jitter_up(seconds: i64) -> i64 {
     seconds * (1_000 + i64::from(random::below(101)))
 }
 
@@ -396,35 +381,5 @@ mod tests {
             assert!((600_000..=660_000).contains(&wait(1, 600)));
             assert!((1_620_000..=1_980_000).contains(&wait(3, 600)));
         }
-    }
-
-    #[test]
-    fn r_13_out_3_a_lane_in_trouble_keeps_one_place_and_a_tenant_some() {
-        let outbox = Outbox::default();
-        let lane = |number: usize| format!("webhook tenant_1 webhook_{number}");
-        let enter = |lane: &str| outbox.lanes().entry(lane.into()).or_default().running += 1;
-        assert_eq!(outbox.room(&lane(0)), LANE);
-        for number in 0..8 {
-            for _ in 0..LANE {
-                enter(&lane(number));
-            }
-        }
-        // The tenant has its share, and what is idle may begin all the same.
-        assert_eq!((outbox.room(&lane(8)), outbox.room("webhook tenant_2 webhook_1")), (1, LANE));
-        assert_eq!(outbox.room("mail tenant_2"), LANE);
-        for number in 0..8 {
-            for _ in 0..LANE {
-                outbox.ended(&lane(number), false);
-                outbox.leave(&lane(number));
-            }
-            assert_eq!(outbox.room(&lane(number)), TROUBLED);
-        }
-        // Twenty that are down leave room for one that is not.
-        (0..19).for_each(|number| enter(&lane(number)));
-        assert_eq!(outbox.room(&lane(19)), LANE);
-        outbox.ended(&lane(0), true);
-        assert_eq!(outbox.room(&lane(0)), LANE - 1);
-        outbox.leave(&lane(0));
-        assert!(!outbox.lanes().contains_key(&lane(0)), "what works leaves nothing behind");
     }
 }

@@ -117,6 +117,12 @@ impl Kind {
         Channels { bell: true, mail }
     }
 
+    /// Milliseconds between two mails of this kind to one user: who is attacked is not to be flooded with mail
+    /// for it too. The bell tells of each.
+    pub(crate) fn mail_pause(self) -> Option<i64> {
+        (self == Self::RefusedCalls).then_some(3_600_000)
+    }
+
     /// Nobody can be kept in the dark about their own account: an intruder would see to it (AUT-7).
     pub(crate) fn is_owed(self) -> bool {
         self == Self::Account

@@ -15,6 +15,7 @@ const OWN: &[&str] = &[
     "DELETE FROM sessions WHERE tenant_id = $1 AND holder_id = $2",
     "DELETE FROM notification_wishes WHERE tenant_id = $1 AND user_id = $2",
     "DELETE FROM notifications WHERE tenant_id = $1 AND user_id = $2",
+    "DELETE FROM mail_pauses WHERE tenant_id = $1 AND user_id = $2",
 ];
 
 /// What was told of them and of their keys: texts that name either id. An operator is told of in other

@@ -17,7 +17,10 @@ pub(crate) struct HandoverRow {
     pub(crate) hash: Option<String>,
     pub(crate) created_at: i64,
     pub(crate) created_by: String,
+    /// When the secret is gone.
     pub(crate) expires_at: i64,
+    /// When its link opens nothing any more.
+    pub(crate) link_expires_at: Option<i64>,
     pub(crate) opened_at: Option<i64>,
     pub(crate) opened_from: Option<String>,
 }
@@ -79,11 +82,11 @@ pub(crate) async fn list(
 /// Gives one a link; an earlier link of it is void.
 pub(crate) async fn link(conn: &mut Conn, row: &HandoverRow) -> Result<()> {
     on!(conn, c => sqlx::query(
-        "UPDATE handovers SET handle = $3, pepper_id = $4, hash = $5, expires_at = $6
+        "UPDATE handovers SET handle = $3, pepper_id = $4, hash = $5, expires_at = $6, link_expires_at = $7
          WHERE tenant_id = $1 AND id = $2"
     )
     .bind(&row.tenant_id).bind(&row.id).bind(&row.handle).bind(row.pepper_id).bind(&row.hash)
-    .bind(row.expires_at).execute(c).await.map(drop))?;
+    .bind(row.expires_at).bind(row.link_expires_at).execute(c).await.map(drop))?;
     Ok(())
 }
 
@@ -91,8 +94,11 @@ pub(crate) async fn link(conn: &mut Conn, row: &HandoverRow) -> Result<()> {
 pub(crate) async fn open(conn: &mut Conn, row: &HandoverRow, now: i64, from: Option<&str>) -> Result<bool> {
     let opened = on!(conn, c => sqlx::query(
         "UPDATE handovers SET sealed = NULL, opened_at = $3, opened_from = $4
-         WHERE tenant_id = $1 AND id = $2 AND sealed IS NOT NULL AND expires_at > $3 AND handle = $5"
-    ).bind(&row.tenant_id).bind(&row.id).bind(now).bind(from).bind(&row.handle).execute(c).await.map(|done| done.rows_affected()))?;
+         WHERE tenant_id = $1 AND id = $2 AND sealed IS NOT NULL AND expires_at > $3 AND link_expires_at > $3
+           AND handle = $5"
+    )
+    .bind(&row.tenant_id).bind(&row.id).bind(now).bind(from).bind(&row.handle)
+    .execute(c).await.map(|done| done.rows_affected()))?;
     Ok(opened > 0)
 }
 
@@ -108,7 +114,8 @@ pub(crate) async fn withdraw(conn: &mut Conn, tenant: &str, key: &str, but: Opti
 /// Links of all tenants whose token is hashed under a pepper and may still be opened.
 pub(crate) async fn count_pepper(conn: &mut Conn, pepper: i64, now: i64) -> Result<i64> {
     let (count,): (i64,) = on!(conn, c => sqlx::query_as(
-        "SELECT COUNT(*) FROM handovers WHERE pepper_id = $1 AND sealed IS NOT NULL AND expires_at > $2"
+        "SELECT COUNT(*) FROM handovers
+         WHERE pepper_id = $1 AND sealed IS NOT NULL AND expires_at > $2 AND link_expires_at > $2"
     ).bind(pepper).bind(now).fetch_one(c).await)?;
     Ok(count)
 }

@@ -31,11 +31,28 @@ pub(crate) async fn insert(conn: &mut Conn, row: &JobRow) -> Result<()> {
     Ok(())
 }
 
-/// Lanes of all tenants that have something to do, the one that waits longest first.
+/// Lanes of all tenants that have something to do, the one that waits longest first. Those of webhooks that
+/// are held back, because they take nothing or their tenant is suspended, are left out.
 pub(crate) async fn due_lanes(conn: &mut Conn, now: i64, limit: i64) -> Result<Vec<String>> {
+    // From lane to lane by the index `jobs_due`: what it costs depends on how many lanes there are, not on
+    // how much waits in them.
     let rows: Vec<(String,)> = on!(conn, c => sqlx::query_as(
-        "SELECT lane FROM jobs WHERE failed_at IS NULL AND due_at <= $1
-         GROUP BY lane ORDER BY MIN(due_at) LIMIT $2"
+        "WITH RECURSIVE lanes (lane) AS (
+            SELECT MIN(lane) FROM jobs WHERE failed_at IS NULL
+            UNION ALL
+            SELECT (SELECT MIN(j.lane) FROM jobs j WHERE j.failed_at IS NULL AND j.lane > lanes.lane)
+            FROM lanes WHERE lanes.lane IS NOT NULL
+         ), firsts (lane, due_at) AS (
+            SELECT lane, (SELECT MIN(j.due_at) FROM jobs j WHERE j.failed_at IS NULL AND j.lane = lanes.lane)
+            FROM lanes WHERE lane IS NOT NULL
+         )
+         SELECT lane FROM firsts
+         WHERE due_at <= $1 AND lane NOT IN (
+            SELECT 'webhook ' || tenant_id || ' ' || id FROM webhooks WHERE probe_at > $1
+            UNION ALL
+            SELECT 'webhook ' || w.tenant_id || ' ' || w.id FROM tenants t
+            JOIN webhooks w ON w.tenant_id = t.id WHERE t.suspended_at IS NOT NULL)
+         ORDER BY due_at LIMIT $2"
     ).bind(now).bind(limit).fetch_all(c).await)?;
     Ok(rows.into_iter().map(|row| row.0).collect())
 }
@@ -56,6 +73,14 @@ pub(crate) async fn claim(
            AND failed_at IS NULL AND due_at <= $2
          RETURNING *"
     ).bind(lane).bind(now).bind(until).bind(limit).fetch_all(c).await)?)
+}
+
+/// How many jobs of a lane wait.
+pub(crate) async fn waiting(conn: &mut Conn, tenant: &str, lane: &str) -> Result<i64> {
+    let (count,): (i64,) = on!(conn, c => sqlx::query_as(
+        "SELECT COUNT(*) FROM jobs WHERE tenant_id = $1 AND lane = $2 AND failed_at IS NULL"
+    ).bind(tenant).bind(lane).fetch_one(c).await)?;
+    Ok(count)
 }
 
 /// A job is done.

@@ -95,6 +95,8 @@ pub(crate) async fn mark_read(
 pub(crate) async fn prune(conn: &mut Conn, before: i64) -> Result<()> {
     on!(conn, c => sqlx::query("DELETE FROM notifications WHERE created_at < $1")
         .bind(before).execute(c).await.map(drop))?;
+    on!(conn, c => sqlx::query("DELETE FROM mail_pauses WHERE mailed_at < $1")
+        .bind(before).execute(c).await.map(drop))?;
     Ok(())
 }
 
@@ -114,6 +116,24 @@ pub(crate) async fn wish(conn: &mut Conn, tenant: &str, user: &str, row: &WishRo
     .bind(tenant).bind(user).bind(&row.kind).bind(row.bell).bind(row.mail)
     .execute(c).await.map(drop))?;
     Ok(())
+}
+
+/// Whether a user may be sent a mail of a kind now; if so, no other is for `pause` milliseconds.
+pub(crate) async fn may_mail(
+    conn: &mut Conn,
+    tenant: &str,
+    user: &str,
+    kind: &str,
+    (now, pause): (i64, i64),
+) -> Result<bool> {
+    let noted = on!(conn, c => sqlx::query(
+        "INSERT INTO mail_pauses (tenant_id, user_id, kind, mailed_at) VALUES ($1, $2, $3, $4)
+         ON CONFLICT (tenant_id, user_id, kind) DO UPDATE SET mailed_at = excluded.mailed_at
+         WHERE mail_pauses.mailed_at <= $5 OR mail_pauses.mailed_at > $4"
+    )
+    .bind(tenant).bind(user).bind(kind).bind(now).bind(now - pause)
+    .execute(c).await.map(|done| done.rows_affected()))?;
+    Ok(noted > 0)
 }
 
 /// A key whose end comes or came, as the watch over all tenants finds it.

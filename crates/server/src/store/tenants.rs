@@ -121,6 +121,7 @@ pub(crate) async fn delete(conn: &mut Conn, id: &str) -> Result<()> {
         "DELETE FROM jobs WHERE tenant_id = $1",
         "DELETE FROM notifications WHERE tenant_id = $1",
         "DELETE FROM notification_wishes WHERE tenant_id = $1",
+        "DELETE FROM mail_pauses WHERE tenant_id = $1",
         "DELETE FROM expiry_notices WHERE tenant_id = $1",
         "DELETE FROM handovers WHERE tenant_id = $1",
         "DELETE FROM key_hours WHERE tenant_id = $1",

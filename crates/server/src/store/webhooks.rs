@@ -56,7 +56,7 @@ pub(crate) struct DeliveryRow {
     pub(crate) response: Option<String>,
     pub(crate) error: Option<String>,
     pub(crate) duration_ms: Option<i64>,
-    /// `None` when it no longer waits.
+    /// When it is tried next, as far as its webhook takes anything; `None` when it no longer waits.
     pub(crate) due_at: Option<i64>,
 }
 
@@ -96,11 +96,12 @@ pub(crate) async fn insert(conn: &mut Conn, row: &WebhookRow) -> Result<()> {
     Ok(())
 }
 
-/// Writes all that people can change of a webhook.
+/// Writes all that people can change of a webhook. What is off holds nothing back: what waits for it ends.
 pub(crate) async fn update(conn: &mut Conn, row: &WebhookRow) -> Result<()> {
     on!(conn, c => sqlx::query(
         "UPDATE webhooks SET url = $3, events = $4, description = $5, enabled = $6, disabled_reason = $7,
-            since_seq = $8, updated_at = $9, updated_by = $10, version = $11
+            since_seq = $8, updated_at = $9, updated_by = $10, version = $11,
+            probe_at = CASE WHEN $6 THEN probe_at END
          WHERE tenant_id = $1 AND id = $2"
     )
     .bind(&row.tenant_id).bind(&row.id).bind(&row.url).bind(&row.events).bind(&row.description)
@@ -112,12 +113,13 @@ pub(crate) async fn update(conn: &mut Conn, row: &WebhookRow) -> Result<()> {
 
 /// Removes a webhook, its secrets, its log, and what waits to be sent.
 pub(crate) async fn delete(conn: &mut Conn, tenant: &str, id: &str) -> Result<()> {
+    // In the order in which the end of an attempt takes them: otherwise each could wait for the other.
     const STATEMENTS: &[&str] = &[
-        "DELETE FROM jobs WHERE tenant_id = $1 AND id IN
-            (SELECT job_id FROM webhook_deliveries WHERE tenant_id = $1 AND webhook_id = $2)",
         "DELETE FROM webhook_deliveries WHERE tenant_id = $1 AND webhook_id = $2",
         "DELETE FROM webhook_secrets WHERE tenant_id = $1 AND webhook_id = $2",
         "DELETE FROM webhooks WHERE tenant_id = $1 AND id = $2",
+        "DELETE FROM jobs WHERE tenant_id = $1
+            AND lane IN ('webhook ' || $1 || ' ' || $2, 'webhook ' || $1 || ' ' || $2 || ' test')",
     ];
     for statement in STATEMENTS {
         on!(conn, c => sqlx::query(*statement).bind(tenant).bind(id).execute(c).await.map(drop))?;
@@ -125,10 +127,52 @@ pub(crate) async fn delete(conn: &mut Conn, tenant: &str, id: &str) -> Result<()
     Ok(())
 }
 
-/// A delivery failed: nothing has been taken since now, unless that was so before.
-pub(crate) async fn note_failure(conn: &mut Conn, tenant: &str, id: &str, now: i64) -> Result<()> {
+/// A delivery failed: nothing has been taken since then, unless that was so before, and the next is not
+/// sent before `probe_at`.
+pub(crate) async fn note_failure(
+    conn: &mut Conn,
+    tenant: &str,
+    id: &str,
+    since: i64,
+    probe_at: i64,
+) -> Result<()> {
     on!(conn, c => sqlx::query(
-        "UPDATE webhooks SET failing_since = $3 WHERE tenant_id = $1 AND id = $2 AND failing_since IS NULL"
+        "UPDATE webhooks SET failing_since = COALESCE(failing_since, $3),
+            probe_at = CASE WHEN enabled THEN $4 END
+         WHERE tenant_id = $1 AND id = $2"
+    ).bind(tenant).bind(id).bind(since).bind(probe_at).execute(c).await.map(drop))?;
+    Ok(())
+}
+
+/// How many of `most` messages a webhook may be sent now: none while its tenant is suspended, and while
+/// it takes nothing one when it is time. Whoever gets that one holds all others off until `until`.
+pub(crate) async fn admit(
+    conn: &mut Conn,
+    tenant: &str,
+    id: &str,
+    (now, until): (i64, i64),
+    most: i64,
+) -> Result<i64> {
+    let row: Option<(Option<i64>, Option<i64>)> = on!(conn, c => sqlx::query_as(
+        "SELECT w.probe_at, t.suspended_at FROM webhooks w JOIN tenants t ON t.id = w.tenant_id
+         WHERE w.tenant_id = $1 AND w.id = $2"
+    ).bind(tenant).bind(id).fetch_optional(c).await)?;
+    match row {
+        Some((_, Some(_))) => Ok(0),
+        Some((Some(_), None)) if most > 0 => {
+            let moved = on!(conn, c => sqlx::query(
+                "UPDATE webhooks SET probe_at = $4 WHERE tenant_id = $1 AND id = $2 AND probe_at <= $3"
+            ).bind(tenant).bind(id).bind(now).bind(until).execute(c).await.map(|done| done.rows_affected()))?;
+            Ok(i64::from(moved > 0))
+        }
+        _ => Ok(most),
+    }
+}
+
+/// What is held back is tried now.
+pub(crate) async fn probe_now(conn: &mut Conn, tenant: &str, id: &str, now: i64) -> Result<()> {
+    on!(conn, c => sqlx::query(
+        "UPDATE webhooks SET probe_at = $3 WHERE tenant_id = $1 AND id = $2 AND probe_at > $3"
     ).bind(tenant).bind(id).bind(now).execute(c).await.map(drop))?;
     Ok(())
 }
@@ -143,9 +187,18 @@ pub(crate) async fn note_told(conn: &mut Conn, tenant: &str, id: &str, now: i64)
 /// A delivery was taken, or the webhook begins anew.
 pub(crate) async fn note_success(conn: &mut Conn, tenant: &str, id: &str) -> Result<()> {
     on!(conn, c => sqlx::query(
-        "UPDATE webhooks SET failing_since = NULL, failing_told_at = NULL
+        "UPDATE webhooks SET failing_since = NULL, failing_told_at = NULL, probe_at = NULL
          WHERE tenant_id = $1 AND id = $2 AND failing_since IS NOT NULL"
     ).bind(tenant).bind(id).execute(c).await.map(drop))?;
+    Ok(())
+}
+
+/// All webhooks of a tenant begin anew.
+pub(crate) async fn forget_failures(conn: &mut Conn, tenant: &str) -> Result<()> {
+    on!(conn, c => sqlx::query(
+        "UPDATE webhooks SET failing_since = NULL, failing_told_at = NULL, probe_at = NULL
+         WHERE tenant_id = $1 AND failing_since IS NOT NULL"
+    ).bind(tenant).execute(c).await.map(drop))?;
     Ok(())
 }
 
@@ -179,15 +232,15 @@ pub(crate) async fn retire_secrets(conn: &mut Conn, tenant: &str, id: &str, end:
     Ok(())
 }
 
-/// Adds a delivery, unless the event was queued for this webhook before.
+/// Adds a delivery.
 pub(crate) async fn insert_delivery(conn: &mut Conn, row: &DeliveryRow) -> Result<()> {
     on!(conn, c => sqlx::query(
         "INSERT INTO webhook_deliveries (tenant_id, webhook_id, id, job_id, event_id, action, body, attempts,
-            created_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, 0, $8)"
+            created_at, error)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, 0, $8, $9)"
     )
     .bind(&row.tenant_id).bind(&row.webhook_id).bind(&row.id).bind(&row.job_id).bind(&row.event_id)
-    .bind(&row.action).bind(&row.body).bind(row.created_at)
+    .bind(&row.action).bind(&row.body).bind(row.created_at).bind(&row.error)
     .execute(c).await.map(drop))?;
     Ok(())
 }
@@ -200,7 +253,8 @@ pub(crate) async fn find_delivery(
     id: &str,
 ) -> Result<Option<DeliveryRow>> {
     Ok(on!(conn, c => sqlx::query_as(
-        "SELECT d.*, j.due_at FROM webhook_deliveries d
+        "SELECT d.*, CASE WHEN w.probe_at > j.due_at THEN w.probe_at ELSE j.due_at END AS due_at
+         FROM webhook_deliveries d LEFT JOIN webhooks w ON w.tenant_id = d.tenant_id AND w.id = d.webhook_id
          LEFT JOIN jobs j ON j.tenant_id = d.tenant_id AND j.id = d.job_id
          WHERE d.tenant_id = $1 AND d.webhook_id = $2 AND d.id = $3"
     ).bind(tenant).bind(webhook).bind(id).fetch_optional(c).await)?)
@@ -216,7 +270,8 @@ pub(crate) async fn list_deliveries(
 ) -> Result<Listed<DeliveryRow>> {
     let before = page.after.as_ref().map(|p| p.id.as_str());
     let rows: Vec<DeliveryRow> = on!(conn, c => sqlx::query_as(
-        "SELECT d.*, j.due_at FROM webhook_deliveries d
+        "SELECT d.*, CASE WHEN w.probe_at > j.due_at THEN w.probe_at ELSE j.due_at END AS due_at
+         FROM webhook_deliveries d LEFT JOIN webhooks w ON w.tenant_id = d.tenant_id AND w.id = d.webhook_id
          LEFT JOIN jobs j ON j.tenant_id = d.tenant_id AND j.id = d.job_id
          WHERE d.tenant_id = $1 AND d.webhook_id = $2 AND ($3 IS NULL OR d.id < $3)
            AND ($4 IS NULL OR $4 = CASE WHEN j.id IS NOT NULL THEN 'waiting'

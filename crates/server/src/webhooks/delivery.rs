@@ -9,7 +9,7 @@ use super::{catalogue, secrets, wire};
 use crate::app::{Actor, App};
 use crate::audit::{Audited, Event};
 use crate::error::{Error, Result};
-use crate::jobs::outbox::Failure;
+use crate::jobs::outbox::{self, Failure};
 use crate::names::is_unprintable;
 use crate::outbound::Reply;
 use crate::outbound::guard::Destination;
@@ -21,8 +21,13 @@ use crate::store::webhooks::{self, DeliveryRow, WebhookRow};
 const KEPT: usize = 1 << 10;
 /// Longest wait that an endpoint can ask for, in seconds.
 const MAX_WAIT: i64 = 86_400;
-/// Administrators are told of a webhook that took nothing in so many attempts at one message: half an hour.
-const TELL_AFTER: i64 = 4;
+/// Administrators are told of a webhook that took nothing for half an hour: with the fourth attempt, where
+/// there is one message only. After three days it is switched off.
+const TELL_AFTER_MS: i64 = 30 * 60_000;
+const OFF_AFTER_MS: i64 = 3 * 86_400_000;
+/// While a webhook takes nothing, the next message is sent when it has failed for twice as long, in these
+/// bounds in seconds: one that is down costs little, and one that is back is found soon.
+const REST: (i64, i64) = (5, 300);
 
 /// What a job is to send.
 #[derive(Debug, Serialize, Deserialize)]
@@ -34,11 +39,15 @@ pub(crate) struct Ticket {
 /// How an attempt went, for the log of the webhook.
 #[derive(Debug)]
 pub(crate) struct Report {
+    /// As it was before the attempt.
+    webhook: WebhookRow,
     delivery: DeliveryRow,
     /// Its failure says something of the webhook: neither a test, nor kept back because that is off.
     counts: bool,
     /// The endpoint wants no more, ever (410).
     gone: bool,
+    /// Seconds that the endpoint wants to be left alone.
+    wait: Option<i64>,
 }
 
 /// What an attempt came to.
@@ -58,7 +67,8 @@ pub(crate) async fn deliver(app: &App, job: &JobRow) -> Attempt {
 struct Message {
     webhook: WebhookRow,
     delivery: DeliveryRow,
-    headers: HeaderMap,
+    /// Or why it cannot be signed.
+    headers: Result<HeaderMap, String>,
 }
 
 async fn prepare(app: &App, job: &JobRow) -> Result<Option<Message>> {
@@ -70,8 +80,15 @@ async fn prepare(app: &App, job: &JobRow) -> Result<Option<Message>> {
     let now = app.clock.unix_ms();
     let secrets = webhooks::secrets(&mut conn, tenant, id, now).await?;
     let signed = format!("{}.{}.{}", delivery.id, now / 1000, delivery.body);
-    let signature = secrets::sign(app, &mut conn, &secrets, signed.as_bytes()).await?;
-    let headers = headers(&delivery.id, now / 1000, &signature)?;
+    let headers = match secrets::sign(app, &mut conn, &secrets, signed.as_bytes()).await {
+        Ok(signature) => Ok(headers(&delivery.id, now / 1000, &signature)?),
+        // Somebody has to see to it: the log of the webhook tells, and after a while administrators hear of it.
+        Err(Error::Damaged(why)) => {
+            tracing::error!(tenant, webhook = id, why, "a message cannot be signed");
+            Err(format!("nothing can be signed until the secret of this webhook is rotated: {why}"))
+        }
+        Err(error) => return Err(error),
+    };
     Ok(Some(Message { webhook, delivery, headers }))
 }
 
@@ -94,11 +111,10 @@ async fn send(app: &App, job: &JobRow, message: Message) -> Attempt {
     let sent = webhook.enabled || is_test;
     let begun = (app.clock.unix_ms(), app.clock.monotonic_ms());
     let answer = if sent {
-        let place = Destination::parse(&webhook.url);
         let body = Bytes::from(std::mem::take(&mut delivery.body));
-        match place {
-            Ok(place) => app.outbound.post(&place, headers, body).await,
-            Err(why) => Err(why),
+        match (headers, Destination::parse(&webhook.url)) {
+            (Ok(headers), Ok(place)) => app.outbound.post(&job.tenant_id, &place, headers, body).await,
+            (Err(why), _) | (_, Err(why)) => Err(why),
         }
     } else {
         Err("the webhook is switched off".into())
@@ -107,12 +123,13 @@ async fn send(app: &App, job: &JobRow, message: Message) -> Attempt {
     delivery.attempted_at = Some(begun.0);
     delivery.duration_ms = i64::try_from(app.clock.monotonic_ms().saturating_sub(begun.1)).ok();
     let (done, gone) = judge(app, &mut delivery, answer);
+    let wait = if let Err(Failure::Wait(_, seconds)) = &done { Some(*seconds) } else { None };
     let done = match done {
         // Whoever tests looks at the answer, and tries again themselves.
         Err(Failure::Later(why) | Failure::Wait(why, _)) if is_test || !sent => Err(Failure::Never(why)),
         done => done,
     };
-    (done, Some(Report { delivery, counts: sent && !is_test, gone }))
+    (done, Some(Report { webhook, delivery, counts: sent && !is_test, gone, wait }))
 }
 
 /// Writes into the delivery what an answer means.
@@ -173,25 +190,38 @@ fn wait(headers: &HeaderMap, now: i64) -> Option<i64> {
 }
 
 /// Writes an attempt into the log, in the transaction that settles its job.
-pub(crate) async fn note(conn: &mut Conn, report: &Report) -> Result<()> {
+pub(crate) async fn note(conn: &mut Conn, report: &Report, now: i64) -> Result<()> {
     let row = &report.delivery;
     webhooks::note_attempt(conn, row).await?;
     if row.delivered_at.is_some() {
         return webhooks::note_success(conn, &row.tenant_id, &row.webhook_id).await;
     }
     if report.counts {
-        let now = row.attempted_at.unwrap_or(row.created_at);
-        webhooks::note_failure(conn, &row.tenant_id, &row.webhook_id, now).await?;
+        let since = row.attempted_at.unwrap_or(row.created_at);
+        let next = now + rest(report, now);
+        webhooks::note_failure(conn, &row.tenant_id, &row.webhook_id, since, next).await?;
     }
     Ok(())
+}
+
+/// Milliseconds until a webhook that took nothing is sent something again.
+fn rest(report: &Report, now: i64) -> i64 {
+    let (least, most) = REST;
+    let failed = failed_for(&report.webhook, now) / 1000;
+    let rest = outbox::jitter(failed.clamp(least, most));
+    report.wait.map_or(rest, |seconds| rest.max(outbox::jitter_up(seconds)))
+}
+
+/// For how many milliseconds a webhook has taken nothing.
+fn failed_for(webhook: &WebhookRow, now: i64) -> i64 {
+    webhook.failing_since.map_or(0, |since| now - since)
 }
 
 /// After an attempt that failed: tells administrators of a webhook that takes nothing, and switches off one
 /// that wants no more or has taken nothing for as long as a message is tried (OUT-4).
 pub(crate) async fn follow_up(app: &App, report: &Report, given_up: bool) -> Result<()> {
     let delivery = &report.delivery;
-    let is_enough = report.gone || given_up || delivery.attempts >= TELL_AFTER;
-    if !report.counts || !is_enough {
+    if !report.counts || !(report.gone || given_up || is_news(&report.webhook, app.clock.unix_ms())) {
         return Ok(());
     }
     let actor = Actor::local(&delivery.tenant_id, "webhooks");
@@ -205,7 +235,8 @@ pub(crate) async fn follow_up(app: &App, report: &Report, given_up: bool) -> Res
         let (action, reason) = match () {
             () if report.gone => ("webhook.disabled", "gone"),
             () if given_up && takes_nothing => ("webhook.disabled", "failing"),
-            () if takes_nothing && row.failing_told_at.is_none() => ("webhook.failing", "failing"),
+            () if failed_for(&row, now) >= OFF_AFTER_MS => ("webhook.disabled", "failing"),
+            () if is_news(&row, now) => ("webhook.failing", "failing"),
             () => return Ok(Audited::many((), Vec::new())),
         };
         if action == "webhook.disabled" {
@@ -224,6 +255,12 @@ pub(crate) async fn follow_up(app: &App, report: &Report, given_up: bool) -> Res
         Err(Error::NotFound) => Ok(()),
         told => told,
     }
+}
+
+/// Whether a webhook has taken nothing for so long that administrators are to hear of it now.
+fn is_news(webhook: &WebhookRow, now: i64) -> bool {
+    let failed = failed_for(webhook, now);
+    failed >= OFF_AFTER_MS || failed >= TELL_AFTER_MS && webhook.failing_told_at.is_none()
 }
 
 /// Whether a webhook has taken nothing since the first attempt at a message.

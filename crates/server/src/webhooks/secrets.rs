@@ -59,6 +59,9 @@ pub(super) async fn sign(
     secrets: &[SecretRow],
     message: &[u8],
 ) -> Result<String> {
+    if secrets.is_empty() {
+        return Err(Error::Damaged("a webhook has no secret that signs".into()));
+    }
     let (mut macs, mut signatures) = (Vec::new(), Vec::new());
     for row in secrets {
         let row_id = row_id(&row.webhook_id, row.generation);

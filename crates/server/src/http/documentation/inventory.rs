@@ -73,6 +73,11 @@ const RECORDS: &[Place] = &[
     place("incidents", "many keys that were ended at once: filter, reason", TENANT),
     place("incident_keys", "which keys those were", TENANT),
     place("notifications", "what users were told", Kept::For(kept::TOLD_MS, "")),
+    place(
+        "mail_pauses",
+        "when users were last sent a mail of what could be many",
+        Kept::For(kept::TOLD_MS, ""),
+    ),
     place("expiry_notices", "which ends of keys were told", Kept::For(kept::TOLD_MS, " after the end")),
     place(
         "webhook_deliveries",
@@ -87,7 +92,7 @@ const RECORDS: &[Place] = &[
     place(
         "handovers",
         "secrets that wait, sealed; who opened a link, from where",
-        Kept::For(kept::TOLD_MS, " after the end of the link; a secret until it is opened"),
+        Kept::For(kept::TOLD_MS, " after the end of the secret; that until it is opened"),
     ),
     place("trusted_firsts", "networks and administrators that a trusted secret was used for once", OBJECT),
     place("changes", "ids of what changed, for other nodes", Kept::For(kept::FEED_MS, "")),

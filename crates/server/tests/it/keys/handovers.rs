@@ -77,6 +77,36 @@ fn x_10_key_4_made_up_cut_and_late_links_open_nothing() {
 }
 
 #[test]
+fn x_10_a_link_that_is_over_gives_way_to_another_while_the_secret_waits() {
+    let server = Server::start();
+    let root = server.root();
+    let body = json!({ "class": "ingest", "label": "sensors", "handover": { "ttl_seconds": 60 } });
+    let made = root.key(body);
+    let shown = || root.get(&format!("/v1/handovers/{}", text(&made["handover"]["id"]))).ok();
+    let before = shown();
+    assert_eq!(
+        (&before["linked"], &before["link_expires_at"]),
+        (&json!(true), &made["handover"]["expires_at"])
+    );
+    assert!(
+        text(&before["expires_at"]) > text(&before["link_expires_at"]),
+        "the secret waits longer: {before}"
+    );
+    server.place.sql("UPDATE handovers SET link_expires_at = 1");
+    open(&server, &made["handover"]["token"]).refused(401, "invalid_link");
+    let over = shown();
+    assert_eq!((&over["state"], &over["linked"]), (&json!("waiting"), &json!(false)));
+    assert_eq!(over["expires_at"], before["expires_at"], "a short link takes nothing from the secret's time");
+
+    let link =
+        root.post(&format!("/v1/keys/{}/handover", text(&made["id"])), json!({ "ttl_seconds": 60 })).ok();
+    assert_eq!(shown()["expires_at"], before["expires_at"]);
+    open(&server, &made["handover"]["token"]).refused(401, "invalid_link");
+    assert_eq!(root.code(&text(&open(&server, &link["token"]).ok()["secret"])), "ok");
+    assert_eq!(shown()["state"], "opened");
+}
+
+#[test]
 fn x_10_ver_7_of_many_who_open_at_once_one_gets_it() {
     let server = Server::start();
     let made = server.root().key(json!({ "class": "ingest", "label": "sensors", "handover": {} }));

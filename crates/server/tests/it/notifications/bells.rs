@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{address, kinds, with_mail};
+use super::{address, kinds, wait_until_told, with_mail};
 use crate::support::{Caller, Server, text, wait_until};
 
 fn administrators(root: &Caller) -> String {
@@ -126,6 +126,36 @@ fn bm_9_ver_5_floods_of_refused_credentials_and_leaks_are_told_to_administrators
     let told = dora.get("/v1/notifications").ok().to_string();
     assert!(!told.contains(&secret) && !told.contains(&secret[20..]), "{told}");
     assert_eq!(root.code(&secret), "revoked", "and it is dead");
+}
+
+#[test]
+fn bm_9_ver_5_an_attack_rings_each_time_and_is_mailed_once_an_hour_with_its_source() {
+    let (server, postbox) = with_mail();
+    let root = server.root();
+    let (id, key) = root.member("dora", &[]);
+    let body = json!({ "email": "dora@example.org" });
+    root.patch(&format!("/v1/users/{id}"), body).expect(200);
+    root.put(&format!("/v1/groups/{}/members/{id}", administrators(&root))).expect(204);
+    postbox.wait_for(1);
+    let dora = server.caller(&text(&key["secret"]));
+    let told = || dora.get("/v1/notifications?kind=refused_calls").ok()["data"].clone();
+    let flood = |source: &str, count: usize| {
+        let requests = vec![json!({ "credential": "kwm_garbage", "client_ip": source }); 100];
+        let body = json!({ "requests": requests });
+        while root.post("/v1/verify/batch", body.clone()).ok()["results"][99]["code"] == "invalid_key" {}
+        wait_until(|| told().as_array().is_some_and(|told| told.len() == count));
+    };
+    flood("192.0.2.1", 1);
+    let first = postbox.wait_for(2).remove(1);
+    assert!(text(&first["text"]).contains("from 192.0.2.1,"), "{first}");
+    assert_eq!(told()[0]["target"]["label"], "192.0.2.1");
+    flood("198.51.100.7", 2);
+    wait_until_told(&root);
+    assert_eq!(postbox.mails().len(), 2, "the bell alone");
+    server.place.sql("UPDATE mail_pauses SET mailed_at = mailed_at - 3600000");
+    flood("203.0.113.9", 3);
+    let third = postbox.wait_for(3).remove(2);
+    assert!(text(&third["text"]).contains("from 203.0.113.9,"), "{third}");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{Postbox, wait_until_told, with_mail};
-use crate::support::{Caller, Server, text};
+use crate::support::{Caller, Server, text, wait_until};
 
 /// A moment of the walk, and the mails that come then: receiver and subject without the time.
 type Step<'a> = (&'a str, &'a [(&'a str, &'a str)]);
@@ -115,6 +115,25 @@ fn no_secrets(postbox: &Postbox, people: &[(&str, String)]) {
         assert!(!all.contains(secret.as_str()) && !all.contains(&secret[20..]), "a secret in a mail");
     }
     assert!(!all.contains("kwm_") && !all.contains("kww_"));
+}
+
+#[test]
+fn bm_8_a_tenant_that_cannot_be_read_keeps_no_other_from_being_told() {
+    let mut server = Server::start();
+    let (_, acme) = crate::api::tenant(&server, "acme");
+    let root = server.root();
+    // The first to end is that of the tenant whose policy is damaged.
+    acme.key(json!({ "class": "ingest", "label": "theirs", "ttl_seconds": 86_400 }));
+    let body = json!({ "class": "ingest", "label": "ours", "ttl_seconds": 2 * 86_400 });
+    let ours = root.key(body)["id"].clone();
+    assert_eq!(server.place.sql("UPDATE tenants SET policy = 'damaged' WHERE slug = 'acme'"), 1);
+    server.place.ahead = Some(seconds("+2d1h"));
+    server = server.kill_and_restart();
+    let root = server.root();
+    let told = || root.get("/v1/audit-events?action=key.expired").ok()["data"].clone();
+    wait_until(|| told().as_array().is_some_and(|told| told.len() == 1));
+    assert_eq!(told()[0]["target"]["id"], ours);
+    assert!(server.place.log().contains("nobody could be told of the end of a key"));
 }
 
 #[test]

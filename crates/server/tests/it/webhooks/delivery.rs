@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{actions, bring_about, deliveries, hook, path, scene, wait_for};
+use super::{actions, bring_about, deliveries, hook, hurry, path, scene, wait_for};
 use crate::notifications::kinds;
 use crate::support::{text, wait_until};
 
@@ -46,18 +46,22 @@ fn out_4_who_takes_nothing_is_told_of_then_switched_off_and_can_be_replayed() {
     let made = hook(&root, &receiver.url("/fail"), &["key.create"]);
     bring_about(&root, "nightly");
     wait_for(&root, &made, |row| row["attempts"] == 1);
-    server.place.sql("UPDATE jobs SET attempts = 2, due_at = 0 WHERE kind = 'webhook'");
+    server.place.sql("UPDATE jobs SET attempts = 2");
+    hurry(&server);
     wait_for(&root, &made, |row| row["attempts"] == 3);
     assert_eq!((actions(&root, &made).len(), told()), (1, 0), "three are nothing yet");
-    server.place.sql("UPDATE jobs SET due_at = 0 WHERE kind = 'webhook'");
+    server.place.sql("UPDATE webhooks SET failing_since = failing_since - 1860000");
+    server.place.sql("UPDATE webhook_deliveries SET first_failed_at = first_failed_at - 1860000");
+    hurry(&server);
     wait_until(|| told() == 1);
     assert_eq!(actions(&root, &made)[0], "webhook.failing");
     wait_for(&root, &made, |row| row["attempts"] == 4);
     assert_eq!(root.get(&path(&made)).ok()["enabled"], true);
     // Told once, not each time.
-    server.place.sql("UPDATE jobs SET attempts = 8, due_at = 0 WHERE kind = 'webhook'");
+    server.place.sql("UPDATE jobs SET attempts = 8");
+    hurry(&server);
     wait_for(&root, &made, |row| row["attempts"] == 9);
-    server.place.sql("UPDATE jobs SET due_at = 0 WHERE kind = 'webhook'");
+    hurry(&server);
     let given_up = wait_for(&root, &made, |row| row["state"] == "failed");
     assert_eq!((&given_up["attempts"], &given_up["next_attempt_at"]), (&json!(10), &Value::Null));
     assert_eq!(given_up["response"], " [31mno   way ", "without tricks: {given_up}");

@@ -3,6 +3,7 @@
 mod commands;
 mod delivery;
 mod guard;
+mod holding;
 mod kills;
 mod manage;
 mod receiver;
@@ -47,6 +48,12 @@ fn deliveries(admin: &Caller, hook: &Value) -> Vec<Value> {
 fn wait_for(admin: &Caller, hook: &Value, is_so: impl Fn(&Value) -> bool) -> Value {
     wait_until(|| deliveries(admin, hook).first().is_some_and(&is_so));
     deliveries(admin, hook).remove(0)
+}
+
+/// Everything that waits for a webhook is due now, and none of them is held back.
+fn hurry(server: &Server) {
+    server.place.sql("UPDATE webhooks SET probe_at = 0 WHERE probe_at IS NOT NULL");
+    server.place.sql("UPDATE jobs SET due_at = 0 WHERE kind = 'webhook'");
 }
 
 /// The actions in the audit log about a webhook, the newest first.

@@ -4,6 +4,7 @@ use std::io::{BufRead as _, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -85,6 +86,8 @@ pub(super) struct Receiver {
     address: SocketAddr,
     secure: bool,
     got: Arc<Mutex<Vec<Got>>>,
+    /// Whether `/down` answers 500.
+    down: Arc<AtomicBool>,
 }
 
 impl Receiver {
@@ -120,20 +123,26 @@ impl Receiver {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("bound");
         let got = Arc::new(Mutex::new(Vec::new()));
-        let receiver = Self { address, secure: tls.is_some(), got: got.clone() };
+        let down = Arc::new(AtomicBool::new(true));
+        let receiver = Self { address, secure: tls.is_some(), got: got.clone(), down: down.clone() };
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let (got, tls) = (got.clone(), tls.clone());
+                let (got, tls, down) = (got.clone(), tls.clone(), down.clone());
                 std::thread::spawn(move || match tls {
-                    None => serve(stream, address, &got),
+                    None => serve(stream, address, &got, &down),
                     Some(config) => {
                         let session = rustls::ServerConnection::new(config).expect("a session");
-                        serve(rustls::StreamOwned::new(session, stream), address, &got);
+                        serve(rustls::StreamOwned::new(session, stream), address, &got, &down);
                     }
                 });
             }
         });
         receiver
+    }
+
+    /// From now on `/down` takes what comes.
+    pub(super) fn come_back(&self) {
+        self.down.store(false, Ordering::Relaxed);
     }
 
     pub(super) fn port(&self) -> u16 {
@@ -162,7 +171,7 @@ impl Receiver {
     }
 }
 
-fn serve(stream: impl Read + Write, address: SocketAddr, got: &Mutex<Vec<Got>>) {
+fn serve(stream: impl Read + Write, address: SocketAddr, got: &Mutex<Vec<Got>>, down: &AtomicBool) {
     let mut stream = BufReader::new(stream);
     let Some(request) = read(&mut stream) else { return };
     let path = request.path.clone();
@@ -172,7 +181,8 @@ fn serve(stream: impl Read + Write, address: SocketAddr, got: &Mutex<Vec<Got>>) 
         got.push(request);
         known
     };
-    let _ = answer(stream.get_mut(), &path, known, address);
+    let path = if path == "/down" && down.load(Ordering::Relaxed) { "/fail" } else { &path };
+    let _ = answer(stream.get_mut(), path, known, address);
 }
 
 fn read(stream: &mut impl std::io::BufRead) -> Option<Got> {
