@@ -3,6 +3,5 @@
 mod bmc_helix;
 mod mode;
 mod seeq;
-mod valsight;
-//! The protocols of other products, as their clients speak them.
 mod thoughtspot;
+mod valsight;

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{Script, log_in, pair, read, refused, request, send, server};
 use crate::api::tenant;
 use crate::logins::{PASSWORD, somebody};
-use crate::support::{Answer, client, text, wait_until};
+use crate::support::{Answer, Server, client, text, wait_until};
 
 /// What a created access key logs in with.
 fn made(created: &Value) -> Value {
@@ -17,7 +17,7 @@ fn labels(listed: &Value) -> Vec<&str> {
 }
 
 /// An administrator's script, logged in with a member key: those of workspaces have no user.
-fn administrator(server: &Server) -> Script<'_> {
+fn administrator(server: &Server) -> Script {
     let (_, key) = server.root().member("boss", &["keys:*", "users:read"]);
     Script::log_in(server, &pair(&key))
 }
