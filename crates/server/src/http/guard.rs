@@ -60,27 +60,7 @@ async fn admit(gate: &Gate, mut request: Request, next: Next) -> Result<Response
     }
     let request_id = &*actor.call.request_id;
     tracing::debug!(operation = gate.operation, actor = %actor.principal.id, request_id, "called");
-    if actor.by_token && !matches!(gate.need, Need::Caller) {
-        // A token never manages anything, whatever its subject may do (IMP-2).
-        app.refusals.note(&actor, gate.operation, "token_cannot_manage");
-        return Err(Error::forbidden("token_cannot_manage", super::problems::detail("token_cannot_manage")));
-    }
-    let enrolment_only = actor.session.as_ref().is_some_and(|session| session.enrolment_only);
-    if enrolment_only && !matches!(gate.need, Need::Caller | Need::Enrolment) {
-        app.refusals.note(&actor, gate.operation, "second_factor_missing");
-        let detail = super::problems::detail("second_factor_missing");
-        return Err(Error::forbidden("second_factor_missing", detail));
-    }
-    if let Need::OneOf(rights) = gate.need
-        && !rights.iter().any(|right| actor.may(right))
-    {
-        app.refusals.note(&actor, gate.operation, "insufficient_rights");
-        let detail = format!("this needs the right {}", rights.join(" or "));
-        return Err(Error::forbidden("insufficient_rights", detail));
-    }
-    if matches!(gate.need, Need::Session | Need::Enrolment) && actor.session.is_none() {
-        return Err(Error::forbidden("not_a_session", super::problems::detail("not_a_session")));
-    }
+    must_fit(app, &actor, gate.need, gate.operation)?;
     actor.if_match = if_match(&request)?;
     take_validate_only(&mut request, &mut actor)?;
     if actor.validate_only && matches!(gate.need, Need::Session | Need::Enrolment) {
@@ -99,6 +79,35 @@ async fn admit(gate: &Gate, mut request: Request, next: Next) -> Result<Response
         app.refusals.note(&actor, gate.operation, super::problem::code(&pending.0));
     }
     Ok(response)
+}
+
+/// Refuses an actor who lacks what a route declares (AZ-1).
+///
+/// # Errors
+/// 403, which is noted where a right or a second factor is missing, or a token asks (IMP-2).
+pub(crate) fn must_fit(app: &App, actor: &Actor, need: Need, operation: &'static str) -> Result<()> {
+    if actor.by_token && !matches!(need, Need::Caller) {
+        // A token never manages anything, whatever its subject may do (IMP-2).
+        app.refusals.note(actor, operation, "token_cannot_manage");
+        return Err(Error::forbidden("token_cannot_manage", super::problems::detail("token_cannot_manage")));
+    }
+    let enrolment_only = actor.session.as_ref().is_some_and(|session| session.enrolment_only);
+    if enrolment_only && !matches!(need, Need::Caller | Need::Enrolment) {
+        app.refusals.note(actor, operation, "second_factor_missing");
+        let detail = super::problems::detail("second_factor_missing");
+        return Err(Error::forbidden("second_factor_missing", detail));
+    }
+    if let Need::OneOf(rights) = need
+        && !rights.iter().any(|right| actor.may(right))
+    {
+        app.refusals.note(actor, operation, "insufficient_rights");
+        let detail = format!("this needs the right {}", rights.join(" or "));
+        return Err(Error::forbidden("insufficient_rights", detail));
+    }
+    if matches!(need, Need::Session | Need::Enrolment) && actor.session.is_none() {
+        return Err(Error::forbidden("not_a_session", super::problems::detail("not_a_session")));
+    }
+    Ok(())
 }
 
 /// `If-Match: "7"`; `*` and weak tags match anything and nothing, as RFC 9110 has it.

@@ -22,6 +22,7 @@ pub(crate) mod jwks;
 pub(crate) mod limits;
 pub(crate) mod metrics;
 pub(crate) mod oauth;
+pub(crate) mod odata;
 pub(crate) mod openapi;
 pub(crate) mod problem;
 pub(crate) mod problems;

@@ -15,7 +15,7 @@ use super::v1::{
     log_levels, me, notifications, policies, reports, roles, setup, signing_keys, tenants, tokens, trusted,
     users, verify, webhooks,
 };
-use super::{console, dialects, health, jwks, oauth, openapi, problems};
+use super::{console, dialects, health, jwks, oauth, odata, openapi, problems};
 use crate::app::App;
 
 const GET: Method = Method::GET;
@@ -292,6 +292,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
     }
     let router = console::mount(router, &app);
     let router = dialects::mount(router, &app);
+    let router = odata::mount(router, &app);
     #[cfg(debug_assertions)]
     let router = router.route("/v1/fault", axum::routing::any(health::fault));
     router.fallback(guard::not_found).method_not_allowed_fallback(guard::method_not_allowed).with_state(app)

@@ -112,7 +112,7 @@ fn decode(text: &str, scope: u32) -> Result<Position> {
 }
 
 /// CRC-32 by the polynomial of zlib; a slip detector, not a protection.
-fn crc32(text: &str) -> u32 {
+pub(crate) fn crc32(text: &str) -> u32 {
     text.bytes().fold(!0, |crc, byte| {
         (0..8).fold(crc ^ u32::from(byte), |c, _| if c & 1 == 1 { c >> 1 ^ 0xEDB8_8320 } else { c >> 1 })
     }) ^ !0

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use super::bulk::Bulk;
+use super::page::{Listed, Page, Position};
 use super::{Conn, on};
 use crate::error::Result;
 
@@ -110,6 +111,47 @@ pub(crate) async fn hours(conn: &mut Conn, tenant: &str, key: &str, since: i64) 
         "SELECT tenant_id, key_id, hour, outcome, uses FROM key_hours
          WHERE tenant_id = $1 AND key_id = $2 AND hour >= $3 ORDER BY hour DESC, outcome"
     ).bind(tenant).bind(key).bind(since).fetch_all(c).await)?)
+}
+
+/// What hours of many keys are narrowed by.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct HourFilter {
+    pub(crate) owner_id: Option<String>,
+    pub(crate) key_id: Option<String>,
+    /// The first and the last hour.
+    pub(crate) since: Option<i64>,
+    pub(crate) until: Option<i64>,
+}
+
+/// Counts of all keys, by key, hour and outcome.
+pub(crate) async fn list(
+    conn: &mut Conn,
+    tenant: &str,
+    filter: &HourFilter,
+    page: &Page,
+) -> Result<Listed<HourRow>> {
+    let after = page.after.as_ref();
+    let id = after.map_or("", |p| p.id.as_str());
+    let hour = after.and_then(|p| p.number).unwrap_or(i64::MIN);
+    let outcome = after.and_then(|p| p.text.as_deref()).unwrap_or_default();
+    let rows: Vec<HourRow> = on!(conn, c => sqlx::query_as(
+        "SELECT h.tenant_id, h.key_id, h.hour, h.outcome, h.uses FROM key_hours h
+         WHERE h.tenant_id = $1 AND (h.key_id, h.hour, h.outcome) > ($2, $3, $4)
+           AND ($5 IS NULL OR h.key_id = $5) AND ($6 IS NULL OR h.hour >= $6)
+           AND ($7 IS NULL OR h.hour <= $7)
+           AND ($8 IS NULL OR EXISTS (SELECT 1 FROM keys k WHERE k.tenant_id = h.tenant_id
+                AND k.id = h.key_id AND k.owner_id = $8))
+         ORDER BY h.key_id, h.hour, h.outcome LIMIT $9"
+    )
+    .bind(tenant).bind(id).bind(hour).bind(outcome).bind(&filter.key_id).bind(filter.since)
+    .bind(filter.until).bind(&filter.owner_id).bind(page.limit + 1)
+    .fetch_all(c).await)?;
+    let place = |row: &HourRow| Position {
+        number: Some(row.hour),
+        text: Some(row.outcome.clone()),
+        id: row.key_id.clone(),
+    };
+    Ok(page.finish(rows, place))
 }
 
 /// Time, address and agent of the last use.
