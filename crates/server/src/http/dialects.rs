@@ -145,7 +145,7 @@ impl Hosts {
             return;
         }
         let named = request.headers().get(HOST).and_then(|host| host.to_str().ok());
-        let Some(host) = named.or_else(|| request.uri().authority().map(|host| host.as_str())) else {
+        let Some(host) = named.or_else(|| request.uri().authority().map(http::uri::Authority::as_str)) else {
             return;
         };
         let name = host.rsplit_once(':').map_or(host, |(name, _)| name);

@@ -27,7 +27,7 @@ impl Kind {
 }
 
 /// A property of an entity.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Column {
     pub(crate) name: &'static str,
     pub(crate) kind: Kind,

@@ -154,22 +154,3 @@ fn ts_1_at_the_root_of_its_host_it_answers_as_below_its_prefix() {
     refused(send("ts.example.org", "/api/rest/2.0/no/such/thing"), 404, 10002);
     refused(send("ts.example.org", "/api/rest/2.0/auth/session/user"), 405, 10002);
 }
-
-#[test]
-fn ts_1_ts_8_the_blocks_of_the_page_work_from_top_to_bottom() {
-    let all = "dialects: {thoughtspot: {enabled: true}, mode: {enabled: true}, bmc_helix: {enabled: true}, \
-               seeq: {enabled: true}}\napiKeyAuth: {enabled: true}\n";
-    let server = Server::with_config(all);
-    let page =
-        fs::read_to_string(repository().join("docs/how-to/dialects/thoughtspot.md")).expect("the page");
-    let blocks: Vec<&str> =
-        page.split("\n```bash\n").skip(1).map(|rest| rest.split("\n```").next().expect("an end")).collect();
-    assert!(blocks.len() > 5, "{} blocks", blocks.len());
-    let script = format!("set -euo pipefail\n{}\n", blocks.join("\n"));
-    let mut bash = std::process::Command::new("bash");
-    bash.args(["-c", &script]).current_dir(server.place.folder.path());
-    bash.env("KEYWARD_URL", &server.url).env("KEYWARD_TOKEN", server.operator());
-    let output = bash.output().expect("bash runs");
-    let (told, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{told}\n{errors}");
-}

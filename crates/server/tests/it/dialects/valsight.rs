@@ -149,7 +149,7 @@ fn va_4_a_user_and_an_admin_make_keys_shown_once_and_pasted_with_quotes_and_blan
     let stranger = root.member("eve", &[]).1;
     let eve = server.caller(&text(&stranger["secret"]));
     let body = json!({ "class": "member", "owner_id": user, "label": "not hers to make" });
-    eve.post("/v1/keys", body).expect(403);
+    eve.post("/v1/keys", body).refused(404, "not_found");
 }
 
 #[test]

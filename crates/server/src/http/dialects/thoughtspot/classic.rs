@@ -141,7 +141,7 @@ async fn enter(app: &App, call: &Call, form: EnterForm) -> Result<Response> {
         return Err(Error::malformed("auth_token", "required", "give username and auth_token"));
     };
     let target = target(form.redirect_url.as_deref())?;
-    let wrong = || Error::Unauthenticated("invalid_token");
+    let wrong = || Error::Unauthenticated("invalid_key");
     if !door::is_ours(token) {
         return Err(wrong());
     }
