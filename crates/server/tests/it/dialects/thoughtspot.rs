@@ -6,13 +6,12 @@ mod settings;
 mod tokens;
 mod version_1;
 
-use std::fs;
 
 use percent_encoding::NON_ALPHANUMERIC;
 use serde_json::{Value, json};
 
 use crate::logins::{PASSWORD, set_password};
-use crate::support::{Answer, Caller, Server, client, repository, text};
+use crate::support::{Answer, Caller, Server, client, text};
 use crate::tokens::enable;
 
 /// The dialect, and a name for all of its tokens.
