@@ -48,9 +48,9 @@ class Client:
 
 def person(world, name):
     """A user who may handle keys of their own, and a key."""
-    role = world.api("POST", "/v1/roles", {"name": f"{name}'s", "rights": ["me:read", "me/keys:*"]})
+    role = world.api("POST", "/v1/roles", {"name": f"role of {name}", "rights": ["me:read", "me/keys:*"]})
     user = world.api("POST", "/v1/users", {"username": name, "role_ids": [role["id"]]})
-    key = world.api("POST", "/v1/keys", {"class": "member", "owner_id": user["id"], "label": f"{name}'s"})
+    key = world.api("POST", "/v1/keys", {"class": "member", "owner_id": user["id"], "label": f"role of {name}"})
     return user, key
 
 

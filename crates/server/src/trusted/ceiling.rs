@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 use crate::error::{Error, Fault, Result};
 use crate::policies::merge;
 use crate::store::trusted::TrustedRow;
-use crate::verify::facts::{TenantRecord, UserRecord};
+use crate::verify::facts::{TenantRecord, UserRecord, administers};
 
 /// Entries of one list, at most.
 const MAX_ENTRIES: usize = 100;
@@ -179,7 +179,7 @@ impl Ceiling {
         if !listed {
             return refuse("the ceiling of the trusted secret does not hold this user");
         }
-        if !self.admins && is_admin(&tenant.rights_of(&user.grant)) {
+        if !self.admins && administers(&tenant.rights_of(&user.grant)) {
             return refuse("administrators are above the ceiling of this secret");
         }
         Ok(())
@@ -208,11 +208,6 @@ impl Ceiling {
     pub(crate) fn allows_audience(&self, audience: &str) -> bool {
         self.audiences.is_empty() || self.audiences.iter().any(|known| known == audience)
     }
-}
-
-/// Whether whoever holds these may do everything in a tenant, or anything about the instance.
-pub(super) fn is_admin(rights: &RightSet) -> bool {
-    rights.covers_all(&RightSet::everything()) || rights.iter().any(Right::is_reserved)
 }
 
 /// Whether a text can stand in a list.

@@ -9,7 +9,7 @@ use keyward_core::right::{Resource, RightSet};
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
-use super::ceiling::{Ceiling, is_admin, is_plain};
+use super::ceiling::{Ceiling, is_plain};
 use super::firsts::First;
 use super::provisioning::{self, Renewal};
 use super::subject::{self, Prospect};
@@ -20,7 +20,7 @@ use crate::error::{Error, Result};
 use crate::keys::rules;
 use crate::random;
 use crate::tokens::{DEFAULT_TTL, MAX_AUDIENCES};
-use crate::verify::facts::{TenantRecord, UserRecord};
+use crate::verify::facts::{TenantRecord, UserRecord, administers};
 use crate::verify::tokens::Subject;
 use crate::verify::trusted::Backend;
 
@@ -153,7 +153,7 @@ fn note_firsts(app: &App, backend: &Backend, (tenant, user): (&TenantRecord, &Us
     if let Some(address) = call.address {
         firsts.note(backend, First::network(address), || call.clone());
     }
-    if backend.record.ceiling.admins && is_admin(&tenant.rights_of(&user.grant)) {
+    if backend.record.ceiling.admins && administers(&tenant.rights_of(&user.grant)) {
         firsts.note(backend, First::Privileged(user.id), || call.clone());
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use keyward_core::id::GroupId;
 
-use super::ceiling::{Ceiling, is_admin};
+use super::ceiling::Ceiling;
 use super::subject::{check_groups, must_live, on_control};
 use super::wire::TokenIn;
 use crate::app::{Actor, App, Tx};
@@ -17,7 +17,7 @@ use crate::groups::GroupIn;
 use crate::names::{canonical, check_email, check_label, check_name};
 use crate::store::users::UserRow;
 use crate::store::{Conn, groups as store, users};
-use crate::verify::facts::{self, TenantRecord, UserRecord};
+use crate::verify::facts::{self, TenantRecord, UserRecord, administers};
 use crate::verify::trusted::Backend;
 
 /// Groups of one user in one request, at most.
@@ -178,7 +178,7 @@ impl Renewal {
             return refuse("the trusted secret makes and changes no users");
         }
         let held = crate::users::rights(directory, row)?;
-        if is_admin(&held) || ceiling.rights.as_ref().is_some_and(|most| !most.covers_all(&held)) {
+        if administers(&held) || ceiling.rights.as_ref().is_some_and(|most| !most.covers_all(&held)) {
             return refuse("the trusted secret changes nobody who may do more than its ceiling");
         }
         ceiling.check_user(directory, &facts::user_record(row, 0)?)?;

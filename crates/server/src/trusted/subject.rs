@@ -5,7 +5,7 @@ use std::sync::Arc;
 use keyward_core::id::{TenantId, UserId};
 use keyward_core::key::{Owner, OwnerState};
 
-use super::ceiling::{Ceiling, is_admin};
+use super::ceiling::Ceiling;
 use super::firsts::Firsts;
 use super::provisioning::{self, Groups};
 use super::wire::TokenIn;
@@ -17,7 +17,7 @@ use crate::random;
 use crate::store::trusted::GenerationRow;
 use crate::store::users::UserRow;
 use crate::store::{groups, roles, tenants, trusted, users};
-use crate::verify::facts::{self, Age, TenantRecord, UserRecord};
+use crate::verify::facts::{self, Age, TenantRecord, UserRecord, administers};
 use crate::verify::trusted::{Backend, Subjects, is_allowed};
 
 /// Names that were looked up; more are looked up again.
@@ -256,7 +256,7 @@ fn check_group(directory: &TenantRecord, ceiling: &Ceiling, group: &str) -> Resu
     let rights = group.parse().ok().and_then(|id| directory.group(id)).ok_or("not_found")?;
     let listed = ceiling.create_group_ids.is_empty() || ceiling.create_group_ids.iter().any(|id| id == group);
     let below = ceiling.rights.as_ref().is_none_or(|most| most.covers_all(&rights));
-    if listed && below && !is_admin(&rights) { Ok(()) } else { Err("above_ceiling") }
+    if listed && below && !administers(&rights) { Ok(()) } else { Err("above_ceiling") }
 }
 
 fn refuse_group(code: &'static str, place: usize) -> Error {
