@@ -6,7 +6,6 @@ mod settings;
 mod tokens;
 mod version_1;
 
-
 use percent_encoding::NON_ALPHANUMERIC;
 use serde_json::{Value, json};
 
