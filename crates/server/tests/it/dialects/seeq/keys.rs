@@ -127,7 +127,7 @@ fn sq_6_administrators_see_and_delete_the_keys_of_all() {
     admin.delete(&format!("/api/access-keys/{}", text(&key["id"]))).expect(200);
     refused(&log_in(&server.url, &pair(&key)), 401, "revoked");
     let events = root.get(&format!("/v1/audit-events?action=key.revoke&target_id={}", text(&key["id"]))).ok();
-    assert_eq!(events["data"][0]["actor"]["label"], "root");
+    assert_eq!(events["data"][0]["actor"]["label"], "boss");
 }
 
 #[test]
