@@ -41,6 +41,14 @@ class Walk:
             time.sleep(0.1)
         raise AssertionError(f"on {self.browser.path()} in place of {path}")
 
+    def reaches(self, part):
+        """The address comes to hold this."""
+        for _ in range(100):
+            if part in self.browser.path():
+                return
+            time.sleep(0.1)
+        raise AssertionError(f"{part} is not in {self.browser.path()}")
+
     def look(self, name):
         """No fault for axe in light and dark, nothing that runs out of a small window; a picture of it."""
         if name in self.seen:
