@@ -185,7 +185,9 @@ async fn page(feed: Feed<'_>, headers: &HeaderMap) -> Result<Response> {
         next: page.next.map(|query| format!("{}/{}?{query}", root(feed.app), feed.set.name)),
     };
     let mut response = answer(&shown)?;
+    // What is sorted comes on one page.
     if let Some(size) = wished
+        && feed.options.order.is_empty()
         && let Ok(applied) = HeaderValue::from_str(&format!("{PAGE_SIZE}={size}"))
     {
         response.headers_mut().insert(APPLIED, applied);

@@ -38,7 +38,9 @@ fn ops_1_a_busy_port_costs_quickstart_no_keys() {
     }
     assert!(!place.data().join("setup-token").exists(), "quickstart makes the administrator itself");
     let said = said(quickstart(&place, free_port()));
-    for made in ["operator key    kwa_", "its secret      kww_", "demo key        kwa_", "its secret      kwm_"] {
+    for made in
+        ["operator key    kwa_", "its secret      kww_", "demo key        kwa_", "its secret      kwm_"]
+    {
         assert!(said.contains(made), "{made}: {said}");
     }
 }
