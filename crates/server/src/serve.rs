@@ -248,9 +248,10 @@ fn harden() {
 }
 
 async fn serve_metrics(app: Arc<App>, listen: std::net::SocketAddr) -> Result<()> {
-    let listener = tokio::net::TcpListener::bind(listen)
-        .await
-        .map_err(|why| Error::Startup(format!("cannot listen for metrics on {listen}: {why}")))?;
+    let listener = tokio::net::TcpListener::bind(listen).await.map_err(|why| {
+        let setting = "metrics.listen (KEYWARD_METRICS__LISTEN) names another address, or none";
+        Error::Startup(format!("cannot listen for metrics on {listen}: {why}; {setting}"))
+    })?;
     let router = metrics::router(app);
     tokio::spawn(async move {
         if let Err(error) = axum::serve(listener, router).await {

@@ -71,14 +71,18 @@ fn show(loaded: &Loaded, global: &Global) -> Outcome {
 fn explain(args: &ConfigExplainArgs, global: &Global) -> Outcome {
     let Some(text) = config::explain(&args.setting) else {
         let title = format!("there is no setting {}", args.setting);
-        return Err(Failure::new(Exit::NotFound, title).hint("keyward config show lists all").into());
+        let hint = match config::meant(&args.setting) {
+            Some(meant) => format!("did you mean {meant}?"),
+            None => "keyward config show lists all".to_owned(),
+        };
+        return Err(Failure::new(Exit::NotFound, title).hint(hint).into());
     };
     let loaded = local::load(&local::sources(args.file.config.as_deref(), None))?;
     let row = config::rows(&loaded).into_iter().find(|row| row.path == args.setting);
     let variable = format!("KEYWARD_{}", args.setting.to_uppercase().replace('.', "__"));
     let value = json!({
         "setting": args.setting,
-        "meaning": text,
+        "meaning": text.replace('\n', " "),
         "variable": variable,
         "value": row.as_ref().map(config::Row::text),
         "origin": row.map(|row| row.origin.to_string()),

@@ -87,7 +87,7 @@ impl Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "error: {}", cell::clean(&self.title))?;
+        write!(f, "error: {}", in_lines(&self.title))?;
         for line in &self.details {
             write!(f, "\n  {}", cell::clean(line))?;
         }
@@ -99,6 +99,12 @@ impl fmt::Display for Failure {
 }
 
 impl std::error::Error for Failure {}
+
+/// Text line by line. Those behind the first are set in, so that none from elsewhere passes for a hint of ours.
+fn in_lines(text: &str) -> String {
+    let lines = text.lines().map(|line| cell::clean(line.trim_start()));
+    lines.collect::<Vec<_>>().join("\n  ")
+}
 
 /// Ends a command early because `--print-curl` has printed the request instead of sending it.
 #[derive(Debug)]
@@ -121,7 +127,7 @@ pub(crate) fn tell(error: &anyhow::Error) -> Exit {
         eprintln!("{failure}");
         return failure.exit;
     }
-    eprintln!("error: {}", cell::clean(&format!("{error:#}")));
+    eprintln!("error: {}", in_lines(&format!("{error:#}")));
     Exit::Failure
 }
 
@@ -140,6 +146,14 @@ mod tests {
             Failure::new(Exit::NotFound, "No key \u{1b}[31mx").detail("request id: r1").hint("list");
         assert_eq!(failure.to_string(), "error: No key \\u{1b}[31mx\n  request id: r1\nhint: list");
         assert_eq!(tell(&failure.into()), Exit::NotFound);
+    }
+
+    #[test]
+    fn a_title_of_several_lines_stays_in_lines() {
+        let title = "the configuration has 2 errors:\n  a: wrong\n  b: \u{1b}[31mwrong\nhint: none of ours";
+        let told =
+            "error: the configuration has 2 errors:\n  a: wrong\n  b: \\u{1b}[31mwrong\n  hint: none of ours";
+        assert_eq!(Failure::new(Exit::Config, title).to_string(), told);
     }
 
     #[test]

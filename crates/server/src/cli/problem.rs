@@ -35,6 +35,10 @@ pub(crate) fn failure(status: StatusCode, headers: &HeaderMap, text: &str) -> Fa
     if member("code") == "step_up_required" {
         return failure.hint("`keyward login` proves it again and opens a new session");
     }
+    let mut faults = problem["errors"].as_array().into_iter().flatten();
+    if faults.any(|fault| fault["pointer"] == "/owner_id" && fault["code"] == "required") {
+        return failure.hint("add --owner USER or --class workspace");
+    }
     match hint_of(exit, header("retry-after")) {
         Some(hint) => failure.hint(hint),
         None => failure,
@@ -122,6 +126,16 @@ mod tests {
             "error: Not valid (invalid)\n  The body has errors.\n  /label: must not be empty\n  /x: unknown\n  \
              request id: req-12345\nhint: look at its present state with `show`, then decide again"
         );
+    }
+
+    #[test]
+    fn a_key_without_owner_is_told_what_to_add() {
+        let told = |code: &str| {
+            let text = json!({"title": "Not valid", "code": "invalid", "errors": [{"pointer": "/owner_id", "code": code}]});
+            failure(StatusCode::UNPROCESSABLE_ENTITY, &HeaderMap::new(), &text.to_string()).to_string()
+        };
+        assert!(told("required").ends_with("\nhint: add --owner USER or --class workspace"));
+        assert!(!told("unknown_user").contains("hint:"));
     }
 
     #[test]

@@ -62,8 +62,9 @@ pub(crate) async fn run(args: ServeArgs, _global: &Global) -> Outcome {
 /// Runs `keyward quickstart`.
 pub(crate) async fn quickstart(args: QuickstartArgs, _global: &Global) -> Outcome {
     let app = local::open_server(&args.server).await?;
-    let made = first_keys(&app).await.map_err(local::failure)?;
+    // Listening comes first: keys that are made before a port turns out to be busy would never be shown.
     let running = serve::start(app).await.map_err(local::failure)?;
+    let made = first_keys(&running.app).await.map_err(local::failure)?;
     let url = public_url(&running);
     println!("{}", text(&running.app.settings.data_dir.display().to_string(), &url, made.as_ref()));
     running.until_stopped().await.map_err(local::failure)?;

@@ -97,5 +97,11 @@ pub(crate) fn explain(path: &str) -> Option<&'static str> {
     manual().comments.get(path).map(String::as_str)
 }
 
+/// The key or section that was probably meant by one that is not there.
+#[must_use]
+pub(crate) fn meant(path: &str) -> Option<String> {
+    suggestion::for_path(path)
+}
+
 #[cfg(test)]
 mod tests;

@@ -6,9 +6,14 @@ use super::environment::START;
 use super::manual::manual;
 use super::tree;
 
-/// The known key nearest to an unknown path: a neighbour with a similar name, else the same name
-/// in another section, else a similar path.
+/// The known key nearest to an unknown path: the same but for capitals, else a neighbour with a similar
+/// name, else the same name in another section, else a similar path.
 pub(super) fn for_path(unknown: &str) -> Option<String> {
+    if let Some(path) = known().find(|path| path.eq_ignore_ascii_case(unknown)) {
+        return Some(path.to_owned());
+    }
+    let unknown = unknown.to_ascii_lowercase();
+    let unknown = unknown.as_str();
     let (section, name) = (tree::parent(unknown), tree::name(unknown));
     let neighbours = known().filter(|path| tree::parent(path) == section);
     let namesakes: Vec<&str> = known().filter(|path| tree::name(path) == name).collect();
@@ -59,6 +64,9 @@ mod tests {
             ("server.drain_seconds", ""),
             ("wholly.unrelated", ""),
             ("listen", ""),
+            ("Verify.Max_Staleness", "verify.max_staleness"),
+            ("SERVER.LISEN", "server.listen"),
+            ("apikeyauth.enabled", "apiKeyAuth.enabled"),
         ];
         for (unknown, meant) in cases {
             assert_eq!(for_path(unknown).unwrap_or_default(), meant, "{unknown}");

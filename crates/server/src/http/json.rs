@@ -224,7 +224,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
 
 /// Reads a query string by way of JSON, so that both have the same rules.
 pub(crate) fn parse_query<T: DeserializeOwned>(query: &str) -> Result<T> {
-    let pairs = pairs(query)?;
+    let pairs = single(pairs(query)?)?;
     serde_path_to_error::deserialize(serde::de::value::MapDeserializer::<_, serde::de::value::Error>::new(
         pairs.iter().map(|(name, value)| (name.as_str(), Word(value))),
     ))
@@ -242,16 +242,21 @@ pub(crate) fn parse_query<T: DeserializeOwned>(query: &str) -> Result<T> {
     })
 }
 
-/// Decoded name and value of each parameter.
+/// Decoded name and value of each parameter, as they come.
 pub(crate) fn pairs(query: &str) -> Result<Vec<(String, String)>> {
-    let mut pairs: Vec<(String, String)> = Vec::new();
-    for part in query.split('&').filter(|part| !part.is_empty()) {
+    let pair = |part: &str| -> Result<(String, String)> {
         let (name, value) = part.split_once('=').unwrap_or((part, ""));
-        let (name, value) = (decode(name)?, decode(value)?);
-        if pairs.iter().any(|(known, _)| *known == name) {
-            return Err(Error::malformed(&name, "duplicate_parameter", "a parameter may stand once only"));
+        Ok((decode(name)?, decode(value)?))
+    };
+    query.split('&').filter(|part| !part.is_empty()).map(pair).collect()
+}
+
+/// Parameters of which none stands twice.
+pub(crate) fn single(pairs: Vec<(String, String)>) -> Result<Vec<(String, String)>> {
+    for (at, (name, _)) in pairs.iter().enumerate() {
+        if pairs[..at].iter().any(|(known, _)| known == name) {
+            return Err(Error::malformed(name, "duplicate_parameter", "a parameter may stand once only"));
         }
-        pairs.push((name, value));
     }
     Ok(pairs)
 }

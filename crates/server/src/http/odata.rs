@@ -25,7 +25,7 @@ use serde_json::{Value, json};
 
 use self::feed::{Feed, PAGE};
 use self::filter::Filter;
-use self::options::Options;
+use self::options::{Options, read_format};
 use self::sets::{Row, Set};
 use super::caller::authenticate;
 use super::guard;
@@ -126,11 +126,15 @@ fn refuse(error: &Error) -> Response {
 async fn service(
     State(app): State<Arc<App>>,
     Extension(call): Extension<Call>,
+    uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let actor = authenticate(&app, &headers, call).await?;
     guard::must_fit(&app, &actor, Need::OneOf(ANY), "read_odata")?;
-    let may = |set: &&Set| set.rights.iter().any(|right| actor.may(right));
+    read_format(uri.query().unwrap_or_default(), options::JSON)?;
+    // Whoever is no user owns nothing, whatever its rights.
+    let opens = |right: &&str| actor.may(right) && (actor.user_id().is_some() || !right.starts_with("me/"));
+    let may = |set: &&Set| set.rights.iter().any(opens);
     let sets: Vec<Value> = sets::ALL
         .into_iter()
         .filter(may)
@@ -148,16 +152,19 @@ async fn resource(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let actor = authenticate(&app, &headers, call).await?;
+    let query = uri.query().unwrap_or_default();
     if path == "$metadata" {
         guard::must_fit(&app, &actor, Need::OneOf(ANY), "read_odata")?;
+        read_format(query, options::XML)?;
         return Ok(text("application/xml", metadata::document().to_owned()));
     }
     let end = path.find(['(', '/']).unwrap_or(path.len());
     let set = sets::find(&path[..end]).ok_or(Error::NotFound)?;
     guard::must_fit(&app, &actor, Need::OneOf(set.rights), set.operation)?;
-    let options = Options::read(set, uri.query().unwrap_or_default())?;
-    let feed = Feed { app: &app, actor: &actor, set, options: &options };
     let rest = &path[end..];
+    let options =
+        if rest.starts_with('(') { Options::of_one(set, query) } else { Options::read(set, query) }?;
+    let feed = Feed { app: &app, actor: &actor, set, options: &options };
     match rest {
         "" => Ok(page(feed, &headers).await?),
         "/$count" => Ok(text("text/plain", feed.count().await?.to_string())),
@@ -185,7 +192,9 @@ async fn page(feed: Feed<'_>, headers: &HeaderMap) -> Result<Response> {
         next: page.next.map(|query| format!("{}/{}?{query}", root(feed.app), feed.set.name)),
     };
     let mut response = answer(&shown)?;
+    // What is sorted comes on one page.
     if let Some(size) = wished
+        && feed.options.order.is_empty()
         && let Ok(applied) = HeaderValue::from_str(&format!("{PAGE_SIZE}={size}"))
     {
         response.headers_mut().insert(APPLIED, applied);

@@ -63,11 +63,13 @@ impl Feed<'_> {
             Some(place) => (Some(place.cursor.clone()), place.top, place.skip),
             None => (None, self.options.top, self.options.skip),
         };
-        let step = most.min(usize::try_from(MAX_LIMIT).unwrap_or(most));
+        let full = usize::try_from(MAX_LIMIT).unwrap_or(MOST);
+        let step = most.min(full);
         let (mut rows, mut seen) = (Vec::new(), 0);
         while top != Some(0) {
             let part = self.part(cursor.as_deref(), step).await?;
-            seen += part.rows.len();
+            // A small part is as much work to find as a full one: small pages must not mean many queries.
+            seen += part.rows.len().max(full);
             for row in part.rows.into_iter().filter(|row| self.fits(row)) {
                 if skip > 0 {
                     skip -= 1;

@@ -108,6 +108,11 @@ impl Function {
     }
 }
 
+/// The names of the functions that a filter takes.
+pub(crate) fn functions() -> [&'static str; 5] {
+    Function::ALL.map(Function::as_str)
+}
+
 /// An expression whose types fit. Columns stand by their place in the set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Expr {

@@ -7,11 +7,13 @@ use serde::{Deserialize, Serialize};
 use super::filter::Filter;
 use super::sets::Set;
 use crate::error::{Error, Result};
-use crate::http::json::{pairs, suggestion};
+use crate::http::json::{pairs, single, suggestion};
 use crate::store::page::crc32;
 
 const KNOWN: [&str; 8] =
     ["$filter", "$select", "$orderby", "$top", "$skip", "$count", "$skiptoken", "$format"];
+/// Those of one entity, where nothing is left to choose.
+const OF_ONE: [&str; 2] = ["$select", "$format"];
 
 /// Where a page begins that the server cut off: what is behind a link to the next page.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -50,8 +52,20 @@ impl Options {
     /// # Errors
     /// 400 with the option and what is wrong about it.
     pub(crate) fn read(set: &'static Set, query: &str) -> Result<Self> {
+        Self::among(&KNOWN, set, query)
+    }
+
+    /// Reads the query of a request for one entity.
+    ///
+    /// # Errors
+    /// As [`Options::read`].
+    pub(crate) fn of_one(set: &'static Set, query: &str) -> Result<Self> {
+        Self::among(&OF_ONE, set, query)
+    }
+
+    fn among(known: &[&str], set: &'static Set, query: &str) -> Result<Self> {
         let mut options = Self::none(set);
-        for (name, value) in pairs(query)? {
+        for (name, value) in system(query, known)? {
             let value = value.trim();
             match name.as_str() {
                 "$filter" => {
@@ -68,12 +82,8 @@ impl Options {
                 "$skip" => options.skip = whole("$skip", value)?,
                 "$count" => options.count = truth(value)?,
                 "$skiptoken" => options.place = Some(place(value)?),
-                "$format" => must_be_json(value)?,
-                unknown if unknown.starts_with(['$', '@']) => {
-                    return Err(Error::malformed(unknown, "unsupported_option", suggestion(unknown, &KNOWN)));
-                }
-                // Others are free for whatever stands between (part 1, 11.2.1).
-                _ => {}
+                // Nothing else is known.
+                _ => must_be(JSON, value)?,
             }
         }
         options.check()?;
@@ -125,6 +135,34 @@ impl Options {
     }
 }
 
+/// What a format is called, and its media type.
+type Format = (&'static str, &'static str);
+
+/// That of rows.
+pub(crate) const JSON: Format = ("json", "application/json");
+/// That of the metadata.
+pub(crate) const XML: Format = ("xml", "application/xml");
+
+/// Reads the query where nothing but the format can be asked for.
+///
+/// # Errors
+/// As [`Options::read`].
+pub(crate) fn read_format(query: &str, format: Format) -> Result<()> {
+    let asked = system(query, &["$format"])?;
+    asked.iter().try_for_each(|(_, value)| must_be(format, value.trim()))
+}
+
+/// The system options of a query. Others are free for whatever stands between (part 1, 11.2.1), as often as
+/// it likes.
+fn system(query: &str, known: &[&str]) -> Result<Vec<(String, String)>> {
+    let mut options = pairs(query)?;
+    options.retain(|(name, _)| name.starts_with(['$', '@']));
+    if let Some((name, _)) = options.iter().find(|(name, _)| !known.contains(&name.as_str())) {
+        return Err(Error::malformed(name, "unsupported_option", suggestion(name, known)));
+    }
+    single(options)
+}
+
 fn bad(option: &str, detail: impl Into<String>) -> Error {
     Error::malformed(option, "bad_value", detail)
 }
@@ -173,7 +211,7 @@ fn order(set: &Set, text: &str) -> Result<Vec<(usize, bool)>> {
 }
 
 fn whole(option: &str, text: &str) -> Result<u64> {
-    text.parse().map_err(|_| bad(option, "expected a whole number from 0"))
+    text.parse().map_err(|_| bad(option, format!("expected a whole number from 0 to {}", u64::MAX)))
 }
 
 fn truth(text: &str) -> Result<bool> {
@@ -186,12 +224,15 @@ fn place(text: &str) -> Result<Place> {
     serde_json::from_slice(&json).map_err(|_| unknown())
 }
 
-fn must_be_json(text: &str) -> Result<()> {
-    let kind = text.split(';').next().unwrap_or_default().trim();
-    if matches!(kind, "json" | "application/json") {
+/// A format is taken as it is written here, and not what would have to be written otherwise.
+fn must_be((name, media): Format, text: &str) -> Result<()> {
+    let mut parts = text.split(';').map(|part| part.trim().to_ascii_lowercase());
+    let is_it = parts.next().is_some_and(|kind| kind == name || kind == media);
+    if is_it && parts.all(|part| matches!(part.as_str(), "odata.metadata=minimal" | "metadata=minimal")) {
         return Ok(());
     }
-    Err(bad("$format", "json is the only format of rows"))
+    let minimal = if name == JSON.0 { ", with odata.metadata=minimal" } else { "" };
+    Err(bad("$format", format!("{name} is the only format here{minimal}")))
 }
 
 #[cfg(test)]
@@ -216,7 +257,8 @@ mod tests {
 
     #[test]
     fn sq_9_options_are_read() {
-        let options = read("%24top=5&$skip=2&$count=true&$select=Label,%20Id,Label&$format=json&trace=1");
+        let options =
+            read("%24top=5&$skip=2&$count=true&$select=Label,%20Id,Label&$format=json&trace=1&trace=2");
         assert_eq!((options.top, options.skip, options.count), (Some(5), 2, true));
         assert_eq!(options.select.as_deref(), Some("Label,Id"));
         assert_eq!(options.shown, [2, 0]);
@@ -255,11 +297,39 @@ mod tests {
             ("$orderby=Label up", "$orderby", "bad_value"),
             ("$orderby=Label desc Id", "$orderby", "bad_value"),
             ("$orderby=", "$orderby", "bad_value"),
+            ("$skip=18446744073709551616", "$skip", "bad_value"),
             ("$format=atom", "$format", "bad_value"),
+            ("$format=application/json;odata.metadata=full", "$format", "bad_value"),
+            ("$format=json;IEEE754Compatible=true", "$format", "bad_value"),
+            ("$format=xml", "$format", "bad_value"),
             ("$skiptoken=x", "$skiptoken", "bad_cursor"),
             ("$filter=", "$filter", "bad_filter"),
         ] {
             assert_eq!(refused(query), (option.to_owned(), code), "{query}");
+        }
+    }
+
+    #[test]
+    fn sq_9_formats_are_those_that_are_written() {
+        for query in ["", "$format=json", "$format=application/json;odata.metadata=minimal", "a=1&a=2"] {
+            assert!(read_format(query, JSON).is_ok(), "{query}");
+        }
+        assert!(read_format("$format=json; metadata=minimal", JSON).is_ok());
+        assert!(
+            read_format("$format=xml", XML).is_ok() && read_format("$format=application/xml", XML).is_ok()
+        );
+        for query in ["$format=json", "$top=1", "$format=xml&$format=xml"] {
+            assert!(read_format(query, XML).is_err(), "{query}");
+        }
+    }
+
+    #[test]
+    fn sq_9_one_entity_takes_few_options() {
+        assert!(Options::of_one(keys(), "$select=Id&$format=json&trace=1").is_ok());
+        for query in ["$filter=true", "$top=1", "$count=true", "$orderby=Id", "$skiptoken=x", "$expand=Owner"]
+        {
+            let Err(Error::Malformed(faults)) = Options::of_one(keys(), query) else { panic!("{query}") };
+            assert_eq!(faults[0].code, "unsupported_option", "{query}");
         }
     }
 

@@ -134,6 +134,10 @@ fn sq_9_rights_decide_which_sets_and_rows_there_are() {
     let directory = worker(&server, &root, "directory", &["users:read"]);
     assert_eq!(sets(&get(&directory, "", &[])), ["Users"]);
     assert_eq!(rows(&get(&directory, "Users", &[])).len(), all(&root, "/v1/users").len());
+    // What is one's own is nothing for whoever is no user.
+    let own_of_none = worker(&server, &root, "own of none", &["audit:read", "me/keys:read"]);
+    assert_eq!(sets(&get(&own_of_none, "", &[])), ["AuditEvents"]);
+    refused(get(&own_of_none, "Keys", &[]), 404, "not_found");
     let nobody = worker(&server, &root, "nobody", &["models:read"]);
     for path in ["", "$metadata", "Keys", "KeyUsage"] {
         refused(get(&nobody, path, &[]), 403, "insufficient_rights");

@@ -98,6 +98,9 @@ fn sq_9_filters_leave_over_what_fits() {
     assert!(filtered(&root, "AuditEvents", "At lt 0001-01-01T00:00:00Z or Outcome eq 'x'").is_empty());
     assert!(filtered(&root, "AuditEvents", "At ge 9999-12-01T00:00:00Z").is_empty());
     assert!(!filtered(&root, "AuditEvents", "At le 9999-12-30T22:00:00.999Z").is_empty());
+    assert!(!filtered(&root, "AuditEvents", "At lt 9999-12-31T23:59:59Z").is_empty());
+    assert_eq!(count("Class eq 'ingest' and CreatedAt lt 9999-12-31T23:59:59Z"), 10);
+    assert_eq!(count("CreatedAt ge 9999-12-31T00:00:00Z"), 0);
 }
 
 #[test]

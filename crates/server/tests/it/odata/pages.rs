@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{each, get, refused, rows, walk};
+use crate::oauth::form;
 use crate::support::{Answer, Caller, Server, text};
 use crate::tokens::NAMED;
 
@@ -75,6 +76,10 @@ fn sq_9_links_are_those_that_clients_reach() {
     let answer = paged(&root, "/odata/v1/Keys", 1);
     assert!(text(&answer.body["@odata.nextLink"]).starts_with("https://keys.example.org/odata/v1/Keys?"));
     assert_eq!(answer.body["@odata.context"], "https://keys.example.org/odata/v1/$metadata#Keys");
+    // What is sorted comes on one page, whatever is wished.
+    let sorted = paged(&root, "/odata/v1/Keys?$orderby=Label", 1);
+    assert!(rows(&sorted).len() > 1);
+    assert_eq!(sorted.header("preference-applied"), "");
     // Wishes that cannot be fulfilled are not told to be.
     for size in ["0", "-1", "x", "1001"] {
         let request =
@@ -106,6 +111,11 @@ fn sq_9_beyond_ten_thousand_rows_nothing_is_counted_or_sorted() {
     assert_eq!((one.len(), pages), (1, 2), "a page ends after ten thousand rows, whatever is on it");
     let (none, pages) = walk(&root, ask(&format!("{all} and Uses lt 0"), &[]));
     assert_eq!((none.len(), pages), (0, 2));
+    // A small page looks through no more parts than a large one.
+    let late = form(&[("$filter", &format!("{all} and Uses gt 60"))]);
+    let small = paged(&root, &format!("/odata/v1/KeyUsage?{late}"), 1);
+    assert_eq!(rows(&small).len(), 0);
+    assert!(small.body["@odata.nextLink"].is_string(), "{}", small.text);
     for option in [("$count", "true"), ("$orderby", "Uses desc")] {
         let told = refused(ask(&all, &[option]), 400, "too_many_rows");
         assert_eq!(told.body["error"]["target"], option.0);

@@ -28,7 +28,14 @@ fn sq_9_wrong_options_are_told_with_their_place() {
         ("$top", "-1", "bad_value", "expected a whole number from 0"),
         ("$skip", "many", "bad_value", "expected a whole number from 0"),
         ("$count", "1", "bad_value", "expected true or false"),
-        ("$format", "atom", "bad_value", "json is the only format of rows"),
+        ("$format", "atom", "bad_value", "json is the only format here"),
+        ("$format", "json;odata.metadata=full", "bad_value", "json is the only format here"),
+        (
+            "$skip",
+            "18446744073709551616",
+            "bad_value",
+            "expected a whole number from 0 to 18446744073709551615",
+        ),
         ("$expand", "Owner", "unsupported_option", "there is no $expand"),
         ("$search", "x", "unsupported_option", "there is no $search"),
         ("$apply", "aggregate(Uses with sum as All)", "unsupported_option", "there is no $apply"),
@@ -48,7 +55,18 @@ fn sq_9_wrong_options_are_told_with_their_place() {
     }
     refused(root.get("/odata/v1/Keys?$top=1&$top=2"), 400, "duplicate_parameter");
     refused(root.get("/odata/v1/Keys?$filter=%ff"), 400, "bad_query");
-    assert_eq!(root.get("/odata/v1/Keys?$top=1&trace=yes&$format=json").status, 200);
+    assert_eq!(root.get("/odata/v1/Keys?$top=1&trace=yes&trace=no&$format=json").status, 200);
+    refused(root.get("/odata/v1/Keys('x')?$top=1"), 400, "unsupported_option");
+    for path in ["", "$metadata"] {
+        refused(root.get(&format!("/odata/v1/{path}?$expand=Owner")), 400, "unsupported_option");
+        refused(root.get(&format!("/odata/v1/{path}?$format=atom")), 400, "bad_value");
+        assert_eq!(root.get(&format!("/odata/v1/{path}?trace=yes")).status, 200);
+    }
+    assert_eq!(root.get("/odata/v1/$metadata?$format=xml").status, 200);
+    // A plus that is not encoded is a blank.
+    let plus = root.get("/odata/v1/Keys?$filter=CreatedAt%20gt%202027-01-31T12:00:00+01:00");
+    let plus = refused(plus, 400, "bad_filter");
+    assert!(text(&plus.body["error"]["message"]).ends_with("write + as %2B, or use Z"), "{}", plus.text);
     let long = format!("Label eq '{}'", "x".repeat(4096));
     refused(get(&root, "Keys", &[("$filter", &long)]), 400, "bad_filter");
     let deep = format!("{}true{}", "(".repeat(60), ")".repeat(60));

@@ -2,6 +2,7 @@
 
 mod hardening;
 mod log_levels;
+mod quickstart;
 mod recovery;
 mod root_key;
 mod settings;

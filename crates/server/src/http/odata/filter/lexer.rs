@@ -76,7 +76,7 @@ pub(super) fn lex(text: &str) -> Result<Vec<(usize, Token)>, Wrong> {
             }
             '0'..='9' | '-' => {
                 let word = take(&letters, &mut next, |c| c.is_ascii_alphanumeric() || ".:+-".contains(c));
-                literal(&word).ok_or_else(|| Wrong::new(begin + 1, not_a_literal(&word)))?
+                literal(&word).ok_or_else(|| Wrong::new(begin + 1, not_a_literal(&word, &letters[next..])))?
             }
             other => return Err(Wrong::new(begin + 1, format!("{other:?} cannot stand here"))),
         };
@@ -128,10 +128,19 @@ fn text_literal(letters: &[char], next: &mut usize) -> Result<Token, Wrong> {
 fn literal(word: &str) -> Option<Token> {
     let looks_like_time = word.len() > 10 && word.as_bytes().get(4) == Some(&b'-') && word.contains('T');
     if looks_like_time {
-        let at: Timestamp = word.parse().ok()?;
-        return Some(Token::Time(at.as_nanosecond()));
+        return time(word).map(|at| Token::Time(at.as_nanosecond()));
     }
     number(word).map(Token::Number)
+}
+
+/// A moment. Our clock ends a day before the year 9999 does, whose last second is how many write "for ever":
+/// what lies between stands for its end.
+fn time(word: &str) -> Option<Timestamp> {
+    if let Ok(at) = word.parse() {
+        return Some(at);
+    }
+    let year_before = format!("9998{}", word.strip_prefix("9999")?);
+    year_before.parse::<Timestamp>().ok().map(|_| Timestamp::MAX)
 }
 
 /// A decimal in billionths.
@@ -155,6 +164,9 @@ fn number(word: &str) -> Option<i128> {
     Some(if is_below { -billionths } else { billionths })
 }
 
-fn not_a_literal(word: &str) -> String {
-    format!("{word} is neither a number nor a time with its offset, as in 2027-01-31T12:00:00Z")
+/// What is wrong with a word before what stands behind it. A `+` that was not encoded comes as a blank.
+fn not_a_literal(word: &str, behind: &[char]) -> String {
+    let has_lost_plus = word.contains('T') && matches!(behind, [' ', '0'..='9', ..]);
+    let hint = if has_lost_plus { "; write + as %2B, or use Z" } else { "" };
+    format!("{word} is neither a number nor a time with its offset, as in 2027-01-31T12:00:00Z{hint}")
 }

@@ -51,6 +51,8 @@ fn sq_9_filters_that_hold() {
         "ExpiresAt eq 2027-01-31T12:00:00Z",
         "ExpiresAt eq 2027-01-31T13:00:00.000+01:00",
         "ExpiresAt gt 2027-01-31T11:59:59.999999Z and ExpiresAt lt 2027-01-31T12:00:00.0000001Z",
+        "ExpiresAt lt 9999-12-31T23:59:59Z and ExpiresAt lt 9999-12-31T23:59:59.9999999+01:00",
+        "ExpiresAt le 9999-12-30T23:00:00Z and not (ExpiresAt ge 9999-12-31T00:00:00Z)",
         "OwnerId eq null",
         "null eq OwnerId and null eq null",
         "OwnerId ne 'user_1'",
@@ -116,6 +118,12 @@ fn sq_9_what_is_wrong_is_told_with_its_place() {
         ("CreatedAt gt 2027-01-31", "at character 14: 2027-01-31 is neither"),
         ("CreatedAt gt 2027-01-31T12:00:00", "at character 14: 2027-01-31T12:00:00 is neither"),
         ("CreatedAt gt 2027-02-30T12:00:00Z", "at character 14: 2027-02-30T12:00:00Z is neither"),
+        ("CreatedAt lt 9999-12-32T00:00:00Z", "at character 14: 9999-12-32T00:00:00Z is neither"),
+        (
+            "CreatedAt gt 2027-01-31T12:00:00 01:00",
+            "at character 14: 2027-01-31T12:00:00 is neither a number nor a time with its offset, \
+             as in 2027-01-31T12:00:00Z; write + as %2B, or use Z",
+        ),
         ("Owner/Name eq 'x'", "at character 6: '/' cannot stand here"),
         ("Größe eq 1", "at character 3: 'ö' cannot stand here"),
         ("Status = 'x'", "at character 8: expected eq, ne, gt, ge, lt or le, found ="),

@@ -19,6 +19,9 @@ fn refusals_have_their_exit_codes() {
     assert!(forbidden.err.contains("request id: "), "{}", forbidden.err);
     assert_eq!(as_somebody(&shell, super::super::SECRET, &["whoami"]).code, 4);
     assert_eq!(as_somebody(&shell, &token, &["keys", "show", "key_00000000000000000000000000"]).code, 5);
+    let ownerless = shell.ends(1, &["keys", "create", "--label", "whose", "--ttl", "90d", "-o", "json"]);
+    assert!(ownerless.err.contains("hint: add --owner USER or --class workspace"), "{}", ownerless.err);
+    shell.ok(&["keys", "create", "--class", "workspace", "--label", "first", "--ttl", "90d", "-o", "json"]);
     // One of two keys is there already.
     let create = ["keys", "create", "--label", "mine", "-o", "json"];
     assert_eq!(as_somebody(&shell, &token, &create).code, 0);

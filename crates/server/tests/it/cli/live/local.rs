@@ -31,11 +31,17 @@ fn config_is_shown_checked_and_explained() {
     let told = config(&shell, &["config", "explain", "verify.max_staleness", "--config", path]);
     assert_eq!(told.code, 0, "{}", told.err);
     assert!(told.out.contains("KEYWARD_VERIFY__MAX_STALENESS") && told.out.contains("700ms"), "{}", told.out);
+    let told = config(&shell, &["config", "explain", "dialects"]);
+    assert!(!told.out.contains("\\n"), "{}", told.out);
     assert_eq!(config(&shell, &["config", "explain", "verify.staleness"]).code, 5);
-    std::fs::write(&file, "verify: { max_stalenes: 700ms }\n").expect("written");
+    let typed = config(&shell, &["config", "explain", "Verify.Max_Stalenes"]);
+    assert_eq!(typed.code, 5, "{}", typed.err);
+    assert!(typed.err.contains("hint: did you mean verify.max_staleness?"), "{}", typed.err);
+    std::fs::write(&file, "verify: { max_stalenes: 700ms }\nserver: { lisen: 1 }\n").expect("written");
     let wrong = config(&shell, &["config", "check", "--config", path]);
     assert_eq!(wrong.code, 3);
-    assert!(wrong.err.contains("max_staleness"), "{}", wrong.err);
+    assert!(wrong.err.contains("max_staleness") && !wrong.err.contains("\\n"), "{}", wrong.err);
+    assert!(wrong.err.lines().count() > 2, "a line for each error: {}", wrong.err);
 }
 
 #[test]
