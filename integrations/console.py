@@ -19,6 +19,7 @@ from check.browser import Browser
 from check.keyward import Keyward
 from console.first import First
 from console.fleet import Fleet
+from console.keyboard import Keyboard
 from console.look import Look
 from console.member import Member
 from console.people import People
@@ -59,7 +60,7 @@ def plain(binary, folder):
 
 # Servers, who walks there, and what their browsers need beside.
 WALKS = [
-    (usual, [Member, People, Records, Rules, Fleet, Look, Session], []),
+    (usual, [Member, People, Records, Rules, Fleet, Keyboard, Look, Session], []),
     (empty, [First], []),
     (plain, [Plain], PLAIN_BROWSER),
 ]
