@@ -18,6 +18,12 @@ impl Identity {
         found.session.as_deref()
     }
 
+    /// So many seconds, or fewer where what was presented ends before.
+    pub(crate) fn within(&self, seconds: i64, now: i64) -> i64 {
+        let left = self.expires_at.map(|end| end.saturating_sub(now).div_euclid(1000).max(0));
+        left.map_or(seconds, |left| left.min(seconds))
+    }
+
     /// The public part of the session that this mark of a token names, if the token came straight from a key.
     /// Whoever issues with a mark lets its tokens stand for their keys; what was exchanged, or asked for by
     /// anybody else, has no such token, whatever marks it carries.
