@@ -142,7 +142,8 @@ async fn open_for_key(
             in_cookie: false,
             origin: Some((access_key, generation)),
             rights: &rights,
-            lasts,
+            // No end is told that the key does not reach.
+            lasts: lasts.map(|seconds| identity.within(seconds, tx.now)),
             proven_at: None,
         };
         Ok(told(sessions::open(app, tx, &holder).await?))

@@ -122,7 +122,8 @@ pub(crate) async fn open(app: &App, tx: &mut Tx<'_>, holder: &Holder<'_>) -> Res
     Ok(Audited::new(opened, event).touches_sessions(&tenant, &ended))
 }
 
-/// Opens another session beside the one that asks: as good as that, no fresher, and with no later end.
+/// Opens another session beside the one that asks: as good as that, no fresher, and with no later end. `lasts`
+/// reaches no further than the key behind it, if there is one.
 pub(crate) async fn open_another(app: &App, actor: &Actor, lasts: i64) -> Result<SessionOpened> {
     let session = own_session(actor)?;
     app.write(actor, async |tx| {

@@ -89,18 +89,13 @@ async fn judge(
         exposure::mark(app, query, &caller::call(headers, origin));
         return Err(Error::Unauthenticated("credential_in_url").into());
     }
-    let credential =
-        caller::credential_or_cookie(headers, &app.settings.server).map_err(|error| match error {
-            // A gateway knows 401 and 403; 400 would become its own 500.
-            Error::Http { code, .. } => Error::Unauthenticated(code),
-            other => other,
-        });
-    let credential = match credential {
+    let credential = match caller::credential_or_cookie(headers, &app.settings.server) {
         Err(Error::Unauthenticated("no_credential")) => {
-            let carried = dialects::door::carried(headers, &app.settings, original.method)?;
+            let carried = dialects::door::carried(headers, &app.settings, original.method);
+            let carried = carried.map_err(without_400)?;
             Credential::Secret(carried.ok_or(Error::Unauthenticated("no_credential"))?)
         }
-        other => other?,
+        other => other.map_err(without_400)?,
     };
     if let Credential::Cookie(_) = credential {
         cookie::must_not_be_cross_site(original.method, headers)?;
@@ -134,6 +129,14 @@ async fn judge(
             Err(denied(app, code, retry_after_seconds, passed.is_some(), address))
         }
         (Decision::Allow { .. }, None) => Err(Error::internal("allowed without facts").into()),
+    }
+}
+
+/// A gateway knows 401 and 403; 400 would become its own 500.
+fn without_400(error: Error) -> Error {
+    match error {
+        Error::Http { code, .. } => Error::Unauthenticated(code),
+        other => other,
     }
 }
 

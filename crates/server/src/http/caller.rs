@@ -1,5 +1,7 @@
 //! Who calls: from request headers to a credential, from a credential to an actor.
 
+mod behind;
+
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -10,9 +12,7 @@ use http::HeaderMap;
 use http::header::{AUTHORIZATION, USER_AGENT};
 use keyward_core::address::{Networks, end_client};
 use keyward_core::decide::{Code, Decision, Request};
-use keyward_core::jwt;
 use keyward_core::right::RightSet;
-use serde_json::Value;
 use zeroize::Zeroizing;
 
 use super::cookie;
@@ -25,7 +25,7 @@ use crate::oauth::Holder;
 use crate::store::tenants;
 use crate::verify::facts::{Effective, TenantRecord};
 use crate::verify::sessions::SessionRecord;
-use crate::verify::tokens::{self, FoundToken};
+use crate::verify::tokens::FoundToken;
 use crate::verify::usage::Sighting;
 use crate::verify::{Ask, Found, Presented};
 
@@ -228,21 +228,6 @@ impl Identity {
         let found = Found { session: None, ..found.clone() };
         let (expires_at, as_of) = (self.expires_at, self.as_of);
         Some(Holder { found, access_key, key, generation: self.generation?, expires_at, as_of, call })
-    }
-
-    /// The key behind a token, as an actor with its own rights, if the token bears this mark and came straight
-    /// from the key. Whoever issues with a mark lets its tokens stand for their keys; what was exchanged, or
-    /// asked for by anybody else, has no such token, whatever marks it carries.
-    pub(crate) fn key_behind(&self, mark: &str, call: Call) -> Option<Actor> {
-        let Who::Token(found) = &self.who else { return None };
-        let tokens::Origin::Key(key) = &found.origin else { return None };
-        let (claims, id) = (&found.checked.claims, found.origin.id());
-        // For a user it is the key who acts (RFC 8693 §4.1).
-        let is_own = |actor: &jwt::Actor| actor.act.is_none() && actor.sub == id;
-        let straight = claims.root.is_none() && claims.via.is_empty() && claims.parents.is_empty();
-        let marked = claims.ext.get(mark) == Some(&Value::Bool(true));
-        let stands = straight && marked && claims.act.as_ref().is_none_or(is_own) && key.may_manage();
-        stands.then(|| actor_of(key, call, self.as_of).with_secret(Some(claims.origin.generation)))
     }
 
     /// Why it may not call this server at all. What a token may do here says the guard (IMP-2).

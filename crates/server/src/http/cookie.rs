@@ -40,7 +40,19 @@ pub(crate) fn look<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
 
 /// Other cookies may be of other programs, and hold anything.
 pub(super) fn find<'h>(headers: &'h HeaderMap, name: &str) -> Result<Option<&'h str>> {
-    let mut found = pairs(headers).filter(|(key, _)| *key == name);
+    find_of(headers, name, |_| true)
+}
+
+/// The one of this name that fits, where other programs use the name too.
+///
+/// # Errors
+/// 400 when several fit.
+pub(super) fn find_of<'h>(
+    headers: &'h HeaderMap,
+    name: &str,
+    fits: impl Fn(&str) -> bool,
+) -> Result<Option<&'h str>> {
+    let mut found = pairs(headers).filter(|(key, value)| *key == name && fits(value));
     let first = found.next();
     match found.next() {
         Some(_) => Err(caller::multiple()),

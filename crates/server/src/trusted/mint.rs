@@ -96,7 +96,7 @@ pub(crate) async fn mint(
     let (user, errand) = whom(app, backend, tenant, input).await?;
     check_subject(backend, tenant, &user)?;
     let grant = grant(&backend.record.ceiling, tenant, &user, input)?;
-    let ttl = ttl(&backend.record.ceiling, tenant, input.ttl_seconds)?;
+    let ttl = ttl(backend, tenant, input.ttl_seconds, app.clock.unix_ms())?;
     app.verifier.confirm_signing_keys().await?;
     let user_created = matches!(errand, Some(Errand::Create(_)));
     let minted = sign(app, backend, (tenant, user.clone()), (grant, ttl), user_created, input)?;
@@ -207,9 +207,14 @@ fn asked_objects(input: &TokenIn) -> Result<Option<RightSet>> {
     rules::rights("/objects", &texts).map(Some)
 }
 
-/// The validity, and whether it is shorter than was wished (IMP-4).
-fn ttl(ceiling: &Ceiling, tenant: &TenantRecord, wish: Option<i64>) -> Result<(i64, bool)> {
-    let most = i64::from(ceiling.max_ttl_seconds.min(tenant.tenant.policy.token_max_ttl_seconds));
+/// The validity, and whether it is shorter than was wished (IMP-4): no token outlives the generation of the
+/// secret that it was asked for with.
+fn ttl(backend: &Backend, tenant: &TenantRecord, wish: Option<i64>, now: i64) -> Result<(i64, bool)> {
+    let record = &backend.record;
+    let most = i64::from(record.ceiling.max_ttl_seconds.min(tenant.tenant.policy.token_max_ttl_seconds));
+    let retires = record.retirement(backend.generation).flatten();
+    let left = retires.map(|at| (at.div_euclid(1000) - now.div_euclid(1000)).max(1));
+    let most = left.map_or(most, |left| left.min(most));
     match wish {
         Some(wish) if wish < 1 => Err(Error::invalid("/ttl_seconds", "out_of_range", "must be 1 or more")),
         Some(wish) => Ok((wish.min(most), wish > most)),

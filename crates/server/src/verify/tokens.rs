@@ -301,7 +301,9 @@ impl FoundToken {
         let claims = &self.checked.claims;
         match &self.origin {
             Origin::Trusted { record, .. } => {
-                claims.exp.min(claims.iat.saturating_add(i64::from(record.ceiling.max_ttl_seconds)))
+                let most = claims.iat.saturating_add(i64::from(record.ceiling.max_ttl_seconds));
+                let retires = record.retirement(claims.origin.generation).flatten();
+                claims.exp.min(most).min(retires.map_or(most, |at| at.div_euclid(1000)))
             }
             Origin::Key(_) => claims.exp,
         }

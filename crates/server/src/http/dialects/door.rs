@@ -106,9 +106,7 @@ pub(crate) fn of_seeq<'h>(headers: &'h HeaderMap, method: Option<&str>) -> Resul
         (Some(_), Some(_)) => return Err(caller::multiple()),
         (None, _) => {}
     }
-    let Some(token) = cookie::find(headers, SQ_AUTH_COOKIE)?.filter(|token| is_ours(token)) else {
-        return Ok(None);
-    };
+    let Some(token) = cookie::find_of(headers, SQ_AUTH_COOKIE, is_ours)? else { return Ok(None) };
     let is_change = method.is_none_or(|method| !matches!(method, "GET" | "HEAD" | "OPTIONS"));
     let known = cookie::find(headers, SQ_CSRF_COOKIE)?.unwrap_or_default();
     let told = headers.get(SQ_CSRF).and_then(|value| value.to_str().ok()).unwrap_or_default();
@@ -118,9 +116,10 @@ pub(crate) fn of_seeq<'h>(headers: &'h HeaderMap, method: Option<&str>) -> Resul
     Ok(Some(token))
 }
 
-/// The token in a cookie whose name applications use too: theirs are none of ours.
+/// The token in a cookie whose name applications use too, for their own paths beside ours: theirs are none of
+/// ours, and do not stand in the way of it.
 fn in_cookie<'h>(headers: &'h HeaderMap, name: &str, method: Option<&str>) -> Result<Option<&'h str>> {
-    let Some(token) = cookie::find(headers, name)?.filter(|token| is_ours(token)) else { return Ok(None) };
+    let Some(token) = cookie::find_of(headers, name, is_ours)? else { return Ok(None) };
     cookie::must_not_be_cross_site(method, headers)?;
     Ok(Some(token))
 }

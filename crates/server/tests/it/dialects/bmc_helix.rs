@@ -300,6 +300,32 @@ fn bm_1_imp_2_only_the_token_of_this_login_stands_for_its_key_and_only_here() {
 }
 
 #[test]
+fn bm_1_ses_4_ses_6_a_token_of_a_login_is_no_fresher_than_its_session_and_ends_with_it() {
+    let server = start();
+    let root = server.root();
+    let key = root.key(json!({ "class": "workspace", "label": "x" }));
+    let told = log_in(&server, &key).ok();
+    let first = server.caller(&text(&told["json_web_token"]));
+    server.place.sql("UPDATE sessions SET stepped_up_at = stepped_up_at - 601000");
+    let again = post(&server, "/auth/tokens", &json!({ "token": told["token"] })).ok();
+    let again = server.caller(&text(&again["json_web_token"]));
+    let wish = json!({ "name": "x", "type": "TENANT", "expiry_enum": "30 days" });
+    for old in [&first, &again] {
+        refused(&old.post(&at("/access_keys"), wish.clone()), 403, "FORBIDDEN");
+        old.get(&at("/access_keys")).expect(200);
+    }
+    enter(&server, &key).post(&at("/access_keys"), wish).ok();
+    // A session that was opened elsewhere gives no such token.
+    let plain = json!({ "username": key["access_key"], "password": key["secret"] });
+    let plain = crate::logins::log_in(&server.url, plain).ok();
+    refused(&post(&server, "/auth/tokens", &json!({ "token": plain["token"] })), 401, "UNAUTHORIZED");
+    root.delete(&format!("/v1/keys/{}/sessions", text(&key["id"]))).ok();
+    for ended in [&first, &again] {
+        refused(&ended.get(&at("/access_keys")), 401, "UNAUTHORIZED");
+    }
+}
+
+#[test]
 fn bm_1_it_answers_where_it_is_switched_on_and_at_the_root_of_its_hosts() {
     let server = start();
     let key = server.root().key(json!({ "class": "workspace", "label": "x" }));

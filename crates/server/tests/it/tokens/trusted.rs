@@ -128,6 +128,11 @@ fn imp_7_two_generations_live_through_a_rotation_and_each_shows_its_last_use() {
     assert_ne!(newer.secret, portal.backend.secret);
     let second = token(&newer, "ada");
     assert!(!token(&portal.backend, "ada").is_empty(), "the older one goes on");
+    let wish = json!({ "username": "ada", "ttl_seconds": 900 });
+    let bounded = mint(&portal.backend, wish.clone()).ok();
+    let seconds = bounded["ttl_seconds"].as_i64().expect("seconds");
+    assert!((1..=600).contains(&seconds) && bounded["ttl_cut"] == true, "no longer than its secret: {bounded}");
+    assert_eq!(mint(&newer, wish).ok()["ttl_cut"], false);
     portal.root.post(&format!("{path}/rotate"), json!({})).refused(409, "too_many_secrets");
     wait_until(|| {
         let shown = portal.root.get(&path).ok();

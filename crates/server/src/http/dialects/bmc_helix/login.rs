@@ -6,6 +6,7 @@ use axum::Extension;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use http::HeaderMap;
+use keyward_core::token::{self, AccessKey};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
@@ -60,12 +61,14 @@ pub(super) async fn log_in(
         return Err(Error::NotFound.into());
     }
     let holder = identity.holder(call.clone()).ok_or_else(|| Error::internal("a login without a key"))?;
-    let jwt = token_of(&app, &holder).await?;
     let access_key = holder.access_key.to_string();
     let actor = holder.actor();
     let opened = logins::open_by_key(&app, call, &identity, Some(REFRESH_SECONDS)).await?;
     let tenant = tenants::find(&mut app.read().await?, &opened.tenant_id).await?.ok_or(Error::NotFound)?;
     let refresh = Zeroizing::new(opened.token.unwrap_or_default());
+    let session = token::parse_other(&refresh, token::SESSION_PREFIX);
+    let session = session.ok_or_else(|| Error::internal("a session without its token"))?;
+    let jwt = token_of(&app, &holder, session).await?;
     let out = LoginOut {
         user_id: &actor.principal.id,
         principal_id: opened.user_id.as_ref().map_or(&access_key, |_| &actor.principal.label),
@@ -77,9 +80,9 @@ pub(super) async fn log_in(
     Ok(Answer::ok(&out)?.into_response())
 }
 
-/// A token of the key itself, which counts as the key in this dialect.
-async fn token_of(app: &Arc<App>, holder: &Holder) -> Result<Zeroizing<String>> {
-    let wish = Wish { expires_in: Some(JWT_SECONDS), ext: door::mark(), ..Wish::default() };
+/// A token of the key itself, which counts as the key in this session of it, in this dialect.
+async fn token_of(app: &Arc<App>, holder: &Holder, session: AccessKey) -> Result<Zeroizing<String>> {
+    let wish = Wish { expires_in: Some(JWT_SECONDS), ext: door::mark(session), ..Wish::default() };
     Ok(issue::of_client(app, holder, &wish).await?.token)
 }
 
@@ -102,10 +105,12 @@ pub(super) async fn refresh(
 ) -> Result<Response, Problem> {
     let input: RefreshIn = body.json(&headers, JSON)?;
     let identity = caller::identify_presented(&app, Presented::Secret(input.token.expose()), &call).await?;
-    // A key is no refresh token, and the session of a person belongs to that person.
-    let is_session = identity.actor(call.clone()).session.is_some();
-    let holder = identity.holder(call).filter(|_| is_session);
-    let holder = holder.ok_or(Error::Unauthenticated("invalid_key"))?;
-    let jwt = token_of(&app, &holder).await?;
+    // A key is no refresh token, the session of a person belongs to that person, and a session of a key that
+    // was opened without a stated end is none of this login.
+    let session = identity.session().filter(|session| session.ends_at.is_some());
+    let session = session.map(|session| session.handle);
+    let (session, holder) =
+        session.zip(identity.holder(call)).ok_or(Error::Unauthenticated("invalid_key"))?;
+    let jwt = token_of(&app, &holder, session).await?;
     Ok(Answer::ok(&RefreshOut { json_web_token: &jwt })?.into_response())
 }

@@ -119,7 +119,8 @@ pub(super) async fn token(
         app.refusals.note(&actor, "session_token", "token_cannot_manage");
         return Err(Error::forbidden("token_cannot_manage", "a token makes no other token").into());
     } else if actor.session.is_some() {
-        sessions::open_another(&app, &actor, DAY_SECONDS).await?
+        let lasts = identity.within(DAY_SECONDS, app.clock.unix_ms());
+        sessions::open_another(&app, &actor, lasts).await?
     } else {
         logins::open_by_key(&app, call, &identity, Some(DAY_SECONDS)).await?
     };

@@ -245,37 +245,38 @@ async fn look_at(app: &App, actor: &Actor, token: &str) -> Result<Option<Seen>> 
     };
     let mut verified = app.verifier.verify(&ask).await?;
     failures::throttle(app, &mut verified, home, actor.call.address);
-    match verified.decision {
-        Decision::Allow { .. } => {}
+    let end = match verified.decision {
+        // The true one: that of what stands behind it too.
+        Decision::Allow { expires_at, .. } => expires_at,
         Decision::Deny { code: Code::RateLimited, retry_after_seconds } => {
             return Err(Error::RateLimited(retry_after_seconds.max(1)));
         }
         Decision::Deny { .. } => return Ok(None),
-    }
-    let of_token = verified.token.as_deref().map(of_token);
-    Ok(of_token.or_else(|| verified.found.as_ref().and_then(of_found)))
+    };
+    let of_token = verified.token.as_deref().map(|found| of_token(found, end));
+    Ok(of_token.or_else(|| verified.found.as_ref().and_then(|found| of_found(found, end))))
 }
 
-fn of_token(found: &FoundToken) -> Seen {
+fn of_token(found: &FoundToken, end: Option<i64>) -> Seen {
     let claims = &found.checked.claims;
     let object = claims.ext.get("metadata_id").and_then(|object| object.as_str());
     Seen {
         created_at: claims.iat * 1000,
-        ends_at: found.end() * 1000,
+        ends_at: end.unwrap_or(found.end() * 1000),
         scope: Scope::new(found.tenant.number, object.map(Into::into)),
         user_id: claims.sub.clone(),
         username: claims.username.clone(),
     }
 }
 
-fn of_found(found: &Found) -> Option<Seen> {
+fn of_found(found: &Found, end: Option<i64>) -> Option<Seen> {
     let session: &SessionRecord = found.session.as_deref()?;
     let owner = found.owner.as_ref();
     let key = || found.key.as_ref().map(|(key, _)| key.to_string());
-    let most = session.started_at + found.tenant.tenant.policy.login.max_ms(found.effective.is_admin);
+    let (_, latest) = session.ends(&found.tenant, found.effective.is_admin);
     Some(Seen {
         created_at: session.started_at,
-        ends_at: session.ends_at.map_or(most, |end| end.min(most)),
+        ends_at: end.unwrap_or(latest),
         scope: Scope::new(found.tenant.number, None),
         user_id: owner.map(|owner| owner.id.to_string()).or_else(key)?,
         username: owner.map(|owner| owner.username.to_string()).or_else(key),

@@ -144,6 +144,7 @@ fn mo_7_the_audit_log_is_plain_json() {
         "start_timestamp=x&end_timestamp=2099-01-01",
         &format!("{range}&event_source=app"),
         &format!("{range}&next_token=x"),
+        &format!("{range}&entity_id=%00"),
     ] {
         refused(&world.log(bad, &world.admin), 400, "bad_request");
     }

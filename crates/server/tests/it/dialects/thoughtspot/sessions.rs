@@ -89,6 +89,13 @@ fn ts_8_session_token_is_a_days_for_logins_and_keys_and_none_for_tokens() {
     assert!(span(&got) <= 60_000, "{}", span(&got));
     let key = worker(&scene.server, &scene.root, "nightly", &["reports:read"]);
     assert_eq!(span(&bearer(url, &key.secret, "GET", "/auth/session/token", None).ok()), 86_400_000);
+    // Nothing outlives the key that it came of, and no later end is told.
+    let body = json!({ "class": "workspace", "label": "soon over", "ttl_seconds": 600 });
+    let soon = text(&scene.root.key(body)["secret"]);
+    let got = bearer(url, &soon, "GET", "/auth/session/token", None).ok();
+    assert!(span(&got) <= 600_000, "{}", span(&got));
+    let got = bearer(url, &text(&got["token"]), "GET", "/auth/session/token", None).ok();
+    assert!(span(&got) <= 600_000, "{}", span(&got));
     refused(bearer(url, &scene.token(), "GET", "/auth/session/token", None), 403, 10023);
     refused(cookie(url, "nothing", "GET", &format!("{V2}/auth/session/token")), 401, 10097);
     refused(cookie(url, "nothing", "GET", &format!("{V1}/session/info")), 401, 10097);

@@ -111,5 +111,6 @@ fn ts_8_login_info_orgs_and_logout() {
         10097,
     );
     refused(send(&scene, "/session/login", &[("username", "ada")]), 400, 10002);
+    refused(send(&scene, "/session/login", &[("username", "a\0"), ("password", PASSWORD)]), 400, 10002);
     assert!(!text(&scene.user(&scene.ada)["id"]).is_empty());
 }
