@@ -213,16 +213,22 @@ async fn by_secret(
     })
 }
 
-/// What a wrong secret is told: as by the product, whether its Org has any at all (TS3).
+/// What a wrong secret is told: as by the product, whether there is any for its Org at all (TS3). One of the
+/// primary tenant is for every Org; without it, an Org that has none and one that does not exist are told alike.
 async fn unknown_secret(app: &App, org: Option<&OrgName>) -> Result<Error> {
-    let row = match org {
+    let named = match org {
         Some(name) => orgs::find(app, name).await?,
-        None => tenants::find_primary(&mut app.read().await?).await?,
+        None => None,
     };
-    let wrong = Error::Unauthenticated("invalid_trusted_secret");
-    let Some(row) = row else { return Ok(wrong) };
-    if secrets::count_live(&mut app.read().await?, &row.id).await? > 0 {
-        return Ok(wrong);
+    let mut conn = app.read().await?;
+    let primary = tenants::find_primary(&mut conn).await?.map(|row| row.id).unwrap_or_default();
+    let own = named.map_or_else(|| primary.clone(), |row| row.id);
+    let mut live = 0;
+    for tenant in [primary, own] {
+        live += secrets::count_live(&mut conn, &tenant).await?;
+    }
+    if live > 0 {
+        return Ok(Error::Unauthenticated("invalid_trusted_secret"));
     }
     let detail = "trusted authentication is not enabled for this Org: an administrator enables it";
     Ok(Error::forbidden("trusted_disabled", detail))

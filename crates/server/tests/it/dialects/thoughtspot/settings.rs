@@ -167,3 +167,37 @@ fn aud_1_what_is_refused_stands_in_the_audit_log() {
     };
     wait_until(|| count("copy_trusted_secret") == 2 && count("configure_trusted") == 1);
 }
+
+#[test]
+fn ts_3_a_wrong_secret_learns_nothing_about_orgs() {
+    let server = Server::with_config(CONFIG);
+    let (url, operator) = (&server.url, server.operator());
+    let (acme, admin) = tenant(&server, "acme");
+    let guess = |org: Value| {
+        let body = json!({ "username": "ada", "secret_key": "kwt_guess", "org_identifier": org });
+        post(url, "/auth/token/full", body)
+    };
+    let all = || [json!("acme"), json!(acme), json!(0), json!("no such"), json!(4711)];
+    // Nobody has any.
+    for org in all() {
+        refused(guess(org), 403, 10023);
+    }
+    // Acme has, which its own clients must tell from a mistake of theirs.
+    server
+        .root()
+        .patch(&format!("/v1/tenants/{acme}"), json!({ "features": { "trusted_secrets": true } }))
+        .expect(200);
+    configure(
+        url,
+        &admin.secret,
+        json!({ "org_preferences": [{ "org_identifier": "acme", "auth_status": "ENABLED" }] }),
+    )
+    .expect(204);
+    refused(guess(json!("acme")), 401, 10097);
+    refused(guess(json!("no such")), 403, 10023);
+    // The operator has, for all Orgs.
+    configure(url, &operator, switch("ENABLED")).expect(204);
+    for org in all() {
+        refused(guess(org), 401, 10097);
+    }
+}
