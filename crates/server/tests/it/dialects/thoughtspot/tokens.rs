@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Scene, V2, bearer, form, post, refused};
+use super::{Scene, V2, bearer, form, post, refused, session_of};
 use crate::api::{snapshot, tenant, worker};
 use crate::logins::{PASSWORD, set_password};
 use crate::support::{Answer, client, text, wait_until};
@@ -140,7 +140,8 @@ fn ts_7_a_request_with_marks_of_a_browser_is_refused_and_noted() {
         ("origin", "https://app.example.org"),
         ("sec-fetch-site", "same-origin"),
         ("sec-fetch-dest", "empty"),
-        ("cookie", "JSESSIONID=x"),
+        ("cookie", "theirs=x"),
+        ("cookie", "JSESSIONID=x; theirs=x"),
     ] {
         for kind in ["full", "object", "custom"] {
             let url = format!("{}{V2}/auth/token/{kind}", scene.server.url);
@@ -154,6 +155,25 @@ fn ts_7_a_request_with_marks_of_a_browser_is_refused_and_noted() {
     wait_until(|| told().as_array().is_some_and(|events| !events.is_empty()));
     let event = &told()[0];
     assert_eq!((&event["reason"], &event["actor"]["id"]), (&json!("browser_call"), &json!(scene.id)));
+}
+
+#[test]
+fn ts_7_the_cookie_of_a_login_before_is_no_mark_of_a_browser() {
+    let scene = Scene::new();
+    let login = json!({ "username": "ada", "password": PASSWORD });
+    let session = session_of(&scene.post("/auth/session/login", login).expect(204));
+    let url = format!("{}{V2}/auth/token/full", scene.server.url);
+    let ask = || {
+        let body = json!({ "username": "ada", "secret_key": scene.secret });
+        client().post(&url).header("cookie", format!("JSESSIONID={session}")).json(&body)
+    };
+    Answer::read(ask().send().expect("an answer")).expect(200);
+    for (name, value) in
+        [("origin", "https://app.example.org"), ("sec-fetch-site", "same-origin"), ("cookie", "a=b")]
+    {
+        let request = ask().header(name, value);
+        refused(Answer::read(request.send().expect("an answer")), 403, 10023);
+    }
 }
 
 #[test]
