@@ -136,8 +136,15 @@ class Browser:
 
     def keys(self, text):
         """Presses keys where the focus is; all are let go at the end."""
-        focus = next(iter(self.call("GET", f"{self.session}/element/active").values()))
-        self.call("POST", f"{self.session}/element/{focus}/value", {"text": text + "\ue000"})
+        held = [key for key in text if key in "\ue008\ue009\ue00a\ue03d"]
+        presses = []
+        for key in text:
+            presses.append({"type": "keyDown", "value": key})
+            if key not in held:
+                presses.append({"type": "keyUp", "value": key})
+        presses += [{"type": "keyUp", "value": key} for key in held]
+        body = {"actions": [{"type": "key", "id": "keyboard", "actions": presses}]}
+        self.call("POST", f"{self.session}/actions", body)
 
     def back(self):
         """One page back, as with the button of the browser."""

@@ -20,9 +20,9 @@ use http::header::{ALLOW, HOST, HeaderValue, RETRY_AFTER};
 
 use super::guard;
 use super::problem::{self, Pending, Problem};
-use crate::app::{App, Call};
+use crate::app::{Actor, App, Call};
 use crate::config::{self, Settings};
-use crate::error::Error;
+use crate::error::{Error, Result};
 
 /// One dialect.
 pub(crate) struct Dialect {
@@ -118,6 +118,15 @@ async fn shape(
         told.headers_mut().insert(ALLOW, allow);
     }
     told
+}
+
+/// Hands a result on; a refusal for want of rights is on its way into the audit log then (AUD-1), as the guard
+/// of `/v1` has it.
+pub(crate) fn noted<T>(app: &App, actor: &Actor, operation: &'static str, done: Result<T>) -> Result<T> {
+    if let Err(error @ Error::Forbidden { .. }) = &done {
+        app.refusals.note(actor, operation, problem::code(error));
+    }
+    done
 }
 
 /// Where a path takes a short-lived token in its query, because the protocol has it so: everywhere else that

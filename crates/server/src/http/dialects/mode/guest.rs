@@ -5,7 +5,7 @@ use http::HeaderMap;
 use crate::app::{Actor, App, Call};
 use crate::error::{Error, Result};
 use crate::http::caller::{self, Credential};
-use crate::http::problem;
+use crate::http::dialects::noted;
 
 /// The holder of a key, in its own tenant.
 pub(super) struct Guest {
@@ -80,9 +80,6 @@ impl Guest {
 
     /// Hands a result on; a refusal for want of rights is noted for the audit log.
     pub(super) fn noted<T>(&self, app: &App, operation: &'static str, done: Result<T>) -> Result<T> {
-        if let Err(error @ Error::Forbidden { .. }) = &done {
-            app.refusals.note(&self.actor, operation, problem::code(error));
-        }
-        done
+        noted(app, &self.actor, operation, done)
     }
 }

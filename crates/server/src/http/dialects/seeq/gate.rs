@@ -6,7 +6,8 @@ use http::header::HeaderMap;
 use crate::app::{Actor, App, Call};
 use crate::error::{Error, Result};
 use crate::http::dialects::door;
-use crate::http::{caller, problem, problems};
+pub(super) use crate::http::dialects::noted;
+use crate::http::{caller, problems};
 use crate::verify::Presented;
 
 /// What a caller of one operation must hold: one of these rights.
@@ -57,12 +58,4 @@ pub(super) async fn enter_with(
     };
     noted(app, &actor, need.operation, refused)?;
     Ok(actor)
-}
-
-/// Puts a refusal on its way into the audit log.
-pub(super) fn noted<T>(app: &App, actor: &Actor, operation: &'static str, result: Result<T>) -> Result<T> {
-    if let Err(error @ Error::Forbidden { .. }) = &result {
-        app.refusals.note(actor, operation, problem::code(error));
-    }
-    result
 }

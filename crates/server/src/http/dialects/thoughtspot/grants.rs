@@ -1,8 +1,10 @@
 //! Tokens as clients ask for them, with a secret key or a password (TS1, TS8), and what they are given.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use http::HeaderMap;
+use http::header::COOKIE;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
@@ -10,6 +12,7 @@ use zeroize::Zeroizing;
 use super::orgs::{self, Org, OrgName};
 use crate::app::{App, Call};
 use crate::error::{Error, Result};
+use crate::http::dialects::door::JSESSIONID;
 use crate::http::trusted;
 use crate::logins::{self, LoginIn};
 use crate::passwords::Password;
@@ -186,7 +189,8 @@ async fn by_secret(
     object: Option<String>,
 ) -> Result<Given> {
     let place = (secret.expose(), call.address);
-    let (backend, call) = match trusted::admit(app, headers, place, || call.clone(), "mint_token").await {
+    let headers = without_own_cookie(headers);
+    let (backend, call) = match trusted::admit(app, &headers, place, || call.clone(), "mint_token").await {
         Err(Error::Unauthenticated("invalid_trusted_secret")) => {
             return Err(unknown_secret(app, org.as_ref()).await?);
         }
@@ -213,16 +217,36 @@ async fn by_secret(
     })
 }
 
-/// What a wrong secret is told: as by the product, whether its Org has any at all (TS3).
+/// A script that logged in before sends the cookie of its session with everything, which makes it no browser:
+/// those are told by their other marks, and by any other cookie.
+fn without_own_cookie(headers: &HeaderMap) -> Cow<'_, HeaderMap> {
+    let is_own = |pair: &str| pair.split_once('=').is_some_and(|(name, _)| name.trim() == JSESSIONID);
+    let lines = headers.get_all(COOKIE);
+    let all_own = lines.iter().all(|line| line.to_str().is_ok_and(|line| line.split(';').all(is_own)));
+    if !all_own || !headers.contains_key(COOKIE) {
+        return Cow::Borrowed(headers);
+    }
+    let mut rest = headers.clone();
+    rest.remove(COOKIE);
+    Cow::Owned(rest)
+}
+
+/// What a wrong secret is told: as by the product, whether there is any for its Org at all (TS3). One of the
+/// primary tenant is for every Org; without it, an Org that has none and one that does not exist are told alike.
 async fn unknown_secret(app: &App, org: Option<&OrgName>) -> Result<Error> {
-    let row = match org {
+    let named = match org {
         Some(name) => orgs::find(app, name).await?,
-        None => tenants::find_primary(&mut app.read().await?).await?,
+        None => None,
     };
-    let wrong = Error::Unauthenticated("invalid_trusted_secret");
-    let Some(row) = row else { return Ok(wrong) };
-    if secrets::count_live(&mut app.read().await?, &row.id).await? > 0 {
-        return Ok(wrong);
+    let mut conn = app.read().await?;
+    let primary = tenants::find_primary(&mut conn).await?.map(|row| row.id).unwrap_or_default();
+    let own = named.map_or_else(|| primary.clone(), |row| row.id);
+    let mut live = 0;
+    for tenant in [primary, own] {
+        live += secrets::count_live(&mut conn, &tenant).await?;
+    }
+    if live > 0 {
+        return Ok(Error::Unauthenticated("invalid_trusted_secret"));
     }
     let detail = "trusted authentication is not enabled for this Org: an administrator enables it";
     Ok(Error::forbidden("trusted_disabled", detail))

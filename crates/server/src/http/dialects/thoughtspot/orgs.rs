@@ -45,18 +45,19 @@ pub(super) async fn of(app: &App, tenant: &str) -> Result<Org> {
     Ok(Org { id: row.number, name: row.name })
 }
 
-/// The tenant that is named; a name that two have is none.
+/// The tenant that is named: by its number or id, else by its slug, else by its name, which anybody may give to
+/// a tenant. A name that two have is none. All of them are read, so that no stranger learns from the time
+/// which Orgs there are.
 pub(super) async fn find(app: &App, name: &OrgName) -> Result<Option<TenantRow>> {
     let text = name.text();
     let mut conn = app.read().await?;
     if let Ok(number) = text.parse() {
         return tenants::find_by_number(&mut conn, number).await;
     }
-    if let Some(row) = tenants::find_by_slug(&mut conn, &text).await? {
-        return Ok(Some(row));
-    }
+    let by_id = tenants::find(&mut conn, &text).await?;
+    let by_slug = tenants::find_by_slug(&mut conn, &text).await?;
     let mut named = tenants::named(&mut conn, &text).await?;
-    Ok(named.pop().filter(|_| named.is_empty()))
+    Ok(by_id.or(by_slug).or_else(|| named.pop().filter(|_| named.is_empty())))
 }
 
 /// What operations find a tenant by: its id, or what was given where there is none.

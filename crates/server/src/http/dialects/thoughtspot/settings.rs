@@ -17,12 +17,19 @@ use crate::error::{Error, Result};
 use crate::http::caller::{self, Identity};
 use crate::http::dialects::body::Whole;
 use crate::http::dialects::door::{self, JSESSIONID};
+use crate::http::dialects::noted;
 use crate::http::problem::Problem;
 use crate::store::page::Page;
 use crate::store::tenants;
 use crate::trusted;
 use crate::trusted::wire::{CopyIn, DisableIn, EnableIn, TrustedOut};
 use crate::wire::time;
+
+/// A right, and the operation that needs it as the audit log names it.
+type Need = (&'static str, &'static str);
+
+const COPY: Need = ("trusted:copy", "copy_trusted_secret");
+const CONFIGURE: Need = ("trusted:write", "configure_trusted");
 
 /// What to tell of.
 #[derive(Deserialize)]
@@ -54,25 +61,29 @@ pub(super) async fn search(
     body: Whole,
 ) -> Result<Response, Problem> {
     let place = (&method, &headers);
-    let (identity, actor) =
-        administrator(&app, place, &call, ("trusted:copy", "copy_trusted_secret")).await?;
+    let (identity, actor) = administrator(&app, place, &call, COPY).await?;
     let SearchRequest { auth_type: AuthType::Trusted, scope } = body.json(&headers, JSON)?;
     let is_primary = identity.tenant().number == 0;
+    let told = noted(&app, &actor, COPY.1, preferences(&app, &actor, scope, is_primary).await)?;
+    Ok(answer(&told))
+}
+
+async fn preferences(app: &App, actor: &Actor, scope: Option<Level>, is_primary: bool) -> Result<Value> {
     if scope == Some(Level::Cluster) && !is_primary {
-        return Err(not_primary().into());
+        return Err(not_primary());
     }
-    let preference = preference(&app, &actor).await?;
+    let preference = preference(app, actor).await?;
     let mut told = json!({ "auth_type": "TRUSTED_AUTH" });
     if scope != Some(Level::Cluster) {
         let mut own = preference.clone();
-        let org = orgs::of(&app, &actor.tenant_id).await?;
+        let org = orgs::of(app, &actor.tenant_id).await?;
         own.insert("org".into(), json!({ "id": org.id, "name": org.name }));
         told["org_preferences"] = json!([own]);
     }
     if scope != Some(Level::Org) && is_primary {
         told["cluster_preferences"] = preference.into();
     }
-    Ok(answer(&told))
+    Ok(told)
 }
 
 /// Whether it is enabled, and the secrets.
@@ -139,27 +150,32 @@ pub(super) async fn configure(
     body: Whole,
 ) -> Result<Response, Problem> {
     let place = (&method, &headers);
-    let (identity, actor) = administrator(&app, place, &call, ("trusted:write", "configure_trusted")).await?;
+    let (identity, actor) = administrator(&app, place, &call, CONFIGURE).await?;
     let ask: ConfigureRequest = body.json(&headers, JSON)?;
     if ask.cluster_preferences.is_none() && ask.org_preferences.is_none() {
         let detail = "give cluster_preferences or org_preferences";
         return Err(Error::malformed("", "required", detail).into());
     }
-    let slug = &identity.tenant().slug;
+    let wanted = wanted(&app, &actor, &identity.tenant().slug, ask).await;
+    for (actor, status) in noted(&app, &actor, CONFIGURE.1, wanted)? {
+        noted(&app, &actor, CONFIGURE.1, switch(&app, &actor, status).await)?;
+    }
+    Ok(nothing())
+}
+
+/// What shall be so, each with the actor in its tenant.
+async fn wanted(app: &App, actor: &Actor, slug: &str, ask: ConfigureRequest) -> Result<Vec<(Actor, Status)>> {
     let mut wanted = Vec::new();
     if let Some(status) = ask.cluster_preferences.and_then(|cluster| cluster.auth_status) {
         let primary = tenants::find_primary(&mut app.read().await?).await?.ok_or(Error::NotSetUp)?;
-        wanted.push((enter(&app, &actor, slug, &primary.id).await?, status));
+        wanted.push((enter(app, actor, slug, &primary.id).await?, status));
     }
     for preference in ask.org_preferences.unwrap_or_default() {
         let Some(status) = preference.auth_status else { continue };
-        let tenant = orgs::place(&app, Some(&preference.org_identifier)).await?.unwrap_or_default();
-        wanted.push((enter(&app, &actor, slug, &tenant).await?, status));
+        let tenant = orgs::place(app, Some(&preference.org_identifier)).await?.unwrap_or_default();
+        wanted.push((enter(app, actor, slug, &tenant).await?, status));
     }
-    for (actor, status) in wanted {
-        switch(&app, &actor, status).await?;
-    }
-    Ok(nothing())
+    Ok(wanted)
 }
 
 async fn switch(app: &App, actor: &Actor, status: Status) -> Result<()> {
@@ -204,7 +220,7 @@ async fn administrator(
     app: &App,
     place: (&Method, &HeaderMap),
     call: &Call,
-    (right, operation): (&str, &'static str),
+    (right, operation): Need,
 ) -> Result<(Identity, Actor)> {
     let identity = door::identify(app, place, JSESSIONID, call).await?;
     let actor = identity.actor(call.clone());

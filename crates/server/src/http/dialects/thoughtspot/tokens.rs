@@ -16,8 +16,10 @@ use super::{JSON, answer, nothing};
 use crate::app::{Actor, App, Call};
 use crate::error::{Error, Result};
 use crate::failures;
+use crate::http::caller;
 use crate::http::dialects::body::Whole;
 use crate::http::dialects::door::{self, JSESSIONID};
+use crate::http::dialects::noted;
 use crate::http::problem::Problem;
 use crate::names::Username;
 use crate::sessions;
@@ -26,10 +28,12 @@ use crate::tokens::{self, EndTokensIn};
 use crate::verify::sessions::SessionRecord;
 use crate::verify::tokens::FoundToken;
 use crate::verify::usage::Sighting;
-use crate::verify::{Ask, Found, Presented};
+use crate::verify::{Ask, Found, Presented, Verified};
 
 /// What a token is ended by.
 const REVOKE: &str = "tokens:revoke";
+/// What the sessions of a user are ended by.
+const END_SESSIONS: &str = "users:write";
 
 /// `POST /auth/token/full`.
 pub(super) async fn full(
@@ -99,23 +103,27 @@ pub(super) async fn revoke(
     headers: HeaderMap,
     body: Whole,
 ) -> Result<Response, Problem> {
-    let actor = door::enter(&app, (&method, &headers), JSESSIONID, &call).await?;
+    let place = (&method, &headers);
+    let actor = door::enter(&app, place, JSESSIONID, &call).await?;
     let ask: RevokeRequest = body.json(&headers, JSON)?;
-    let own = door::token(&app, (&method, &headers), JSESSIONID)?.unwrap_or_default();
+    let own = door::token(&app, place, JSESSIONID)?.unwrap_or_default();
+    noted(&app, &actor, "revoke_token", end(&app, &actor, own, ask).await)?;
+    Ok(nothing())
+}
+
+async fn end(app: &App, actor: &Actor, own: &str, ask: RevokeRequest) -> Result<()> {
     let given = |field: Option<String>| field.filter(|text| !text.trim().is_empty());
     match (given(ask.token), given(ask.user_identifier)) {
-        (Some(token), _) if token.trim() != own => end_other(&app, &actor, token.trim()).await?,
-        (None, Some(user)) if !is_own_name(&actor, user.trim()) => {
-            end_all_of(&app, &actor, user.trim()).await?;
-        }
+        (Some(token), _) if token.trim() != own => end_other(app, actor, token.trim()).await,
+        (None, Some(user)) if !is_own_name(actor, user.trim()) => end_all_of(app, actor, user.trim()).await,
         _ => {
-            if !end_own(&app, &actor, own).await? {
-                let detail = "a key is no token: it is revoked where keys are managed";
-                return Err(Error::forbidden("not_a_session", detail).into());
+            if end_own(app, actor, own).await? {
+                return Ok(());
             }
+            let detail = "a key is no token: it is revoked where keys are managed";
+            Err(Error::forbidden("not_a_session", detail))
         }
     }
-    Ok(nothing())
 }
 
 /// Ends the token or session that was presented; false for a key, which neither is.
@@ -128,28 +136,48 @@ pub(super) async fn end_own(app: &App, actor: &Actor, token: &str) -> Result<boo
     Ok(actor.by_token || actor.session.is_some())
 }
 
-/// Ends another token of the same user, or as an administrator anybody's.
+/// Ends another token of the same user, or as an administrator anybody's: an operator enters the tenant of the
+/// token for it.
 async fn end_other(app: &App, actor: &Actor, token: &str) -> Result<()> {
-    must_not_be_token(app, actor)?;
+    must_not_be_token(actor)?;
     if Compact::parse(token).is_none() {
-        return match sessions::end_presented(app, actor, token).await {
-            // What is no living session needs no end.
-            Err(Error::NotFound) => Ok(()),
-            ended => ended,
-        };
+        return end_session(app, actor, token).await;
     }
     let checked = app.verifier.read_token(token).await?;
-    let own = |sub: &str| actor.user_id() == Some(sub);
-    if checked.is_some_and(|checked| own(&checked.claims.sub)) {
-        return tokens::revoke_own(app, actor, token).await.map(drop);
-    }
-    must_revoke(app, actor)?;
-    tokens::revoke(app, actor, EndTokensIn { token: Some(token.into()), user_id: None }).await.map(drop)
+    let ended = if checked.as_ref().is_some_and(|checked| actor.user_id() == Some(&*checked.claims.sub)) {
+        tokens::revoke_own(app, actor, token).await?
+    } else {
+        must_hold(actor, REVOKE)?;
+        let place = checked.ok_or_else(no_token)?.tenant.to_string();
+        let actor = in_tenant(app, actor, &place).await?;
+        tokens::revoke(app, &actor, EndTokensIn { token: Some(token.into()), user_id: None }).await?
+    };
+    // Whoever is told that a token is over stops to look for it.
+    if ended.revoked { Ok(()) } else { Err(no_token()) }
 }
 
+async fn end_session(app: &App, actor: &Actor, token: &str) -> Result<()> {
+    if !door::is_ours(token) {
+        return Err(no_token());
+    }
+    let found = ask_about(app, actor, token).await?.found.filter(|found| found.session.is_some());
+    let place = found.ok_or_else(no_token)?.tenant.id.to_string();
+    let actor = in_tenant(app, actor, &place).await?;
+    let ended = sessions::end_presented(app, &actor, token).await;
+    ended.map_err(|error| if matches!(error, Error::NotFound) { no_token() } else { error })
+}
+
+/// The actor where a token is of: at home, or where an operator may enter. To others it is none.
+async fn in_tenant(app: &App, actor: &Actor, tenant: &str) -> Result<Actor> {
+    let entered = caller::enter(app, actor.clone(), "", tenant).await;
+    entered.map_err(|error| if matches!(error, Error::NotFound) { no_token() } else { error })
+}
+
+/// Ends all tokens and sessions of a user: with either left, who holds it would go on.
 async fn end_all_of(app: &App, actor: &Actor, user: &str) -> Result<()> {
-    must_not_be_token(app, actor)?;
-    must_revoke(app, actor)?;
+    must_not_be_token(actor)?;
+    must_hold(actor, REVOKE)?;
+    must_hold(actor, END_SESSIONS)?;
     let id = match user.parse::<keyward_core::id::UserId>() {
         Ok(id) => id.to_string(),
         Err(_) => {
@@ -158,8 +186,14 @@ async fn end_all_of(app: &App, actor: &Actor, user: &str) -> Result<()> {
             found.ok_or_else(no_user)?
         }
     };
-    let ended = tokens::revoke(app, actor, EndTokensIn { token: None, user_id: Some(id) }).await;
-    ended.map(drop).map_err(|error| if matches!(error, Error::NotFound) { no_user() } else { error })
+    let told = |error: Error| if matches!(error, Error::NotFound) { no_user() } else { error };
+    let all = EndTokensIn { token: None, user_id: Some(id.clone()) };
+    tokens::revoke(app, actor, all).await.map_err(told)?;
+    sessions::end_of(app, actor, &id).await.map_err(told)
+}
+
+fn no_token() -> Error {
+    Error::malformed("/token", "invalid_token", "the token is none, or over")
 }
 
 fn no_user() -> Error {
@@ -172,20 +206,18 @@ fn is_own_name(actor: &Actor, user: &str) -> bool {
 }
 
 /// A token ends itself and nothing else (IMP-2).
-fn must_not_be_token(app: &App, actor: &Actor) -> Result<()> {
+fn must_not_be_token(actor: &Actor) -> Result<()> {
     if !actor.by_token {
         return Ok(());
     }
-    app.refusals.note(actor, "revoke_token", "token_cannot_manage");
     Err(Error::forbidden("token_cannot_manage", "a token ends itself and no other one"))
 }
 
-fn must_revoke(app: &App, actor: &Actor) -> Result<()> {
-    if actor.may(REVOKE) {
+fn must_hold(actor: &Actor, right: &str) -> Result<()> {
+    if actor.may(right) {
         return Ok(());
     }
-    app.refusals.note(actor, "revoke_token", "insufficient_rights");
-    Err(Error::forbidden("insufficient_rights", format!("tokens of others need the right {REVOKE}")))
+    Err(Error::forbidden("insufficient_rights", format!("tokens of others need the right {right}")))
 }
 
 /// The token to look at.
@@ -207,8 +239,7 @@ pub(super) async fn validate(
     let ask: ValidateRequest = body.json(&headers, JSON)?;
     let token = ask.token.unwrap_or_default();
     let seen = look_at(&app, &actor, token.trim()).await?;
-    let bad = || Error::malformed("/token", "invalid_token", "the token is none, or over");
-    let seen = seen.ok_or_else(bad)?;
+    let seen = seen.ok_or_else(no_token)?;
     Ok(answer(&json!({
         "creation_time_in_millis": seen.created_at,
         "expiration_time_in_millis": seen.ends_at,
@@ -228,11 +259,21 @@ struct Seen {
     username: Option<String>,
 }
 
-/// Tokens of other tenants exist for operators alone (AZ-3), and no key can be tried here.
+/// No key can be tried here.
 async fn look_at(app: &App, actor: &Actor, token: &str) -> Result<Option<Seen>> {
     if !door::is_ours(token) {
         return Ok(None);
     }
+    let verified = ask_about(app, actor, token).await?;
+    // The true end: that of what stands behind it too.
+    let Decision::Allow { expires_at: end, .. } = verified.decision else { return Ok(None) };
+    let of_token = verified.token.as_deref().map(|found| of_token(found, end));
+    Ok(of_token.or_else(|| verified.found.as_ref().and_then(|found| of_found(found, end))))
+}
+
+/// What the verifier says of a token that somebody else holds. Those of other tenants exist for operators alone
+/// (AZ-3); guesses are counted.
+async fn ask_about(app: &App, actor: &Actor, token: &str) -> Result<Verified> {
     let home = actor.tenant_id.parse().map_err(Error::internal)?;
     let everywhere = !actor.by_token && actor.may("instance/tenants:enter");
     let request = Request { cost: 0, ..Request::default() };
@@ -245,16 +286,12 @@ async fn look_at(app: &App, actor: &Actor, token: &str) -> Result<Option<Seen>> 
     };
     let mut verified = app.verifier.verify(&ask).await?;
     failures::throttle(app, &mut verified, home, actor.call.address);
-    let end = match verified.decision {
-        // The true one: that of what stands behind it too.
-        Decision::Allow { expires_at, .. } => expires_at,
+    match verified.decision {
         Decision::Deny { code: Code::RateLimited, retry_after_seconds } => {
-            return Err(Error::RateLimited(retry_after_seconds.max(1)));
+            Err(Error::RateLimited(retry_after_seconds.max(1)))
         }
-        Decision::Deny { .. } => return Ok(None),
-    };
-    let of_token = verified.token.as_deref().map(|found| of_token(found, end));
-    Ok(of_token.or_else(|| verified.found.as_ref().and_then(|found| of_found(found, end))))
+        _ => Ok(verified),
+    }
 }
 
 fn of_token(found: &FoundToken, end: Option<i64>) -> Seen {

@@ -141,6 +141,15 @@ fn ts_4_an_org_is_a_tenant_and_only_the_primary_secret_reaches_others() {
         refused(ask(&own.secret, "full", org), 400, 10002);
     }
     refused(ask(&scene.secret, "full", json!({})), 400, 10002);
+    // A name is anybody's to give: the slug, and before it the id, goes first.
+    let (named, other) = tenant(&scene.server, "other");
+    let rename = |name: &str| scene.root.patch(&format!("/v1/tenants/{named}"), json!({ "name": name }));
+    let mallory = other.user("bob", &[]);
+    for name in [acme.as_str(), "acme"] {
+        rename(name).expect(200);
+        let got = ask(&scene.secret, "custom", json!({ "org_identifier": name, "auto_create": false })).ok();
+        assert_eq!(got["user"]["id"], bob, "not {mallory}");
+    }
     // The operator's leave.
     scene.root.patch(&path, json!({ "features": { "trusted_secrets": false } })).expect(200);
     refused(ask(&own.secret, "full", json!({})), 403, 10023);

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{CONFIG, Scene, V1, bearer, form, post, refused};
 use crate::api::{person, tenant};
 use crate::logins::{PASSWORD, ask_for_no_factor, set_password};
-use crate::support::{Answer, Server, client, text};
+use crate::support::{Answer, Server, client, text, wait_until};
 
 fn ask(url: &str, secret: &str) -> Answer {
     post(url, "/auth/token/full", json!({ "username": "ada", "secret_key": secret }))
@@ -150,4 +150,54 @@ fn ts_5_imp_2_tokens_and_keys_of_people_copy_nothing() {
     assert_eq!(told["org_preferences"][0]["access_tokens"][0]["key"], scene.secret.as_str());
     assert_eq!(scene.count("trusted.copy"), 1, "one secret, told twice in one answer");
     assert_eq!(search(url, &operator, Some("ORG")).ok()["cluster_preferences"], Value::Null);
+}
+
+#[test]
+fn aud_1_what_is_refused_stands_in_the_audit_log() {
+    let scene = Scene::new();
+    let url = &scene.server.url;
+    let (_, admin) = tenant(&scene.server, "acme");
+    let (_, _, member) = person(&scene.server, &admin, "eve", &["me:read"]);
+    refused(search(url, &member.secret, None), 403, 10023);
+    refused(search(url, &admin.secret, Some("CLUSTER")), 403, 10023);
+    refused(configure(url, &admin.secret, switch("DISABLED")), 403, 10023);
+    let count = |action: &str| {
+        let told = admin.get(&format!("/v1/audit-events?outcome=refused&action={action}")).ok();
+        told["data"].as_array().map_or(0, Vec::len)
+    };
+    wait_until(|| count("copy_trusted_secret") == 2 && count("configure_trusted") == 1);
+}
+
+#[test]
+fn ts_3_a_wrong_secret_learns_nothing_about_orgs() {
+    let server = Server::with_config(CONFIG);
+    let (url, operator) = (&server.url, server.operator());
+    let (acme, admin) = tenant(&server, "acme");
+    let guess = |org: Value| {
+        let body = json!({ "username": "ada", "secret_key": "kwt_guess", "org_identifier": org });
+        post(url, "/auth/token/full", body)
+    };
+    let all = || [json!("acme"), json!(acme), json!(0), json!("no such"), json!(4711)];
+    // Nobody has any.
+    for org in all() {
+        refused(guess(org), 403, 10023);
+    }
+    // Acme has, which its own clients must tell from a mistake of theirs.
+    server
+        .root()
+        .patch(&format!("/v1/tenants/{acme}"), json!({ "features": { "trusted_secrets": true } }))
+        .expect(200);
+    configure(
+        url,
+        &admin.secret,
+        json!({ "org_preferences": [{ "org_identifier": "acme", "auth_status": "ENABLED" }] }),
+    )
+    .expect(204);
+    refused(guess(json!("acme")), 401, 10097);
+    refused(guess(json!("no such")), 403, 10023);
+    // The operator has, for all Orgs.
+    configure(url, &operator, switch("ENABLED")).expect(204);
+    for org in all() {
+        refused(guess(org), 401, 10097);
+    }
 }

@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::{Scene, V2, bearer, form, post, refused};
-use crate::api::snapshot;
-use crate::logins::PASSWORD;
+use super::{Scene, V2, bearer, form, post, refused, session_of};
+use crate::api::{snapshot, tenant, worker};
+use crate::logins::{PASSWORD, set_password};
 use crate::support::{Answer, client, text, wait_until};
 use crate::tokens::claims;
 
@@ -140,7 +140,8 @@ fn ts_7_a_request_with_marks_of_a_browser_is_refused_and_noted() {
         ("origin", "https://app.example.org"),
         ("sec-fetch-site", "same-origin"),
         ("sec-fetch-dest", "empty"),
-        ("cookie", "JSESSIONID=x"),
+        ("cookie", "theirs=x"),
+        ("cookie", "JSESSIONID=x; theirs=x"),
     ] {
         for kind in ["full", "object", "custom"] {
             let url = format!("{}{V2}/auth/token/{kind}", scene.server.url);
@@ -154,6 +155,25 @@ fn ts_7_a_request_with_marks_of_a_browser_is_refused_and_noted() {
     wait_until(|| told().as_array().is_some_and(|events| !events.is_empty()));
     let event = &told()[0];
     assert_eq!((&event["reason"], &event["actor"]["id"]), (&json!("browser_call"), &json!(scene.id)));
+}
+
+#[test]
+fn ts_7_the_cookie_of_a_login_before_is_no_mark_of_a_browser() {
+    let scene = Scene::new();
+    let login = json!({ "username": "ada", "password": PASSWORD });
+    let session = session_of(&scene.post("/auth/session/login", login).expect(204));
+    let url = format!("{}{V2}/auth/token/full", scene.server.url);
+    let ask = || {
+        let body = json!({ "username": "ada", "secret_key": scene.secret });
+        client().post(&url).header("cookie", format!("JSESSIONID={session}")).json(&body)
+    };
+    Answer::read(ask().send().expect("an answer")).expect(200);
+    for (name, value) in
+        [("origin", "https://app.example.org"), ("sec-fetch-site", "same-origin"), ("cookie", "a=b")]
+    {
+        let request = ask().header(name, value);
+        refused(Answer::read(request.send().expect("an answer")), 403, 10023);
+    }
 }
 
 #[test]
@@ -258,4 +278,63 @@ fn ts_8_revoke_ends_the_callers_own_token_and_others_take_an_administrator() {
     assert_eq!(scene.code(&mine, "reports:read"), "revoked");
     revoke(&session, None).expect(204);
     refused(revoke(&session, None), 401, 10097);
+}
+
+#[test]
+fn ts_8_revoke_tells_when_it_ended_nothing_and_the_operator_ends_tokens_of_any_org() {
+    let scene = Scene::new();
+    let (acme, admin) = tenant(&scene.server, "acme");
+    let revoke =
+        |by: &str, body: Value| bearer(&scene.server.url, by, "POST", "/auth/token/revoke", Some(body));
+    let bob = admin.user("bob", &[]);
+    set_password(&admin, &bob, PASSWORD);
+    let body = json!({ "username": "bob", "org_identifier": "acme" });
+    let of_bob = text(&scene.mint("full", body).ok()["token"]);
+    let login = json!({ "username": "bob", "password": PASSWORD, "org_identifier": acme });
+    let session = text(&scene.post("/auth/token/full", login).ok()["token"]);
+    let (mine, operator) = (scene.token(), scene.server.operator());
+    // Of another Org: as if there were none.
+    for other in ["x.y.z", "nonsense", &mine, &operator] {
+        refused(revoke(&admin.secret, json!({ "token": other })), 400, 10002);
+    }
+    assert_eq!(scene.code(&mine, "reports:read"), "ok");
+    for token in [&of_bob, &session] {
+        assert_eq!(admin.code(token), "ok");
+        revoke(&operator, json!({ "token": token })).expect(204);
+        assert_ne!(admin.code(token), "ok");
+    }
+    refused(revoke(&operator, json!({ "token": session })), 400, 10002);
+    let ends = admin.get("/v1/audit-events?action=token.revoke").ok();
+    assert_eq!(ends["data"].as_array().map(Vec::len), Some(1), "in the log of its tenant");
+}
+
+#[test]
+fn ts_8_all_of_a_user_are_tokens_and_sessions_and_half_of_it_is_nothing() {
+    let scene = Scene::new();
+    let revoke = |by: &str| {
+        let body = json!({ "user_identifier": "ada" });
+        bearer(&scene.server.url, by, "POST", "/auth/token/revoke", Some(body))
+    };
+    let token = scene.token();
+    let login = json!({ "username": "ada", "password": PASSWORD });
+    let session = text(&scene.post("/auth/token/full", login).ok()["token"]);
+    let other = bearer(&scene.server.url, &session, "GET", "/auth/session/token", None).ok();
+    let other = text(&other["token"]);
+    let half = worker(
+        &scene.server,
+        &scene.root,
+        "half",
+        &["tokens:revoke", "me:read", "models/**:*", "reports:read"],
+    );
+    refused(revoke(&half.secret), 403, 10023);
+    for good in [&token, &session, &other] {
+        assert_eq!(scene.root.code(good), "ok");
+    }
+    let refusals = || scene.root.get("/v1/audit-events?action=revoke_token").ok()["data"].clone();
+    wait_until(|| refusals().as_array().is_some_and(|events| !events.is_empty()));
+    assert_eq!(refusals()[0]["reason"], "insufficient_rights");
+    revoke(&scene.server.operator()).expect(204);
+    for dead in [&token, &session, &other] {
+        assert_ne!(scene.root.code(dead), "ok");
+    }
 }
