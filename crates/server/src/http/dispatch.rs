@@ -121,6 +121,7 @@ impl Dispatch {
     }
 
     async fn route(&self, origin: &Origin<'_>, mut request: Request<Incoming>) -> Result<Reply> {
+        name_host(&mut request);
         self.hosts.put_below_root(&mut request);
         let path = request.uri().path();
         if request.method() == Method::POST && request.uri().query().is_none_or(str::is_empty) {
@@ -184,6 +185,14 @@ impl Dispatch {
         }
         harden(response.headers_mut());
         Ok(response.map(Either::Right))
+    }
+}
+
+/// HTTP/2 has the host in the target: everybody behind finds it in its header.
+fn name_host<B>(request: &mut Request<B>) {
+    let authority = request.uri().authority().filter(|_| !request.headers().contains_key(HOST));
+    if let Some(host) = authority.and_then(|host| HeaderValue::from_str(host.as_str()).ok()) {
+        request.headers_mut().insert(HOST, host);
     }
 }
 

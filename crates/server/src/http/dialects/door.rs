@@ -27,7 +27,8 @@ pub(crate) const SQ_CSRF_COOKIE: &str = "sq-csrf";
 /// The caller behind `Authorization`, or else behind a cookie of this name.
 ///
 /// # Errors
-/// 401 without a credential or with a wrong one, 403 for a change that a page of another site asked for.
+/// 401 without a credential or with a wrong one, 403 for a change that a page of another site asked for, 415
+/// for a body without its type beside the cookie.
 pub(crate) async fn enter(
     app: &App,
     (method, headers): (&Method, &HeaderMap),
@@ -49,7 +50,7 @@ pub(crate) async fn identify(
 ) -> Result<Identity> {
     match caller::credential(headers, &app.settings.server.api_key_header) {
         Err(Error::Unauthenticated("no_credential")) => {
-            let token = in_cookie(headers, cookie, Some(method.as_str()))?;
+            let token = in_cookie(app, (method, headers), cookie)?;
             let token = token.ok_or(Error::Unauthenticated("no_credential"))?;
             caller::identify_presented(app, Presented::Secret(token), call).await
         }
@@ -69,7 +70,7 @@ pub(crate) fn token<'h>(
     match caller::credential(headers, &app.settings.server.api_key_header) {
         Ok(Credential::Secret(text)) => Ok(Some(text)),
         Ok(_) => Ok(None),
-        Err(Error::Unauthenticated("no_credential")) => in_cookie(headers, cookie, Some(method.as_str())),
+        Err(Error::Unauthenticated("no_credential")) => in_cookie(app, (method, headers), cookie),
         Err(error) => Err(error),
     }
 }
@@ -90,7 +91,11 @@ pub(crate) fn carried<'h>(
         return Ok(Some(token));
     }
     if dialects.thoughtspot.enabled || settings.api_key_auth.enabled {
-        return in_cookie(headers, JSESSIONID, method);
+        let token = cookie::find_of(headers, JSESSIONID, is_ours)?;
+        if token.is_some() {
+            cookie::must_not_be_cross_site(method, headers)?;
+        }
+        return Ok(token);
     }
     Ok(None)
 }
@@ -118,9 +123,14 @@ pub(crate) fn of_seeq<'h>(headers: &'h HeaderMap, method: Option<&str>) -> Resul
 
 /// The token in a cookie whose name applications use too, for their own paths beside ours: theirs are none of
 /// ours, and do not stand in the way of it.
-fn in_cookie<'h>(headers: &'h HeaderMap, name: &str, method: Option<&str>) -> Result<Option<&'h str>> {
+fn in_cookie<'h>(
+    app: &App,
+    (method, headers): (&Method, &'h HeaderMap),
+    name: &str,
+) -> Result<Option<&'h str>> {
     let Some(token) = cookie::find_of(headers, name, is_ours)? else { return Ok(None) };
-    cookie::must_not_be_cross_site(method, headers)?;
+    cookie::must_not_be_foreign(method, headers, &app.settings.server)?;
+    cookie::must_tell_type(headers)?;
     Ok(Some(token))
 }
 

@@ -77,7 +77,7 @@ pub(super) async fn log_in(
     body: Whole,
 ) -> Told {
     // Cookies are set: a page of another site logs nobody in.
-    cookie::must_not_be_cross_site(Some(method.as_str()), &headers)?;
+    cookie::must_not_be_foreign(&method, &headers, &app.settings.server)?;
     let input: LoginIn = body.json(&headers, &KINDS)?;
     input.must_name_our_directory()?;
     let opened = match AccessKey::parse(input.username.trim()) {

@@ -15,7 +15,7 @@ use super::people::Person;
 use super::{answer, entered, nothing, orgs, sessions};
 use crate::app::{App, Call};
 use crate::error::{Error, Result};
-use crate::http::cookie::must_not_be_cross_site;
+use crate::http::cookie::must_not_be_foreign;
 use crate::http::dialects::body::{self, Whole};
 use crate::http::dialects::door::{self, JSESSIONID};
 use crate::http::problem::Problem;
@@ -128,7 +128,7 @@ pub(super) async fn enter_by_form(
     RawQuery(query): RawQuery,
     body: Whole,
 ) -> Result<Response, Problem> {
-    must_not_be_cross_site(Some(method.as_str()), &headers)?;
+    must_not_be_foreign(&method, &headers, &app.settings.server)?;
     if body.0.is_empty() {
         return enter_by_query(State(app), Extension(call), RawQuery(query)).await;
     }
@@ -183,7 +183,7 @@ pub(super) async fn log_in(
     headers: HeaderMap,
     body: Whole,
 ) -> Result<Response, Problem> {
-    must_not_be_cross_site(Some(method.as_str()), &headers)?;
+    must_not_be_foreign(&method, &headers, &app.settings.server)?;
     let LoginForm { username, password } = body.form(&headers)?;
     let Some((username, password)) = username.zip(password) else {
         return Err(Error::malformed("password", "required", "give username and password").into());

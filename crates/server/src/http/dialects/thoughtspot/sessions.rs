@@ -17,7 +17,7 @@ use super::{JSON, answer, entered, nothing, tokens};
 use crate::app::{App, Call};
 use crate::error::{Error, Result};
 use crate::http::caller::{self, Credential};
-use crate::http::cookie::must_not_be_cross_site;
+use crate::http::cookie::must_not_be_foreign;
 use crate::http::dialects::body::Whole;
 use crate::http::dialects::door::{self, JSESSIONID};
 use crate::http::problem::Problem;
@@ -45,7 +45,7 @@ pub(super) async fn log_in(
     headers: HeaderMap,
     body: Whole,
 ) -> Result<Response, Problem> {
-    must_not_be_cross_site(Some(method.as_str()), &headers)?;
+    must_not_be_foreign(&method, &headers, &app.settings.server)?;
     let ask: LoginRequest = body.json(&headers, JSON)?;
     let password = ask.password.filter(|password| !password.expose().is_empty());
     let Some((username, password)) = ask.username.zip(password) else {
@@ -106,14 +106,14 @@ pub(super) async fn user(
     Ok(answer(&Person::of(&app, &actor).await?.user()?))
 }
 
-/// `GET /auth/session/token`: a day's token of who calls. A token makes no other one (IMP-2).
+/// `GET /auth/session/token`: a day's token of who calls. A token makes no other one (IMP-2). It opens a session,
+/// so with a cookie it is a change (WEB-1).
 pub(super) async fn token(
     State(app): State<Arc<App>>,
     Extension(call): Extension<Call>,
-    method: Method,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let identity = door::identify(&app, (&method, &headers), JSESSIONID, &call).await?;
+    let identity = door::identify(&app, (&Method::POST, &headers), JSESSIONID, &call).await?;
     let actor = identity.actor(call.clone());
     let opened = if actor.by_token {
         app.refusals.note(&actor, "session_token", "token_cannot_manage");
