@@ -23,6 +23,8 @@ pub(crate) const SQ_AUTH: HeaderName = HeaderName::from_static("x-sq-auth");
 pub(crate) const SQ_AUTH_COOKIE: &str = "sq-auth";
 pub(crate) const SQ_CSRF: HeaderName = HeaderName::from_static("x-sq-csrf");
 pub(crate) const SQ_CSRF_COOKIE: &str = "sq-csrf";
+/// How the client reached a proxy before us.
+const FORWARDED_PROTO: &str = "x-forwarded-proto";
 
 /// The caller behind `Authorization`, or else behind a cookie of this name.
 ///
@@ -139,22 +141,29 @@ pub(crate) fn is_ours(token: &str) -> bool {
     token::parse_other(token, token::SESSION_PREFIX).is_some() || Compact::parse(token).is_some()
 }
 
+/// Whether cookies are kept from plain http: unless users reach the server by it. A proxy that ends TLS before a
+/// server without a public address tells so; who claims it falsely keeps the own cookies for https.
+pub(crate) fn is_secure(server: &ServerSettings, headers: &HeaderMap) -> bool {
+    let told = headers.get_all(FORWARDED_PROTO).iter().filter_map(|value| value.to_str().ok());
+    let mut hops = told.flat_map(|value| value.split(','));
+    server.base_url().starts_with("https:") || hops.any(|hop| hop.trim().eq_ignore_ascii_case("https"))
+}
+
 /// `Set-Cookie` with the token of a dialect's session; the server knows when it ends.
-pub(crate) fn set_cookie(server: &ServerSettings, name: &str, token: &str) -> String {
-    format!("{name}={token}; Path=/; HttpOnly; SameSite=Lax{}", secure(server))
+pub(crate) fn set_cookie(is_secure: bool, name: &str, token: &str) -> String {
+    format!("{name}={token}; Path=/; HttpOnly; SameSite=Lax{}", secure(is_secure))
 }
 
 /// `Set-Cookie` with a value that scripts of the page read and send back in a header: no token.
-pub(crate) fn set_readable_cookie(server: &ServerSettings, name: &str, value: &str) -> String {
-    format!("{name}={value}; Path=/; SameSite=Lax{}", secure(server))
+pub(crate) fn set_readable_cookie(is_secure: bool, name: &str, value: &str) -> String {
+    format!("{name}={value}; Path=/; SameSite=Lax{}", secure(is_secure))
 }
 
 /// `Set-Cookie` that makes the client forget it.
-pub(crate) fn clear_cookie(server: &ServerSettings, name: &str) -> String {
-    format!("{name}=; Path=/; HttpOnly; SameSite=Lax; Max-Age=0{}", secure(server))
+pub(crate) fn clear_cookie(is_secure: bool, name: &str) -> String {
+    format!("{name}=; Path=/; HttpOnly; SameSite=Lax; Max-Age=0{}", secure(is_secure))
 }
 
-/// Clients of these protocols work over plain http too, where the operator chose that.
-fn secure(server: &ServerSettings) -> &'static str {
-    if server.base_url().starts_with("https:") { "; Secure" } else { "" }
+fn secure(is_secure: bool) -> &'static str {
+    if is_secure { "; Secure" } else { "" }
 }

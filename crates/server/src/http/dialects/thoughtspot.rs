@@ -22,7 +22,6 @@ use serde_json::json;
 use super::Dialect;
 use super::door::{self, JSESSIONID};
 use crate::app::App;
-use crate::config::ServerSettings;
 use crate::error::Error;
 use crate::http::problem;
 
@@ -124,7 +123,7 @@ fn nothing() -> Response {
 }
 
 /// 204 with the cookie that carries a session, or an access token.
-fn entered(server: &ServerSettings, token: &str) -> Response {
-    let cookie = door::set_cookie(server, JSESSIONID, token);
+fn entered(is_secure: bool, token: &str) -> Response {
+    let cookie = door::set_cookie(is_secure, JSESSIONID, token);
     (StatusCode::NO_CONTENT, [(SET_COOKIE, cookie)]).into_response()
 }

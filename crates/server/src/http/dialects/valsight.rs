@@ -65,7 +65,8 @@ async fn log_in(
     let opened = logins::open_by_api_key(&app, call, &identity).await?;
     let token = opened.token.ok_or_else(|| Error::internal("a session without a token"))?;
     tracing::debug!(user = %actor.principal.id, session = %opened.session.id, "API key login");
-    let cookie = door::set_cookie(&app.settings.server, JSESSIONID, &token);
+    let is_secure = door::is_secure(&app.settings.server, &headers);
+    let cookie = door::set_cookie(is_secure, JSESSIONID, &token);
     Ok((StatusCode::OK, [(SET_COOKIE, cookie)]).into_response())
 }
 

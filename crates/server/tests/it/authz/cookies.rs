@@ -70,3 +70,20 @@ fn web_1_with_a_cookie_a_body_tells_its_type_and_another_session_is_a_change() {
     send(token().header("cookie", &cookie)).expect(200);
     send(token().bearer_auth(text(&key["secret"])).header("sec-fetch-site", "cross-site")).expect(200);
 }
+
+#[test]
+fn ses_2_behind_a_proxy_that_ends_tls_cookies_are_kept_from_plain_http() {
+    let server = Server::with_config(THOUGHTSPOT);
+    let (_, key) = server.root().member("ada", &[]);
+    let cookie_of = |proto: Option<&str>| {
+        let login = client().post(format!("{}{V2}/auth/session/login", server.url)).json(&json!({}));
+        let login = login.bearer_auth(text(&key["secret"]));
+        let login = if let Some(proto) = proto { login.header("x-forwarded-proto", proto) } else { login };
+        send(login).expect(204).header("set-cookie").to_owned()
+    };
+    for (proto, secure) in
+        [(None, false), (Some("http"), false), (Some("https"), true), (Some("HTTPS, http"), true)]
+    {
+        assert_eq!(cookie_of(proto).contains("; Secure"), secure, "{proto:?}");
+    }
+}

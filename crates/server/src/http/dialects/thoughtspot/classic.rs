@@ -106,6 +106,7 @@ struct EnterForm {
 pub(super) async fn enter_by_query(
     State(app): State<Arc<App>>,
     Extension(call): Extension<Call>,
+    headers: HeaderMap,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
     let query = query.unwrap_or_default();
@@ -116,7 +117,7 @@ pub(super) async fn enter_by_query(
         let detail = crate::http::problems::detail("credential_in_url").into();
         return Err(Error::Http { status: 400, code: "credential_in_url", detail }.into());
     }
-    Ok(enter(&app, &call, form).await?)
+    Ok(enter(&app, (&headers, &call), form).await?)
 }
 
 /// `POST /session/login/token`.
@@ -130,12 +131,12 @@ pub(super) async fn enter_by_form(
 ) -> Result<Response, Problem> {
     must_not_be_foreign(&method, &headers, &app.settings.server)?;
     if body.0.is_empty() {
-        return enter_by_query(State(app), Extension(call), RawQuery(query)).await;
+        return enter_by_query(State(app), Extension(call), headers, RawQuery(query)).await;
     }
-    Ok(enter(&app, &call, body.form(&headers)?).await?)
+    Ok(enter(&app, (&headers, &call), body.form(&headers)?).await?)
 }
 
-async fn enter(app: &App, call: &Call, form: EnterForm) -> Result<Response> {
+async fn enter(app: &App, (headers, call): (&HeaderMap, &Call), form: EnterForm) -> Result<Response> {
     let token = form.auth_token.as_ref().map_or("", |token| token.expose().trim());
     let Some(username) = form.username.filter(|_| !token.is_empty()) else {
         return Err(Error::malformed("auth_token", "required", "give username and auth_token"));
@@ -150,10 +151,11 @@ async fn enter(app: &App, call: &Call, form: EnterForm) -> Result<Response> {
     if key(&username).is_none() || key(&username) != key(&actor.principal.label) {
         return Err(wrong());
     }
+    let is_secure = door::is_secure(&app.settings.server, headers);
     if form.no_url_redirection.is_some_and(|wish| wish.eq_ignore_ascii_case("true")) {
-        return Ok(entered(&app.settings.server, token));
+        return Ok(entered(is_secure, token));
     }
-    let cookie = door::set_cookie(&app.settings.server, JSESSIONID, token);
+    let cookie = door::set_cookie(is_secure, JSESSIONID, token);
     Ok((StatusCode::FOUND, [(LOCATION, target.to_owned()), (SET_COOKIE, cookie)]).into_response())
 }
 
@@ -189,7 +191,7 @@ pub(super) async fn log_in(
         return Err(Error::malformed("password", "required", "give username and password").into());
     };
     let input = LoginIn { tenant: None, username, password, cookie: false, lasts: None };
-    Ok(sessions::open(&app, grants::log_in(&app, call, input).await?)?)
+    Ok(sessions::open(&app, &headers, grants::log_in(&app, call, input).await?)?)
 }
 
 /// `GET /session/info`.

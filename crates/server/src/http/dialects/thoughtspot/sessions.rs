@@ -54,13 +54,13 @@ pub(super) async fn log_in(
     let org = ask.org_identifier.and_then(OrgName::some);
     let tenant = orgs::place(&app, org.as_ref()).await?;
     let input = LoginIn { tenant, username, password, cookie: false, lasts: None };
-    Ok(open(&app, grants::log_in(&app, call, input).await?)?)
+    Ok(open(&app, &headers, grants::log_in(&app, call, input).await?)?)
 }
 
 /// The cookie of a session that was opened.
-pub(super) fn open(app: &App, opened: SessionOpened) -> Result<Response> {
+pub(super) fn open(app: &App, headers: &HeaderMap, opened: SessionOpened) -> Result<Response> {
     let token = opened.token.ok_or_else(|| Error::internal("a session without its token"))?;
-    Ok(entered(&app.settings.server, &token))
+    Ok(entered(door::is_secure(&app.settings.server, headers), &token))
 }
 
 /// The cookie of a token that came as Bearer; a key opens a session of its own.
@@ -74,8 +74,10 @@ async fn by_bearer(app: &App, headers: &HeaderMap, call: &Call) -> Result<Respon
     };
     let identity = caller::identify_presented(app, credential.presented(), call).await?;
     match credential {
-        Credential::Secret(token) if door::is_ours(token) => Ok(entered(&app.settings.server, token)),
-        _ => open(app, logins::open_by_key(app, call.clone(), &identity, None).await?),
+        Credential::Secret(token) if door::is_ours(token) => {
+            Ok(entered(door::is_secure(&app.settings.server, headers), token))
+        }
+        _ => open(app, headers, logins::open_by_key(app, call.clone(), &identity, None).await?),
     }
 }
 
@@ -90,7 +92,8 @@ pub(super) async fn log_out(
     let token = door::token(&app, (&method, &headers), JSESSIONID)?.unwrap_or_default();
     tokens::end_own(&app, &actor, token).await?;
     let mut response = nothing();
-    let cookie = HeaderValue::from_str(&door::clear_cookie(&app.settings.server, JSESSIONID));
+    let is_secure = door::is_secure(&app.settings.server, &headers);
+    let cookie = HeaderValue::from_str(&door::clear_cookie(is_secure, JSESSIONID));
     response.headers_mut().insert(SET_COOKIE, cookie.map_err(Error::internal)?);
     Ok(response)
 }
