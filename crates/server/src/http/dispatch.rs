@@ -144,16 +144,12 @@ impl Dispatch {
         if is_ambiguous(path) || percent_decode_str(path).decode_utf8().is_err() {
             return Err(ambiguous("the path can be read in two ways"));
         }
-        if let Some(query) = request.uri().query()
-            && !dialects::takes_tokens_in_queries(path)
-            && exposure::holds_secret(&self.app, query)
-        {
-            exposure::mark(&self.app, query, &caller::call(request.headers(), origin));
-            return Err(Error::Http {
-                status: 400,
-                code: "credential_in_url",
-                detail: super::problems::detail("credential_in_url").into(),
-            });
+        if let Some(query) = request.uri().query() {
+            let seen = dialects::exposed(&self.app.settings, (request.method(), path), query);
+            if exposure::holds_secret(&self.app, &seen) {
+                exposure::mark(&self.app, &seen, &caller::call(request.headers(), origin));
+                return Err(exposure::refusal());
+            }
         }
         if let Some(endpoint) = oauth::Endpoint::at(path) {
             return Ok(Box::pin(oauth::answer(&self.app, origin, endpoint, request)).await);
