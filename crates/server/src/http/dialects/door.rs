@@ -141,8 +141,8 @@ pub(crate) fn is_ours(token: &str) -> bool {
     token::parse_other(token, token::SESSION_PREFIX).is_some() || Compact::parse(token).is_some()
 }
 
-/// Whether cookies are kept from plain http: unless users reach the server by it. A proxy that ends TLS before a
-/// server without a public address tells so; who claims it falsely keeps the own cookies for https.
+/// Whether cookies are kept from plain http: unless users reach the server by it. A proxy that ends TLS before
+/// a server without a public address tells so; who claims it falsely keeps the own cookies for https.
 pub(crate) fn is_secure(server: &ServerSettings, headers: &HeaderMap) -> bool {
     let told = headers.get_all(FORWARDED_PROTO).iter().filter_map(|value| value.to_str().ok());
     let mut hops = told.flat_map(|value| value.split(','));

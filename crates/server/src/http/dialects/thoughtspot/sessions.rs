@@ -109,8 +109,8 @@ pub(super) async fn user(
     Ok(answer(&Person::of(&app, &actor).await?.user()?))
 }
 
-/// `GET /auth/session/token`: a day's token of who calls. A token makes no other one (IMP-2). It opens a session,
-/// so with a cookie it is a change (WEB-1).
+/// `GET /auth/session/token`: a day's token of who calls. A token makes no other one (IMP-2). It opens a
+/// session, so with a cookie it is a change (WEB-1).
 pub(super) async fn token(
     State(app): State<Arc<App>>,
     Extension(call): Extension<Call>,
