@@ -1,7 +1,9 @@
 //! Sessions in a cookie, for browsers (SES-2, SES-7, WEB-1).
 
 use http::Method;
-use http::header::{CONTENT_TYPE, COOKIE, HeaderMap, ORIGIN};
+use http::header::{
+    CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HOST, HeaderMap, HeaderValue, ORIGIN, TRANSFER_ENCODING,
+};
 
 use super::{caller, problems};
 use crate::config::ServerSettings;
@@ -141,6 +143,48 @@ pub(crate) fn must_not_be_cross_site(method: Option<&str>, headers: &HeaderMap) 
     }
 }
 
+/// The same for what is asked of this server itself. A browser that does not say which site asks tells the
+/// origin of its page with a change: that must be the host that it asked, or our own address.
+///
+/// # Errors
+/// 403 `cross_site`.
+pub(crate) fn must_not_be_foreign(
+    method: &Method,
+    headers: &HeaderMap,
+    server: &ServerSettings,
+) -> Result<()> {
+    must_not_be_cross_site(Some(method.as_str()), headers)?;
+    let is_read = matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS);
+    let Some(origin) = headers.get(ORIGIN).filter(|_| !is_read && !headers.contains_key("sec-fetch-site"))
+    else {
+        return Ok(());
+    };
+    if origin == origin_of(&server.base_url()) || is_of_host(origin, headers.get(HOST)) {
+        return Ok(());
+    }
+    Err(cross_site())
+}
+
+/// Whether a page of this origin came from the host that a request names.
+fn is_of_host(origin: &HeaderValue, host: Option<&HeaderValue>) -> bool {
+    let text = |value: &HeaderValue| value.to_str().ok().map(str::to_owned);
+    let Some((origin, host)) = text(origin).zip(host.and_then(text)) else { return false };
+    origin.split_once("://").is_some_and(|(_, own)| own.eq_ignore_ascii_case(&host))
+}
+
+/// Refuses a body without its type: a page may send one anywhere unasked, which it may not with the type of
+/// JSON.
+///
+/// # Errors
+/// 415.
+pub(crate) fn must_tell_type(headers: &HeaderMap) -> Result<()> {
+    let length = headers.get(CONTENT_LENGTH).is_some_and(|length| length != "0");
+    if (length || headers.contains_key(TRANSFER_ENCODING)) && !headers.contains_key(CONTENT_TYPE) {
+        return Err(super::json::unsupported());
+    }
+    Ok(())
+}
+
 fn cross_site() -> Error {
     Error::forbidden("cross_site", problems::detail("cross_site"))
 }
@@ -153,8 +197,6 @@ fn origin_of(url: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
-
     use super::*;
 
     #[test]
@@ -190,6 +232,22 @@ mod tests {
         assert_eq!(read(&[b"keyward=kws_x; __host-keyward=kws_x; x__Host-keyward=kws_x"]), none);
         assert_eq!(read(&[b"__Host-keyward=kws_x; __Host-keyward=kws_x"]), None, "two are refused");
         assert_eq!(read(&[b"__Host-keyward=kws_x", b"__Host-keyward=kws_y"]), None, "two are refused");
+    }
+
+    #[test]
+    fn web_1_a_page_is_of_the_host_that_it_asks_or_of_another() {
+        for (origin, host, same) in [
+            ("https://ts.example.org", "ts.example.org", true),
+            ("https://ts.example.org:8443", "TS.example.org:8443", true),
+            ("https://ts.example.org:8443", "ts.example.org", false),
+            ("https://evil.example", "ts.example.org", false),
+            ("https://ts.example.org.evil.example", "ts.example.org", false),
+            ("null", "ts.example.org", false),
+        ] {
+            let (origin, host) = (HeaderValue::from_static(origin), HeaderValue::from_static(host));
+            assert_eq!(is_of_host(&origin, Some(&host)), same, "{origin:?}");
+            assert!(!is_of_host(&origin, None));
+        }
     }
 
     #[test]

@@ -9,14 +9,15 @@ pub(crate) mod seeq;
 pub(crate) mod thoughtspot;
 pub(crate) mod valsight;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
-use http::Uri;
 use http::header::{ALLOW, HOST, HeaderValue, RETRY_AFTER};
+use http::{Method, Uri};
 
 use super::guard;
 use super::problem::{self, Pending, Problem};
@@ -129,10 +130,18 @@ pub(crate) fn noted<T>(app: &App, actor: &Actor, operation: &'static str, done: 
     done
 }
 
-/// Where a path takes a short-lived token in its query, because the protocol has it so: everywhere else that
-/// is refused (KEY-12).
-pub(crate) fn takes_tokens_in_queries(path: &str) -> bool {
-    path.strip_prefix(thoughtspot::DIALECT.root).is_some_and(|rest| rest == thoughtspot::LOGIN_BY_TOKEN)
+/// What of a query is looked through for secrets (KEY-12): all of it, but for the one parameter in which a
+/// protocol has a short-lived token.
+pub(crate) fn exposed<'q>(
+    settings: &Settings,
+    (method, path): (&Method, &str),
+    query: &'q str,
+) -> Cow<'q, str> {
+    let dialect = &thoughtspot::DIALECT;
+    let takes_token = matches!(*method, Method::GET | Method::POST)
+        && path.strip_prefix(dialect.root) == Some(thoughtspot::LOGIN_BY_TOKEN)
+        && dialect.is_on(settings);
+    if takes_token { thoughtspot::beside_token(query) } else { query.into() }
 }
 
 /// The host names at whose root dialects answer.

@@ -121,6 +121,7 @@ impl Dispatch {
     }
 
     async fn route(&self, origin: &Origin<'_>, mut request: Request<Incoming>) -> Result<Reply> {
+        name_host(&mut request);
         self.hosts.put_below_root(&mut request);
         let path = request.uri().path();
         if request.method() == Method::POST && request.uri().query().is_none_or(str::is_empty) {
@@ -143,16 +144,12 @@ impl Dispatch {
         if is_ambiguous(path) || percent_decode_str(path).decode_utf8().is_err() {
             return Err(ambiguous("the path can be read in two ways"));
         }
-        if let Some(query) = request.uri().query()
-            && !dialects::takes_tokens_in_queries(path)
-            && exposure::holds_secret(&self.app, query)
-        {
-            exposure::mark(&self.app, query, &caller::call(request.headers(), origin));
-            return Err(Error::Http {
-                status: 400,
-                code: "credential_in_url",
-                detail: super::problems::detail("credential_in_url").into(),
-            });
+        if let Some(query) = request.uri().query() {
+            let seen = dialects::exposed(&self.app.settings, (request.method(), path), query);
+            if exposure::holds_secret(&self.app, &seen) {
+                exposure::mark(&self.app, &seen, &caller::call(request.headers(), origin));
+                return Err(exposure::refusal());
+            }
         }
         if let Some(endpoint) = oauth::Endpoint::at(path) {
             return Ok(Box::pin(oauth::answer(&self.app, origin, endpoint, request)).await);
@@ -184,6 +181,14 @@ impl Dispatch {
         }
         harden(response.headers_mut());
         Ok(response.map(Either::Right))
+    }
+}
+
+/// HTTP/2 has the host in the target: everybody behind finds it in its header.
+fn name_host<B>(request: &mut Request<B>) {
+    let authority = request.uri().authority().filter(|_| !request.headers().contains_key(HOST));
+    if let Some(host) = authority.and_then(|host| HeaderValue::from_str(host.as_str()).ok()) {
+        request.headers_mut().insert(HOST, host);
     }
 }
 

@@ -26,6 +26,12 @@ pub(crate) fn holds_secret(app: &App, query: &str) -> bool {
     !secrets(app, query).is_empty() || holds_token(query)
 }
 
+/// How a request with such a query is refused.
+pub(crate) fn refusal() -> Error {
+    let code = "credential_in_url";
+    Error::Http { status: 400, code, detail: super::problems::detail(code).into() }
+}
+
 /// Whether an access token stands in the query. There is no key to mark, and it ends soon.
 fn holds_token(query: &str) -> bool {
     let decoded = percent_decode_str(query).decode_utf8_lossy();

@@ -23,11 +23,14 @@ pub(crate) const SQ_AUTH: HeaderName = HeaderName::from_static("x-sq-auth");
 pub(crate) const SQ_AUTH_COOKIE: &str = "sq-auth";
 pub(crate) const SQ_CSRF: HeaderName = HeaderName::from_static("x-sq-csrf");
 pub(crate) const SQ_CSRF_COOKIE: &str = "sq-csrf";
+/// How the client reached a proxy before us.
+const FORWARDED_PROTO: &str = "x-forwarded-proto";
 
 /// The caller behind `Authorization`, or else behind a cookie of this name.
 ///
 /// # Errors
-/// 401 without a credential or with a wrong one, 403 for a change that a page of another site asked for.
+/// 401 without a credential or with a wrong one, 403 for a change that a page of another site asked for, 415
+/// for a body without its type beside the cookie.
 pub(crate) async fn enter(
     app: &App,
     (method, headers): (&Method, &HeaderMap),
@@ -49,7 +52,7 @@ pub(crate) async fn identify(
 ) -> Result<Identity> {
     match caller::credential(headers, &app.settings.server.api_key_header) {
         Err(Error::Unauthenticated("no_credential")) => {
-            let token = in_cookie(headers, cookie, Some(method.as_str()))?;
+            let token = in_cookie(app, (method, headers), cookie)?;
             let token = token.ok_or(Error::Unauthenticated("no_credential"))?;
             caller::identify_presented(app, Presented::Secret(token), call).await
         }
@@ -69,7 +72,7 @@ pub(crate) fn token<'h>(
     match caller::credential(headers, &app.settings.server.api_key_header) {
         Ok(Credential::Secret(text)) => Ok(Some(text)),
         Ok(_) => Ok(None),
-        Err(Error::Unauthenticated("no_credential")) => in_cookie(headers, cookie, Some(method.as_str())),
+        Err(Error::Unauthenticated("no_credential")) => in_cookie(app, (method, headers), cookie),
         Err(error) => Err(error),
     }
 }
@@ -90,7 +93,11 @@ pub(crate) fn carried<'h>(
         return Ok(Some(token));
     }
     if dialects.thoughtspot.enabled || settings.api_key_auth.enabled {
-        return in_cookie(headers, JSESSIONID, method);
+        let token = cookie::find_of(headers, JSESSIONID, is_ours)?;
+        if token.is_some() {
+            cookie::must_not_be_cross_site(method, headers)?;
+        }
+        return Ok(token);
     }
     Ok(None)
 }
@@ -118,9 +125,14 @@ pub(crate) fn of_seeq<'h>(headers: &'h HeaderMap, method: Option<&str>) -> Resul
 
 /// The token in a cookie whose name applications use too, for their own paths beside ours: theirs are none of
 /// ours, and do not stand in the way of it.
-fn in_cookie<'h>(headers: &'h HeaderMap, name: &str, method: Option<&str>) -> Result<Option<&'h str>> {
+fn in_cookie<'h>(
+    app: &App,
+    (method, headers): (&Method, &'h HeaderMap),
+    name: &str,
+) -> Result<Option<&'h str>> {
     let Some(token) = cookie::find_of(headers, name, is_ours)? else { return Ok(None) };
-    cookie::must_not_be_cross_site(method, headers)?;
+    cookie::must_not_be_foreign(method, headers, &app.settings.server)?;
+    cookie::must_tell_type(headers)?;
     Ok(Some(token))
 }
 
@@ -129,22 +141,29 @@ pub(crate) fn is_ours(token: &str) -> bool {
     token::parse_other(token, token::SESSION_PREFIX).is_some() || Compact::parse(token).is_some()
 }
 
+/// Whether cookies are kept from plain http: unless users reach the server by it. A proxy that ends TLS before
+/// a server without a public address tells so; who claims it falsely keeps the own cookies for https.
+pub(crate) fn is_secure(server: &ServerSettings, headers: &HeaderMap) -> bool {
+    let told = headers.get_all(FORWARDED_PROTO).iter().filter_map(|value| value.to_str().ok());
+    let mut hops = told.flat_map(|value| value.split(','));
+    server.base_url().starts_with("https:") || hops.any(|hop| hop.trim().eq_ignore_ascii_case("https"))
+}
+
 /// `Set-Cookie` with the token of a dialect's session; the server knows when it ends.
-pub(crate) fn set_cookie(server: &ServerSettings, name: &str, token: &str) -> String {
-    format!("{name}={token}; Path=/; HttpOnly; SameSite=Lax{}", secure(server))
+pub(crate) fn set_cookie(is_secure: bool, name: &str, token: &str) -> String {
+    format!("{name}={token}; Path=/; HttpOnly; SameSite=Lax{}", secure(is_secure))
 }
 
 /// `Set-Cookie` with a value that scripts of the page read and send back in a header: no token.
-pub(crate) fn set_readable_cookie(server: &ServerSettings, name: &str, value: &str) -> String {
-    format!("{name}={value}; Path=/; SameSite=Lax{}", secure(server))
+pub(crate) fn set_readable_cookie(is_secure: bool, name: &str, value: &str) -> String {
+    format!("{name}={value}; Path=/; SameSite=Lax{}", secure(is_secure))
 }
 
 /// `Set-Cookie` that makes the client forget it.
-pub(crate) fn clear_cookie(server: &ServerSettings, name: &str) -> String {
-    format!("{name}=; Path=/; HttpOnly; SameSite=Lax; Max-Age=0{}", secure(server))
+pub(crate) fn clear_cookie(is_secure: bool, name: &str) -> String {
+    format!("{name}=; Path=/; HttpOnly; SameSite=Lax; Max-Age=0{}", secure(is_secure))
 }
 
-/// Clients of these protocols work over plain http too, where the operator chose that.
-fn secure(server: &ServerSettings) -> &'static str {
-    if server.base_url().starts_with("https:") { "; Secure" } else { "" }
+fn secure(is_secure: bool) -> &'static str {
+    if is_secure { "; Secure" } else { "" }
 }

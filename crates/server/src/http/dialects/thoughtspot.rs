@@ -9,6 +9,7 @@ mod sessions;
 mod settings;
 mod tokens;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use axum::Router;
@@ -16,13 +17,13 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use http::StatusCode;
 use http::header::SET_COOKIE;
+use percent_encoding::percent_decode_str;
 use serde::Serialize;
 use serde_json::json;
 
 use super::Dialect;
 use super::door::{self, JSESSIONID};
 use crate::app::App;
-use crate::config::ServerSettings;
 use crate::error::Error;
 use crate::http::problem;
 
@@ -36,6 +37,20 @@ pub(crate) const DIALECT: Dialect = Dialect {
 
 /// Where a token comes in the query.
 pub(crate) const LOGIN_BY_TOKEN: &str = "/callosum/v1/tspublic/v1/session/login/token";
+
+/// A query without its token, where that is one of a session or an access token, and the only one.
+pub(crate) fn beside_token(query: &str) -> Cow<'_, str> {
+    let holds_token = |pair: &&str| {
+        let token =
+            pair.strip_prefix("auth_token=").map(|value| percent_decode_str(value).decode_utf8_lossy());
+        token.is_some_and(|token| door::is_ours(token.trim()))
+    };
+    if query.split('&').filter(holds_token).count() != 1 {
+        return query.into();
+    }
+    let others: Vec<&str> = query.split('&').filter(|pair| !holds_token(pair)).collect();
+    others.join("&").into()
+}
 
 /// Types of bodies of version 2.
 const JSON: &[&str] = &["application/json"];
@@ -124,7 +139,7 @@ fn nothing() -> Response {
 }
 
 /// 204 with the cookie that carries a session, or an access token.
-fn entered(server: &ServerSettings, token: &str) -> Response {
-    let cookie = door::set_cookie(server, JSESSIONID, token);
+fn entered(is_secure: bool, token: &str) -> Response {
+    let cookie = door::set_cookie(is_secure, JSESSIONID, token);
     (StatusCode::NO_CONTENT, [(SET_COOKIE, cookie)]).into_response()
 }

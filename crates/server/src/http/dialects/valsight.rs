@@ -9,8 +9,8 @@ use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
 use axum::{Extension, Json, Router};
-use http::StatusCode;
 use http::header::{HeaderMap, SET_COOKIE};
+use http::{Method, StatusCode};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -54,7 +54,7 @@ async fn log_in(
     body: Whole,
 ) -> Result<Response, Problem> {
     // A page of another site could log somebody in as somebody else.
-    cookie::must_not_be_cross_site(Some("POST"), &headers)?;
+    cookie::must_not_be_foreign(&Method::POST, &headers, &app.settings.server)?;
     let form: LoginForm = body.form(&headers)?;
     let presented = Presented::Secret(pasted(form.api_key.expose()));
     let identity = caller::identify_presented(&app, presented, &call).await?;
@@ -65,7 +65,8 @@ async fn log_in(
     let opened = logins::open_by_api_key(&app, call, &identity).await?;
     let token = opened.token.ok_or_else(|| Error::internal("a session without a token"))?;
     tracing::debug!(user = %actor.principal.id, session = %opened.session.id, "API key login");
-    let cookie = door::set_cookie(&app.settings.server, JSESSIONID, &token);
+    let is_secure = door::is_secure(&app.settings.server, &headers);
+    let cookie = door::set_cookie(is_secure, JSESSIONID, &token);
     Ok((StatusCode::OK, [(SET_COOKIE, cookie)]).into_response())
 }
 

@@ -1,6 +1,7 @@
 //! `/authz`, the question of a gateway, and how credentials are presented everywhere.
 
 mod answers;
+mod cookies;
 mod credentials;
 mod exposure;
 mod proxies;

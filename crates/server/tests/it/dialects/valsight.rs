@@ -111,20 +111,6 @@ fn va_2_it_works_where_passwords_are_off_and_logs_nobody_in_elsewhere() {
 }
 
 #[test]
-fn va_7_x_1_the_cookie_of_an_application_does_not_stand_in_the_way_and_two_of_ours_are_401() {
-    let server = Server::with_config(ON);
-    let (_, key) = server.root().member("ada", &[]);
-    let enter = || token(log_in(&server.url, "ada", &text(&key["secret"])));
-    let (one, two) = (enter(), enter());
-    let gate = |cookies: &str| ask(&server.url, &[("Cookie", cookies)]);
-    // An application below a path has a cookie of its own of that name.
-    gate(&format!("JSESSIONID=node01abc.node0; JSESSIONID={one}")).expect(200);
-    gate(&format!("JSESSIONID={one}; a=b; JSESSIONID=node01abc.node0")).expect(200);
-    gate("JSESSIONID=node01abc.node0; JSESSIONID=node02").refused(401, "no_credential");
-    gate(&format!("JSESSIONID={one}; JSESSIONID={two}")).refused(401, "multiple_credentials");
-}
-
-#[test]
 fn va_3_a_key_is_kept_as_a_hash_alone() {
     let server = Server::with_config(ON);
     let (_, key) = server.root().member("ada", &[]);

@@ -131,7 +131,10 @@ fn imp_7_two_generations_live_through_a_rotation_and_each_shows_its_last_use() {
     let wish = json!({ "username": "ada", "ttl_seconds": 900 });
     let bounded = mint(&portal.backend, wish.clone()).ok();
     let seconds = bounded["ttl_seconds"].as_i64().expect("seconds");
-    assert!((1..=600).contains(&seconds) && bounded["ttl_cut"] == true, "no longer than its secret: {bounded}");
+    assert!(
+        (1..=600).contains(&seconds) && bounded["ttl_cut"] == true,
+        "no longer than its secret: {bounded}"
+    );
     assert_eq!(mint(&newer, wish).ok()["ttl_cut"], false);
     portal.root.post(&format!("{path}/rotate"), json!({})).refused(409, "too_many_secrets");
     wait_until(|| {

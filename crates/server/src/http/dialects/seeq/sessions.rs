@@ -77,7 +77,7 @@ pub(super) async fn log_in(
     body: Whole,
 ) -> Told {
     // Cookies are set: a page of another site logs nobody in.
-    cookie::must_not_be_cross_site(Some(method.as_str()), &headers)?;
+    cookie::must_not_be_foreign(&method, &headers, &app.settings.server)?;
     let input: LoginIn = body.json(&headers, &KINDS)?;
     input.must_name_our_directory()?;
     let opened = match AccessKey::parse(input.username.trim()) {
@@ -85,7 +85,8 @@ pub(super) async fn log_in(
         None => open_by_password(&app, call.clone(), input).await?,
     };
     let person = users::own(&app, &holder(&opened, call)).await?;
-    with_session(&app, opened.token.as_deref().unwrap_or_default(), &person)
+    let is_secure = door::is_secure(&app.settings.server, &headers);
+    with_session(is_secure, opened.token.as_deref().unwrap_or_default(), &person)
 }
 
 async fn open_by_key(app: &App, call: Call, input: &LoginIn) -> Result<SessionOpened> {
@@ -128,12 +129,11 @@ fn holder(opened: &SessionOpened, call: Call) -> Actor {
 
 /// The answer to a login: the token in a header and in a cookie, and beside it what a page sends along to
 /// show that it can read its own cookies.
-fn with_session(app: &App, token: &str, person: &impl Serialize) -> Told {
-    let server = &app.settings.server;
+fn with_session(is_secure: bool, token: &str, person: &impl Serialize) -> Told {
     let csrf = random::hex::<16>();
     let cookies = [
-        door::set_cookie(server, door::SQ_AUTH_COOKIE, token),
-        door::set_readable_cookie(server, door::SQ_CSRF_COOKIE, &csrf),
+        door::set_cookie(is_secure, door::SQ_AUTH_COOKIE, token),
+        door::set_readable_cookie(is_secure, door::SQ_CSRF_COOKIE, &csrf),
     ];
     let mut response = tell(person)?;
     add(&mut response, door::SQ_AUTH, token)?;
@@ -164,8 +164,9 @@ pub(super) async fn log_out(
     }
     sessions::log_out(&app, &actor).await?;
     let mut response = tell(&StatusMessage::new("logged out"))?;
+    let is_secure = door::is_secure(&app.settings.server, &headers);
     for name in [door::SQ_AUTH_COOKIE, door::SQ_CSRF_COOKIE] {
-        add(&mut response, SET_COOKIE, &door::clear_cookie(&app.settings.server, name))?;
+        add(&mut response, SET_COOKIE, &door::clear_cookie(is_secure, name))?;
     }
     Ok(response)
 }

@@ -15,7 +15,7 @@ use super::people::Person;
 use super::{answer, entered, nothing, orgs, sessions};
 use crate::app::{App, Call};
 use crate::error::{Error, Result};
-use crate::http::cookie::must_not_be_cross_site;
+use crate::http::cookie::must_not_be_foreign;
 use crate::http::dialects::body::{self, Whole};
 use crate::http::dialects::door::{self, JSESSIONID};
 use crate::http::problem::Problem;
@@ -92,6 +92,9 @@ fn not_enabled(error: Error) -> Error {
     }
 }
 
+/// A session that lasts longer does not belong into a query, where logs and histories keep it (KEY-12).
+const HOUR_MS: i64 = 3_600_000;
+
 /// A login with a token.
 #[derive(Default, Deserialize)]
 #[serde(default)]
@@ -102,21 +105,16 @@ struct EnterForm {
     no_url_redirection: Option<String>,
 }
 
-/// `GET /session/login/token`. A token of a session stands in the query, and nothing that lasts.
+/// `GET /session/login/token`. A token of a short session stands in the query, and nothing that lasts.
 pub(super) async fn enter_by_query(
     State(app): State<Arc<App>>,
     Extension(call): Extension<Call>,
+    headers: HeaderMap,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
     let query = query.unwrap_or_default();
     let form: EnterForm = body::query(&query)?;
-    let is_token = form.auth_token.as_ref().is_some_and(|token| door::is_ours(token.expose().trim()));
-    if !is_token && exposure::holds_secret(&app, &query) {
-        exposure::mark(&app, &query, &call);
-        let detail = crate::http::problems::detail("credential_in_url").into();
-        return Err(Error::Http { status: 400, code: "credential_in_url", detail }.into());
-    }
-    Ok(enter(&app, &call, form).await?)
+    Ok(enter(&app, (&headers, &call), form, Some(&query)).await?)
 }
 
 /// `POST /session/login/token`.
@@ -128,32 +126,50 @@ pub(super) async fn enter_by_form(
     RawQuery(query): RawQuery,
     body: Whole,
 ) -> Result<Response, Problem> {
-    must_not_be_cross_site(Some(method.as_str()), &headers)?;
+    must_not_be_foreign(&method, &headers, &app.settings.server)?;
     if body.0.is_empty() {
-        return enter_by_query(State(app), Extension(call), RawQuery(query)).await;
+        return enter_by_query(State(app), Extension(call), headers, RawQuery(query)).await;
     }
-    Ok(enter(&app, &call, body.form(&headers)?).await?)
+    // The query plays no part beside a form: nothing secret belongs into it.
+    if let Some(query) = query.filter(|query| exposure::holds_secret(&app, query)) {
+        exposure::mark(&app, &query, &call);
+        return Err(exposure::refusal().into());
+    }
+    Ok(enter(&app, (&headers, &call), body.form(&headers)?, None).await?)
 }
 
-async fn enter(app: &App, call: &Call, form: EnterForm) -> Result<Response> {
+/// `query` is where the token stands, if it does not come in a form.
+async fn enter(
+    app: &Arc<App>,
+    (headers, call): (&HeaderMap, &Call),
+    form: EnterForm,
+    query: Option<&str>,
+) -> Result<Response> {
     let token = form.auth_token.as_ref().map_or("", |token| token.expose().trim());
-    let Some(username) = form.username.filter(|_| !token.is_empty()) else {
-        return Err(Error::malformed("auth_token", "required", "give username and auth_token"));
-    };
-    let target = target(form.redirect_url.as_deref())?;
+    let missing = || Error::malformed("auth_token", "required", "give username and auth_token");
     let wrong = || Error::Unauthenticated("invalid_key");
     if !door::is_ours(token) {
-        return Err(wrong());
+        return Err(if token.is_empty() { missing() } else { wrong() });
     }
-    let actor = caller::identify_presented(app, Presented::Secret(token), call).await?.actor(call.clone());
+    let identity = caller::identify_presented(app, Presented::Secret(token), call).await?;
+    let latest = app.clock.unix_ms().saturating_add(HOUR_MS);
+    let lasts = identity.session().is_some_and(|session| session.ends_at.is_none_or(|end| end > latest));
+    if let Some(query) = query.filter(|_| lasts) {
+        exposure::mark(app, query, call);
+        return Err(exposure::refusal());
+    }
+    let username = form.username.ok_or_else(missing)?;
+    let target = target(form.redirect_url.as_deref())?;
+    let actor = identity.actor(call.clone());
     let key = |name: &str| Username::parse_any(name.trim()).ok().map(|name| name.key);
     if key(&username).is_none() || key(&username) != key(&actor.principal.label) {
         return Err(wrong());
     }
+    let is_secure = door::is_secure(&app.settings.server, headers);
     if form.no_url_redirection.is_some_and(|wish| wish.eq_ignore_ascii_case("true")) {
-        return Ok(entered(&app.settings.server, token));
+        return Ok(entered(is_secure, token));
     }
-    let cookie = door::set_cookie(&app.settings.server, JSESSIONID, token);
+    let cookie = door::set_cookie(is_secure, JSESSIONID, token);
     Ok((StatusCode::FOUND, [(LOCATION, target.to_owned()), (SET_COOKIE, cookie)]).into_response())
 }
 
@@ -183,13 +199,13 @@ pub(super) async fn log_in(
     headers: HeaderMap,
     body: Whole,
 ) -> Result<Response, Problem> {
-    must_not_be_cross_site(Some(method.as_str()), &headers)?;
+    must_not_be_foreign(&method, &headers, &app.settings.server)?;
     let LoginForm { username, password } = body.form(&headers)?;
     let Some((username, password)) = username.zip(password) else {
         return Err(Error::malformed("password", "required", "give username and password").into());
     };
     let input = LoginIn { tenant: None, username, password, cookie: false, lasts: None };
-    Ok(sessions::open(&app, grants::log_in(&app, call, input).await?)?)
+    Ok(sessions::open(&app, &headers, grants::log_in(&app, call, input).await?)?)
 }
 
 /// `GET /session/info`.

@@ -17,7 +17,7 @@ use super::{JSON, answer, entered, nothing, tokens};
 use crate::app::{App, Call};
 use crate::error::{Error, Result};
 use crate::http::caller::{self, Credential};
-use crate::http::cookie::must_not_be_cross_site;
+use crate::http::cookie::must_not_be_foreign;
 use crate::http::dialects::body::Whole;
 use crate::http::dialects::door::{self, JSESSIONID};
 use crate::http::problem::Problem;
@@ -45,7 +45,7 @@ pub(super) async fn log_in(
     headers: HeaderMap,
     body: Whole,
 ) -> Result<Response, Problem> {
-    must_not_be_cross_site(Some(method.as_str()), &headers)?;
+    must_not_be_foreign(&method, &headers, &app.settings.server)?;
     let ask: LoginRequest = body.json(&headers, JSON)?;
     let password = ask.password.filter(|password| !password.expose().is_empty());
     let Some((username, password)) = ask.username.zip(password) else {
@@ -54,13 +54,13 @@ pub(super) async fn log_in(
     let org = ask.org_identifier.and_then(OrgName::some);
     let tenant = orgs::place(&app, org.as_ref()).await?;
     let input = LoginIn { tenant, username, password, cookie: false, lasts: None };
-    Ok(open(&app, grants::log_in(&app, call, input).await?)?)
+    Ok(open(&app, &headers, grants::log_in(&app, call, input).await?)?)
 }
 
 /// The cookie of a session that was opened.
-pub(super) fn open(app: &App, opened: SessionOpened) -> Result<Response> {
+pub(super) fn open(app: &App, headers: &HeaderMap, opened: SessionOpened) -> Result<Response> {
     let token = opened.token.ok_or_else(|| Error::internal("a session without its token"))?;
-    Ok(entered(&app.settings.server, &token))
+    Ok(entered(door::is_secure(&app.settings.server, headers), &token))
 }
 
 /// The cookie of a token that came as Bearer; a key opens a session of its own.
@@ -74,8 +74,10 @@ async fn by_bearer(app: &App, headers: &HeaderMap, call: &Call) -> Result<Respon
     };
     let identity = caller::identify_presented(app, credential.presented(), call).await?;
     match credential {
-        Credential::Secret(token) if door::is_ours(token) => Ok(entered(&app.settings.server, token)),
-        _ => open(app, logins::open_by_key(app, call.clone(), &identity, None).await?),
+        Credential::Secret(token) if door::is_ours(token) => {
+            Ok(entered(door::is_secure(&app.settings.server, headers), token))
+        }
+        _ => open(app, headers, logins::open_by_key(app, call.clone(), &identity, None).await?),
     }
 }
 
@@ -90,7 +92,8 @@ pub(super) async fn log_out(
     let token = door::token(&app, (&method, &headers), JSESSIONID)?.unwrap_or_default();
     tokens::end_own(&app, &actor, token).await?;
     let mut response = nothing();
-    let cookie = HeaderValue::from_str(&door::clear_cookie(&app.settings.server, JSESSIONID));
+    let is_secure = door::is_secure(&app.settings.server, &headers);
+    let cookie = HeaderValue::from_str(&door::clear_cookie(is_secure, JSESSIONID));
     response.headers_mut().insert(SET_COOKIE, cookie.map_err(Error::internal)?);
     Ok(response)
 }
@@ -106,14 +109,14 @@ pub(super) async fn user(
     Ok(answer(&Person::of(&app, &actor).await?.user()?))
 }
 
-/// `GET /auth/session/token`: a day's token of who calls. A token makes no other one (IMP-2).
+/// `GET /auth/session/token`: a day's token of who calls. A token makes no other one (IMP-2). It opens a
+/// session, so with a cookie it is a change (WEB-1).
 pub(super) async fn token(
     State(app): State<Arc<App>>,
     Extension(call): Extension<Call>,
-    method: Method,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let identity = door::identify(&app, (&method, &headers), JSESSIONID, &call).await?;
+    let identity = door::identify(&app, (&Method::POST, &headers), JSESSIONID, &call).await?;
     let actor = identity.actor(call.clone());
     let opened = if actor.by_token {
         app.refusals.note(&actor, "session_token", "token_cannot_manage");

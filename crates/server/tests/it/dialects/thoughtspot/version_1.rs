@@ -6,7 +6,7 @@ use serde_json::json;
 use super::{Scene, V1, cookie, form, refused, session_of};
 use crate::api::tenant;
 use crate::logins::PASSWORD;
-use crate::support::{Answer, client, text};
+use crate::support::{Answer, client, text, wait_until};
 
 const ACTIVE: &str = "/dialects/thoughtspot/callosum/v1/session/isactive";
 
@@ -77,7 +77,23 @@ fn ts_8_login_token_sets_the_cookie_and_leads_to_a_path_of_this_site_alone() {
     refused(get(&[own[0]]), 400, 10002);
     // What lasts does not belong into a URL, here either.
     let operator = scene.server.operator();
-    refused(get(&[own[0], ("auth_token", operator.as_str())]), 400, 10002);
+    for exposed in [
+        vec![own[0], ("auth_token", operator.as_str())],
+        vec![own[0], own[1], ("redirect_url", operator.as_str())],
+        vec![own[0], own[1], own[1]],
+        vec![own[0], ("redirect_url", token.as_str())],
+    ] {
+        let told = get(&exposed).refused(400, "credential_in_url");
+        assert!(!told.text.contains(&operator) && !told.text.contains(&token), "{}", told.text);
+    }
+    assert_eq!(client.delete(format!("{url}?auth_token={token}")).send().expect("an answer").status(), 400);
+    // Nor does a session that lasts, and who put it there has it no more.
+    let session = session_of(&send(&scene, "/session/login", &[own[0], ("password", PASSWORD)]).expect(204));
+    refused(get(&[own[0], ("auth_token", session.as_str())]), 400, 10002);
+    wait_until(|| cookie(&scene.server.url, &session, "GET", ACTIVE).status == 401);
+    let short = json!({ "username": "ada", "password": PASSWORD, "validity_time_in_sec": 60 });
+    let short = text(&scene.post("/auth/token/full", short).ok()["token"]);
+    assert_eq!(session_of(&get(&[own[0], ("auth_token", short.as_str())]).expect(302)), short);
     let posted = form(client.post(&url), &[own[0], own[1], ("no_url_redirection", "true")]);
     Answer::read(posted.send().expect("an answer")).expect(204);
     assert_eq!(cookie(&scene.server.url, &token, "GET", ACTIVE).status, 200);
