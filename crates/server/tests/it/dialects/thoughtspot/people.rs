@@ -59,6 +59,25 @@ fn ts_8_full_makes_a_user_with_groups_and_brings_one_up_to_date() {
 }
 
 #[test]
+fn ts_8_imp_5_two_who_make_the_same_user_with_the_same_group_at_once_both_get_a_token() {
+    let scene = Scene::new();
+    for round in 0..5 {
+        let ask = || {
+            let groups = json!([format!("Fresh {round}")]);
+            let body = json!({ "username": format!("eve-{round}"), "auto_create": true, "group_identifiers": groups });
+            text(&scene.mint("full", body).ok()["valid_for_user_id"])
+        };
+        let ids: Vec<String> = std::thread::scope(|scope| {
+            let running: Vec<_> = (0..4).map(|_| scope.spawn(ask)).collect();
+            running.into_iter().map(|thread| thread.join().expect("no panic")).collect()
+        });
+        assert!(ids.iter().all(|id| *id == ids[0]), "{ids:?}");
+        assert_eq!(names(&scene, &ids[0]), [format!("Fresh {round}")]);
+    }
+    assert_eq!(scene.count("group.create"), 5, "none twice");
+}
+
+#[test]
 fn ts_8_custom_makes_a_user_unless_told_and_changes_none() {
     let scene = Scene::new();
     let body = json!({ "username": "eve", "display_name": "Eve", "groups": [{ "identifier": "Fresh" }] });
