@@ -54,6 +54,14 @@ pub(crate) async fn all(conn: &mut Conn, tenant: &str) -> Result<Vec<GroupRow>> 
         .bind(tenant).fetch_all(c).await)?)
 }
 
+/// How many groups a tenant has.
+pub(crate) async fn count(conn: &mut Conn, tenant: &str) -> Result<i64> {
+    let (count,): (i64,) = on!(conn, c => sqlx::query_as(
+        "SELECT CAST(COUNT(*) AS BIGINT) FROM user_groups WHERE tenant_id = $1"
+    ).bind(tenant).fetch_one(c).await)?;
+    Ok(count)
+}
+
 /// Groups in the order of their making.
 pub(crate) async fn list(
     conn: &mut Conn,

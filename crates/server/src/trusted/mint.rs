@@ -85,7 +85,7 @@ enum Errand {
     Update(Box<Renewal>),
 }
 
-/// Makes a token for a user of this tenant.
+/// Makes a token for a user of this tenant. Whom two requests make at once is there for the second one.
 pub(crate) async fn mint(
     app: &Arc<App>,
     backend: &Backend,
@@ -93,6 +93,21 @@ pub(crate) async fn mint(
     input: &TokenIn,
     call: Call,
 ) -> Result<Minted> {
+    if let Some(minted) = attempt(app, backend, tenant, input, call.clone()).await? {
+        return Ok(minted);
+    }
+    let minted = Box::pin(attempt(app, backend, tenant, input, call)).await?;
+    minted.ok_or_else(|| Error::conflict("already_exists", "this user name is already taken"))
+}
+
+/// One round; nothing if another request made the user meanwhile.
+async fn attempt(
+    app: &Arc<App>,
+    backend: &Backend,
+    tenant: &TenantRecord,
+    input: &TokenIn,
+    call: Call,
+) -> Result<Option<Minted>> {
     let (user, errand) = whom(app, backend, tenant, input).await?;
     check_subject(backend, tenant, &user)?;
     let grant = grant(&backend.record.ceiling, tenant, &user, input)?;
@@ -108,7 +123,11 @@ pub(crate) async fn mint(
     if let Some(errand) = errand {
         let actor = backend.actor(&tenant.id.to_string(), call.clone());
         match errand {
-            Errand::Create(prospect) => Box::pin(subject::create(app, backend, actor, prospect)).await?,
+            Errand::Create(prospect) => {
+                if !Box::pin(subject::create(app, backend, actor, prospect)).await? {
+                    return Ok(None);
+                }
+            }
             Errand::Update(renewal) => Box::pin(provisioning::update(app, backend, actor, *renewal)).await?,
         }
     }
@@ -118,7 +137,7 @@ pub(crate) async fn mint(
     app.mints.note(tenant.id, (by, Subject::User(user.id)), app.clock.monotonic_ms(), || {
         backend.actor(&tenant.id.to_string(), call)
     });
-    Ok(minted)
+    Ok(Some(minted))
 }
 
 /// The user as they will be once the token is given, and what makes them so.

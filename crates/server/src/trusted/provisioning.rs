@@ -22,6 +22,9 @@ use crate::verify::trusted::Backend;
 
 /// Groups of one user in one request, at most.
 const MOST: usize = 100;
+/// A tenant that has so many gets no more on the way: whoever asks for tokens makes up names without end, and
+/// all groups of a tenant are held in memory.
+const MOST_IN_TENANT: i64 = 1000;
 
 /// Groups that a user shall be in.
 #[derive(Clone, Debug, Default)]
@@ -102,12 +105,21 @@ pub(super) async fn make(
             all.value.push(row.id);
             continue;
         }
+        must_have_room(tx, &tenant).await?;
         let group = GroupIn { name: name.clone(), description: String::new(), role_ids: Vec::new() };
         let made = crate::groups::make(tx, group).await?;
         all.value.push(made.value.id.clone());
         all = all.and(made.map(drop));
     }
     Ok(all)
+}
+
+async fn must_have_room(tx: &mut Tx<'_>, tenant: &str) -> Result<()> {
+    if store::count(tx.conn(), tenant).await? < MOST_IN_TENANT {
+        return Ok(());
+    }
+    let detail = format!("the tenant has {MOST_IN_TENANT} groups: make more at /v1/groups, or delete some");
+    Err(Error::invalid("/groups", "too_many", detail))
 }
 
 /// What changes of a user who is there.

@@ -189,13 +189,13 @@ pub(super) fn prospect(
     })
 }
 
-/// Makes them.
-pub(super) async fn create(app: &Arc<App>, backend: &Backend, actor: Actor, new: Prospect) -> Result<()> {
+/// Makes them; false if another request did so first.
+pub(super) async fn create(app: &Arc<App>, backend: &Backend, actor: Actor, new: Prospect) -> Result<bool> {
     let backend = backend.clone();
     on_control(app, async move |app: Arc<App>| insert(&app, &backend, &actor, new).await).await
 }
 
-async fn insert(app: &App, backend: &Backend, actor: &Actor, new: Prospect) -> Result<()> {
+async fn insert(app: &App, backend: &Backend, actor: &Actor, new: Prospect) -> Result<bool> {
     app.write(actor, async |tx| {
         // All of it may have changed since it was looked at.
         let ceiling = must_live(tx, backend).await?;
@@ -207,6 +207,10 @@ async fn insert(app: &App, backend: &Backend, actor: &Actor, new: Prospect) -> R
         ceiling.check_user(&directory, &new.record)?;
         ceiling.bound(directory.rights_of(&new.record.grant))?;
         let tenant = tx.tenant().to_owned();
+        // No error: writers share commits, and this answer comes when that of the other one is done.
+        if users::find_id(tx.conn(), &tenant, &new.name.key).await?.is_some() {
+            return Ok(Audited::many(false, Vec::new()));
+        }
         let made = provisioning::make(tx, &directory, &ceiling, &new.groups).await?;
         let member = roles::find_built_in(tx.conn(), &tenant, "member").await?;
         let role_ids: Vec<String> = member.into_iter().map(|role| role.id).collect();
@@ -217,7 +221,8 @@ async fn insert(app: &App, backend: &Backend, actor: &Actor, new: Prospect) -> R
         let id = row.id.clone();
         let shown = crate::users::render(&directory, row, tx.now)?;
         let event = Event::new("user.create", "user", &id, &shown.username).after(&shown);
-        Ok(made.map(drop).and(Audited::new((), event).touches_user(&tenant, &id)))
+        let audited = made.map(drop).and(Audited::new((), event).touches_user(&tenant, &id));
+        Ok(audited.map(|()| true))
     })
     .await
 }

@@ -349,6 +349,19 @@ fn sq_5_imp_2_a_token_tells_who_it_is_and_manages_nothing() {
 }
 
 #[test]
+fn sq_5_whoever_is_refused_is_a_stranger_to_the_status_of_the_server() {
+    let server = server();
+    let status = |name: &str, value: &str| {
+        let key = server.root().key(json!({ "class": "ingest", "label": "collector" }));
+        let request = request(&server.url, "GET", "/api/system/server-status");
+        let told = read(request.bearer_auth(text(&key["secret"])).header(name, value)).ok();
+        assert_eq!(told["configurationOptions"], json!([]));
+    };
+    status("accept", "*/*");
+    status("x-sq-auth", "kws_another");
+}
+
+#[test]
 fn sq_5_it_answers_where_it_is_switched_on() {
     let off = Server::start();
     let (_, key) = off.root().member("grace", &[]);

@@ -98,6 +98,24 @@ fn imp_5_a_deleted_user_is_not_brought_back() {
 }
 
 #[test]
+fn imp_5_two_who_ask_for_the_same_new_user_at_once_both_get_a_token() {
+    let portal = Portal::new();
+    for round in 0..10 {
+        let ask = || {
+            let body = json!({ "username": format!("eve-{round}"), "auto_create": true });
+            mint(&portal.backend, body).ok()
+        };
+        let made: Vec<Value> = std::thread::scope(|scope| {
+            let running: Vec<_> = (0..4).map(|_| scope.spawn(ask)).collect();
+            running.into_iter().map(|thread| thread.join().expect("no panic")).collect()
+        });
+        assert!(made.iter().all(|token| token["user_id"] == made[0]["user_id"]), "{made:?}");
+        let created = made.iter().filter(|token| token["user_created"] == true).count();
+        assert_eq!(created, 1, "{made:?}");
+    }
+}
+
+#[test]
 fn ts_1_a_renamed_user_is_found_by_the_new_name_alone() {
     let portal = Portal::new();
     token(&portal.backend, "ada");

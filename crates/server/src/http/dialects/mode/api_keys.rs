@@ -125,6 +125,7 @@ pub(super) async fn list(
         if query.cursor.is_none() {
             break;
         }
+        window.must_end("/v1/keys")?;
     }
     let mut records = Vec::with_capacity(found.len());
     for key in found {

@@ -16,6 +16,8 @@ pub(super) const HAL: &str = "application/hal+json; charset=utf-8";
 pub(super) const JSON: &str = "application/json; charset=utf-8";
 /// Items on a page, unless asked otherwise and at most.
 const PER_PAGE: u64 = 30;
+/// Items that are gone through for one answer, at most.
+const MOST: u64 = 10_000;
 
 /// What a handler answers.
 pub(super) type Told = Result<Response, Problem>;
@@ -75,6 +77,18 @@ impl Window {
         (first..first.saturating_add(self.per_page)).contains(&at)
     }
 
+    /// Refuses to go on through more than anybody pages through: each page is the work of the whole list.
+    ///
+    /// # Errors
+    /// 400, which tells where longer lists are.
+    pub(super) fn must_end(&self, elsewhere: &str) -> Result<()> {
+        if self.total < MOST {
+            return Ok(());
+        }
+        let detail = format!("there are more than {MOST} items; list them by {elsewhere}");
+        Err(Error::invalid("", "too_many", detail))
+    }
+
     /// The page with its items.
     pub(super) fn answer(&self, path: &str, name: &str, items: &[impl Serialize]) -> Told {
         ok(&json!({
@@ -105,6 +119,17 @@ mod tests {
         assert_eq!((on_it.len(), on_it[0], second.total), (30, 30, 70));
         let mut far = window(&format!("page={}", u64::MAX)).expect("reads");
         assert!((0..70).all(|_| !far.admits_next()), "a page past the end is empty");
+    }
+
+    #[test]
+    fn lists_that_have_no_end() {
+        let mut first = window("").expect("reads");
+        for _ in 1..MOST {
+            first.admits_next();
+        }
+        assert!(first.must_end("/v1/keys").is_ok());
+        first.admits_next();
+        assert!(first.must_end("/v1/keys").is_err());
     }
 
     #[test]

@@ -45,6 +45,7 @@ pub(super) async fn list(
         if cursor.is_none() {
             return window.answer(uri.path(), "memberships", &rows);
         }
+        window.must_end("/v1/users")?;
     }
 }
 

@@ -41,7 +41,8 @@ pub(super) async fn account(
     Err(Error::malformed("", "unsupported", detail).into())
 }
 
-/// `GET /api/{workspace}`, or the record of a user.
+/// `GET /api/{workspace}`, or the record of a user. The own workspace needs no right: whoever holds one of its
+/// keys may know its name, as `/api/verify` tells its slug; nothing else of the tenant is told.
 pub(super) async fn show(
     State(app): State<Arc<App>>,
     Extension(call): Extension<Call>,

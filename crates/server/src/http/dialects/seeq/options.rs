@@ -16,6 +16,7 @@ use super::{Told, duration, gate, tell};
 use crate::app::{App, Call};
 use crate::error::{Error, Result};
 use crate::http::dialects::body::Whole;
+use crate::http::problem;
 use crate::policies;
 
 const LIST: Need = Need { operation: "show_policy", rights: &["policies:read"] };
@@ -109,7 +110,7 @@ fn minutes(value: &Value) -> Option<i64> {
 }
 
 /// `GET api/system/server-status`: open. Rules are those of a tenant, so they are told to who may read them
-/// there.
+/// there; whoever is refused, for whatever reason, is a stranger. Throttles and outages stay what they are.
 pub(super) async fn server_status(
     State(app): State<Arc<App>>,
     Extension(call): Extension<Call>,
@@ -120,10 +121,14 @@ pub(super) async fn server_status(
         Ok(actor) if !actor.by_token && actor.may("policies:read") => {
             Options::of(&policies::show(&app, &actor).await?.policy)
         }
-        Ok(_) | Err(Error::Unauthenticated(_)) => Options { configuration_options: Vec::new() },
-        Err(error) => return Err(error.into()),
+        Err(error) if !is_refusal(&error) => return Err(error.into()),
+        _ => Options { configuration_options: Vec::new() },
     };
     tell(&json!({ "version": VERSION, "configurationOptions": options.configuration_options }))
+}
+
+fn is_refusal(error: &Error) -> bool {
+    problem::status(error).is_client_error() && !matches!(error, Error::RateLimited(_))
 }
 
 /// `GET api/system/configuration/options`.

@@ -59,6 +59,46 @@ fn ts_8_full_makes_a_user_with_groups_and_brings_one_up_to_date() {
 }
 
 #[test]
+fn ts_8_imp_5_two_who_make_the_same_user_with_the_same_group_at_once_both_get_a_token() {
+    let scene = Scene::new();
+    for round in 0..5 {
+        let ask = || {
+            let groups = json!([format!("Fresh {round}")]);
+            let body = json!({ "username": format!("eve-{round}"), "auto_create": true, "group_identifiers": groups });
+            text(&scene.mint("full", body).ok()["valid_for_user_id"])
+        };
+        let ids: Vec<String> = std::thread::scope(|scope| {
+            let running: Vec<_> = (0..4).map(|_| scope.spawn(ask)).collect();
+            running.into_iter().map(|thread| thread.join().expect("no panic")).collect()
+        });
+        assert!(ids.iter().all(|id| *id == ids[0]), "{ids:?}");
+        assert_eq!(names(&scene, &ids[0]), [format!("Fresh {round}")]);
+    }
+    assert_eq!(scene.count("group.create"), 5, "none twice");
+}
+
+#[test]
+fn ts_8_groups_are_made_on_the_way_up_to_a_bound() {
+    let scene = Scene::new();
+    let make = |round: usize, count: usize| {
+        let names: Vec<String> = (0..count).map(|number| format!("g {round} {number}")).collect();
+        let body =
+            json!({ "username": format!("eve-{round}"), "auto_create": true, "group_identifiers": names });
+        scene.mint("full", body)
+    };
+    // The administrators are one.
+    (0..9).for_each(|round| drop(make(round, 100).expect(200)));
+    let told = refused(make(9, 100), 400, 10002);
+    assert!(text(&told["debug"]).contains("1000"), "{told}");
+    assert_eq!(scene.root.get("/v1/users?q=eve-9").ok()["data"], json!([]), "all or nothing");
+    make(9, 99).expect(200);
+    refused(make(10, 1), 400, 10002);
+    // What is there is joined as before.
+    make(0, 50).expect(200);
+    scene.root.post("/v1/groups", json!({ "name": "by hand" })).ok();
+}
+
+#[test]
 fn ts_8_custom_makes_a_user_unless_told_and_changes_none() {
     let scene = Scene::new();
     let body = json!({ "username": "eve", "display_name": "Eve", "groups": [{ "identifier": "Fresh" }] });
