@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Walks the console with Chromium, as a person would, against a running Keyward.
 
-    integrations/console.py --keyward target/debug/keyward [--install] [--scratch DIR] [--pictures DIR]
+    integrations/console.py --keyward target/debug/keyward [--install] [--scratch DIR] [--pictures DIR [--images DIR]]
 
 Each step goes on from those before (`console/`, a file for each person). Every page that is looked at is checked by axe in light and dark, at two
 widths; afterwards the browser's own log must hold no breach of the content policy, no error, and no
@@ -58,6 +58,8 @@ def plain(binary, folder):
     return Keyward(binary, folder, PLAIN, address="0.0.0.0", flags=["--insecure-listen"])
 
 
+# Pages that the README shows.
+SHOWN = ["key-light", "key-dark", "key-choice-light", "key-choice-dark"]
 # Servers, who walks there, and what their browsers need beside.
 WALKS = [
     (usual, [Member, People, Records, Rules, Fleet, Keyboard, Look, Session], []),
@@ -101,6 +103,7 @@ def main():
     options.add_argument("--install", action="store_true", help="get axe-core (npm)")
     options.add_argument("--scratch", type=Path, default=Path("target/scratch"), help="where axe-core is kept")
     options.add_argument("--pictures", type=Path, help="a folder for pictures of every page")
+    options.add_argument("--images", type=Path, help="the folder of those that the README shows: docs/images")
     asked = options.parse_args()
     if asked.pictures:
         asked.pictures.mkdir(parents=True, exist_ok=True)
@@ -123,6 +126,10 @@ def main():
                     passed, failed = passed + counts[0], failed + counts[1]
             finally:
                 keyward.stop()
+    if asked.images and asked.pictures:
+        asked.images.mkdir(parents=True, exist_ok=True)
+        for name in SHOWN:
+            shutil.copy(asked.pictures / f"{name}-wide.png", asked.images / f"{name}.png")
     print(f"{passed} passed, {failed} failed")
     sys.exit(1 if failed else 0)
 

@@ -1,5 +1,7 @@
 """How one browser shows the console, and what the keyboard does: theme, zone, palette, shortcuts."""
 
+import time
+
 from check.browser import CONTROL, ENTER, ESCAPE
 
 from .walk import Walk
@@ -72,16 +74,26 @@ class Look(Walk):
         self.browser.press("Users with lena")
         self.at("/console/users?q=lena")
 
+    def opens(self, dialog):
+        """This dialog is open soon, or none."""
+        for _ in range(50):
+            if self.browser.eval(IS_OPEN) == dialog:
+                return
+            time.sleep(0.1)
+        raise AssertionError(f"{self.browser.eval(IS_OPEN)!r} is open in place of {dialog!r}")
+
     def single_keys_do_what_the_list_says(self):
         self.open("/console")
         self.browser.keys("?")
         self.says("Shortcuts", "This list")
         self.look("shortcuts")
         self.browser.keys(ESCAPE)
-        assert self.browser.eval(IS_OPEN) == ""
+        self.opens("")
         self.browser.keys("/")
-        assert self.browser.eval(IS_OPEN) == "palette"
+        self.opens("palette")
         self.browser.keys(ESCAPE)
+        self.opens("")
+        time.sleep(0.5)
         self.browser.keys("gk")
         self.at("/console/keys")
 
