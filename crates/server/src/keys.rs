@@ -14,7 +14,7 @@ pub(crate) mod view;
 mod widening;
 pub(crate) mod wire;
 
-use keyward_core::key::Status;
+use keyward_core::key::{EXPIRING_MS, Status};
 use keyward_core::token::AccessKey;
 
 use self::view::Viewer;
@@ -25,8 +25,9 @@ use crate::store::Conn;
 use crate::store::keys::{self, KeyFilter, KeyRow, KeySort};
 use crate::store::page::{Listed, Page};
 
-/// Rows looked through at most for one page, when the status filter drops most of them.
-const SCAN_STEP: i64 = 500;
+/// Rows read at once for one page, at first and at most, when the status filter drops most of them: each read
+/// sorts all that are left.
+const SCAN_STEPS: (i64, i64) = (500, 10_000);
 
 /// The key of the actor's tenant that `id` names: `key_…` or its access key `kwa_…`.
 ///
@@ -101,6 +102,7 @@ pub(crate) async fn list(
     let mut conn = app.read().await?;
     let mut viewer = Viewer::new(&mut conn, &actor.tenant_id, app.clock.unix_ms()).await?;
     filter.switches = switches(statuses);
+    narrow(&mut filter, statuses, app.clock.unix_ms());
     let statuses: &[Status] = if is_told_by_switch(statuses) { &[] } else { statuses };
     let rows = scan(&mut conn, &mut viewer, &actor.tenant_id, &filter, statuses, sort, page).await?;
     let listed = page.finish(rows, |row| row.position(sort));
@@ -122,7 +124,7 @@ pub(super) async fn scan(
     page: &Page,
 ) -> Result<Vec<KeyRow>> {
     let wanted = page.limit + 1;
-    let step = if statuses.is_empty() { wanted } else { wanted.max(SCAN_STEP) };
+    let mut step = if statuses.is_empty() { wanted } else { wanted.max(SCAN_STEPS.0) };
     let mut after = page.after.clone();
     let mut found = Vec::new();
     loop {
@@ -137,6 +139,20 @@ pub(super) async fn scan(
         if last || i64::try_from(found.len()).is_ok_and(|count| count >= wanted) {
             return Ok(found);
         }
+        step = (step * 4).min(SCAN_STEPS.1);
+    }
+}
+
+/// Leaves it to the database to drop keys that end too late, where only those with a near end are asked for.
+fn narrow(filter: &mut KeyFilter, statuses: &[Status], now: i64) {
+    let latest = |status: &Status| match status {
+        Status::Expired => Some(now + 1),
+        Status::Expiring => Some(now + EXPIRING_MS + 1),
+        _ => None,
+    };
+    let Some(ends) = statuses.iter().map(latest).collect::<Option<Vec<_>>>() else { return };
+    if let Some(end) = ends.into_iter().max() {
+        filter.expires_before = Some(filter.expires_before.map_or(end, |asked| asked.min(end)));
     }
 }
 

@@ -221,10 +221,11 @@ impl KeyRow {
     }
 }
 
-/// The keys that a filter leaves over.
+/// The keys that a filter leaves over; `$head` may put it into a query around it.
 macro_rules! filter_keys {
-    ($($tail:literal),+) => {
+    ([$($head:literal)?], $($tail:literal),+) => {
         select_keys!(
+            $($head,)?
             "WHERE k.tenant_id = $1
                AND ($2 IS NULL OR $2 LIKE '%,' || k.class || ',%')
                AND ($3 IS NULL OR $3 LIKE '%,' || k.switch || ',%')
@@ -251,10 +252,12 @@ macro_rules! filter_keys {
     };
 }
 
-/// One list statement: `$key` is the sort value, `$after` its bound, `$order` and `$cmp` the direction.
+/// One list statement: `$key` is the sort value, `$after` its bound, `$order` and `$cmp` the direction. Ids are
+/// sorted alone: with all columns, an engine would gather them for keys that are never shown.
 macro_rules! list_keys {
     ($key:literal, $after:literal, $order:literal, $cmp:literal) => {
         filter_keys!(
+            ["WHERE k.tenant_id = $1 AND k.id IN (SELECT k.id FROM keys k "],
             "AND (",
             $after,
             " IS NULL OR (",
@@ -269,7 +272,12 @@ macro_rules! list_keys {
             $order,
             ", k.id ",
             $order,
-            " LIMIT $18"
+            " LIMIT $18) ORDER BY ",
+            $key,
+            " ",
+            $order,
+            ", k.id ",
+            $order
         )
     };
 }
@@ -277,7 +285,7 @@ macro_rules! list_keys {
 fn list_statement(sort: KeySort) -> &'static str {
     match sort {
         // Along the primary key: the quick way through all of them.
-        KeySort::Id => filter_keys!("AND k.id > $17 ORDER BY k.id LIMIT $18"),
+        KeySort::Id => filter_keys!([], "AND k.id > $17 ORDER BY k.id LIMIT $18"),
         KeySort::CreatedAt(false) => list_keys!("k.created_at", "$15", "ASC", ">"),
         KeySort::CreatedAt(true) => list_keys!("k.created_at", "$15", "DESC", "<"),
         KeySort::ExpiresAt(false) => {
