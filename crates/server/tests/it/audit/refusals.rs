@@ -123,7 +123,7 @@ fn aud_1_failed_credentials_of_strangers_are_counted_in_few_entries() {
         (&local["actor"]["kind"], &local["actor"]["id"]),
         (&json!("system"), &json!("authentication"))
     );
-    assert_eq!(local["target"], json!({ "kind": "source", "id": "127.0.0.1", "label": "" }));
+    assert_eq!(local["target"], json!({ "kind": "source", "id": "127.0.0.1", "label": "127.0.0.1" }));
     if events.len() == 2 {
         assert_eq!(local["after"], json!({ "attempts": 150, "by": { "authz": 50, "management": 100 } }));
     }
