@@ -120,8 +120,13 @@ def sessions(world, who, known):
     day = ts.auth_session_token()
     world.ok("auth_session_token: a token of a day",
              day["expiration_time_in_millis"] - day["creation_time_in_millis"] > 86_000_000)
-    world.ok("a token request that carries cookies: 403 (it could come from a browser)",
-             status(lambda: ts.auth_token_full(username=name, secret_key=secret)) == 403)
+    mixed = client()
+    mixed.auth_session_login(username=name, password=PASSWORD, org_identifier=0)
+    world.ok("a token request with the cookie of a login before",
+             mixed.auth_token_full(username=name, secret_key=secret)["valid_for_username"] == name)
+    mixed.requests_session.cookies.set("theirs", "x")
+    world.ok("a token request that carries other cookies: 403 (it could come from a browser)",
+             status(lambda: mixed.auth_token_full(username=name, secret_key=secret)) == 403)
     world.ok("auth_session_logout", ts.auth_session_logout())
     world.ok("then it is over", status(ts.auth_session_user) == 401)
     token = client().auth_token_full(username=name, secret_key=secret)["token"]
