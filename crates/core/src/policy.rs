@@ -159,6 +159,17 @@ impl LoginPolicy {
         shorter(self.max_minutes, self.admin_max_minutes, is_admin)
     }
 
+    /// When a session ends without further use, and when at the latest (SES-3), by when it began, when it was
+    /// used last, and the end that was stated when it began, if one was: then no idle limit counts.
+    #[must_use]
+    pub fn ends(&self, is_admin: bool, (began, used): (i64, i64), stated: Option<i64>) -> (i64, i64) {
+        let most = began.saturating_add(self.max_ms(is_admin));
+        match stated {
+            Some(end) => (end.min(most), end.min(most)),
+            None => (used.max(began).saturating_add(self.idle_ms(is_admin)), most),
+        }
+    }
+
     /// Whether a session that began so lacks a second factor; it is good for adding one then.
     #[must_use]
     pub fn lacks_factor(&self, method: Method, second_factor: bool, is_admin: bool) -> bool {

@@ -21,6 +21,12 @@ pub(crate) struct Username {
     pub(crate) skeleton: String,
 }
 
+/// Whether both are the name of one user.
+pub(crate) fn is_same(one: &str, other: &str) -> bool {
+    let key = |text: &str| Username::parse_any(text).ok().map(|name| name.key);
+    key(one).is_some_and(|one| key(other) == Some(one))
+}
+
 impl Username {
     /// Canonicalises a user name.
     ///

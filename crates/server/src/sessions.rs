@@ -130,7 +130,7 @@ pub(crate) async fn open_another(app: &App, actor: &Actor, lasts: i64) -> Result
         let (tenant, now, rights) = (tx.tenant().to_owned(), tx.now, tx.rights.clone());
         let row = sessions::find(tx.conn(), &tenant, &session.id).await?.ok_or(Error::NotFound)?;
         let rules = tx.directory().await?.tenant.policy.login;
-        let end = end_of_row(&rules, administers(&rights), &row);
+        let (_, end) = rules.ends(administers(&rights), (row.started_at, row.last_seen_at), row.ends_at);
         let origin = row.access_key.as_deref().and_then(AccessKey::from_digits);
         let generation = row.generation.and_then(|number| u32::try_from(number).ok());
         let holder = Holder {
@@ -204,14 +204,8 @@ fn opened(directory: &TenantRecord, row: &SessionRow, token: &Secret, rights: &R
     }
 }
 
-/// When it ends at the latest.
-fn end_of_row(rules: &LoginPolicy, is_admin: bool, row: &SessionRow) -> i64 {
-    let most = row.started_at + rules.max_ms(is_admin);
-    row.ends_at.map_or(most, |end| end.min(most))
-}
-
 fn render(rules: &LoginPolicy, is_admin: bool, row: &SessionRow, current: Option<&str>) -> SessionOut {
-    let expires_at = end_of_row(rules, is_admin, row);
+    let (idle_at, expires_at) = rules.ends(is_admin, (row.started_at, row.last_seen_at), row.ends_at);
     SessionOut {
         id: row.id.clone(),
         method: row.method.clone(),
@@ -224,10 +218,7 @@ fn render(rules: &LoginPolicy, is_admin: bool, row: &SessionRow, current: Option
         started_at: rfc3339(row.started_at),
         stepped_up_at: rfc3339(row.stepped_up_at),
         last_seen_at: rfc3339(row.last_seen_at),
-        idle_at: rfc3339(match row.ends_at {
-            Some(_) => expires_at,
-            None => expires_at.min(row.last_seen_at + rules.idle_ms(is_admin)),
-        }),
+        idle_at: rfc3339(idle_at.min(expires_at)),
         expires_at: rfc3339(expires_at),
         address: row.address.clone(),
         agent: row.agent.clone(),

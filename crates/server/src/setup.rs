@@ -140,7 +140,7 @@ async fn built_in_role(tx: &mut Tx<'_>, name: &str) -> Result<String> {
 
 async fn operator_key(app: &App, tx: &mut Tx<'_>, label: &str) -> Result<Audited<KeyCreated>> {
     let roles = vec![built_in_role(tx, "admin").await?, built_in_role(tx, "operator").await?];
-    create::make(app, tx, KeyIn::workspace(label, roles)).await
+    create::make(app, tx, KeyIn { role_ids: roles, ..KeyIn::new(KeyClass::Workspace, label) }).await
 }
 
 /// Makes the setup token of an instance without administrator; a new one replaces the old.
@@ -174,30 +174,4 @@ pub(crate) async fn claim(app: &App, input: &SetupIn) -> Result<Bootstrapped> {
 fn hash(app: &App, text: &str) -> String {
     let peppers = app.verifier.peppers.load();
     peppers.first().expect("start-up makes the first pepper").hash(text).to_hex()
-}
-
-impl KeyIn {
-    /// A workspace key with these roles and the default life.
-    fn workspace(label: &str, role_ids: Vec<String>) -> Self {
-        Self {
-            class: KeyClass::Workspace,
-            owner_id: None,
-            label: label.into(),
-            scopes: None,
-            group_ids: Vec::new(),
-            role_ids,
-            not_before: None,
-            expires_at: None,
-            ttl_seconds: None,
-            expires: None,
-            conditions: None,
-            limits: None,
-            credits: None,
-            credit_refill: None,
-            idle_seconds: None,
-            canary: false,
-            rotation: None,
-            handover: None,
-        }
-    }
 }

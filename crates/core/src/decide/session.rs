@@ -89,17 +89,18 @@ fn lacks_factor(facts: &SessionFacts<'_>) -> bool {
 
 /// The absolute end.
 fn ends_at(facts: &SessionFacts<'_>) -> i64 {
-    let most = facts.session.started_at.saturating_add(facts.tenant.policy.login.max_ms(facts.is_admin));
-    facts.session.ends_at.map_or(most, |end| end.min(most))
+    ends(facts).1
 }
 
 /// The end without further use.
 fn idle_at(facts: &SessionFacts<'_>) -> i64 {
-    if facts.session.ends_at.is_some() {
-        return ends_at(facts);
-    }
-    let since = facts.session.last_seen_at.max(facts.session.started_at);
-    since.saturating_add(facts.tenant.policy.login.idle_ms(facts.is_admin))
+    ends(facts).0
+}
+
+fn ends(facts: &SessionFacts<'_>) -> (i64, i64) {
+    let session = facts.session;
+    let times = (session.started_at, session.last_seen_at);
+    facts.tenant.policy.login.ends(facts.is_admin, times, session.ends_at)
 }
 
 #[cfg(test)]

@@ -288,7 +288,7 @@ mod tests {
     fn event() -> Recorded {
         serde_json::from_value(json!({
             "id": "event_1", "seq": 1, "tenant_id": "tenant_1", "at": "2026-06-01T12:00:00.000Z",
-            "actor": { "kind": "user", "id": "user_a", "label": "ada" }, "key_id": null,
+            "actor": { "kind": "user", "id": "user_a", "label": "olga" }, "key_id": null,
             "action": "user.edit", "target": { "kind": "user", "id": "user_b", "label": "bob" },
             "outcome": "success", "reason": "he asked", "before": { "id": "user_b", "email": "b@x" },
             "after": { "id": "user_b", "email": null, "keys": [{ "owner_id": "user_c", "owner_username": "c/d" }] },
@@ -314,7 +314,7 @@ mod tests {
         let subjects: Vec<_> = kept.iter().map(|texts| texts.subject.as_str()).collect();
         assert_eq!(subjects, ["user_a", "user_b", "user_c"]);
         let text = serde_json::to_string(&chained).expect("JSON");
-        for name in ["ada", "bob", "b@x", "he asked", "c/d", "192.0.2.1"] {
+        for name in ["olga", "bob", "b@x", "he asked", "c/d", "192.0.2.1"] {
             assert!(!text.contains(name), "{name} in {text}");
         }
         let json = |event: &Recorded| serde_json::to_value(event).expect("JSON");
@@ -325,7 +325,7 @@ mod tests {
         let erased = read(&row(&chained, &without_bob)).expect("read");
         assert_eq!((erased.target.label.as_str(), erased.reason.as_deref()), (ERASED, Some(ERASED)));
         assert_eq!(erased.before.expect("an object")["email"], ERASED);
-        assert_eq!((erased.actor.label.as_str(), erased.address.as_deref()), ("ada", Some("192.0.2.1")));
+        assert_eq!((erased.actor.label.as_str(), erased.address.as_deref()), ("olga", Some("192.0.2.1")));
         let Some(Fault::Missing(gone)) = check(&chained, &row(&chained, &without_bob)) else {
             panic!("bob is missing");
         };
@@ -337,7 +337,7 @@ mod tests {
         let mut chained = event();
         let kept = withhold(&mut chained, None).expect("texts");
         let mut edited = kept.clone();
-        edited[0].list = edited[0].list.replace("ada", "eve");
+        edited[0].list = edited[0].list.replace("olga", "eve");
         let mut added = kept.clone();
         added.push(Texts { subject: "user_z".into(), nonce: "0".into(), list: "[]".into() });
         for texts in [edited, added] {

@@ -22,7 +22,7 @@ use http::{Method, Uri};
 use super::guard;
 use super::problem::{self, Pending, Problem};
 use crate::app::{Actor, App, Call};
-use crate::config::{self, Settings};
+use crate::config::Settings;
 use crate::error::{Error, Result};
 
 /// One dialect.
@@ -31,8 +31,11 @@ pub(crate) struct Dialect {
     root: &'static str,
     /// Beginnings of the paths that are its own at the root of its hosts.
     owns: &'static [&'static str],
-    /// The section of the configuration that switches it.
-    section: fn(&Settings) -> &config::Dialect,
+    /// Whether the configuration switches it on.
+    is_on: fn(&Settings) -> bool,
+    /// Where its hosts stand in the configuration, and they themselves.
+    hosts_key: &'static str,
+    hosts: fn(&Settings) -> &[String],
     /// Its paths, without the root.
     routes: fn() -> Router<Arc<App>>,
     /// An error in its own shape; the second is the id of the request.
@@ -47,11 +50,6 @@ impl Dialect {
         self.root.rsplit('/').next().unwrap_or_default()
     }
 
-    fn is_on(&self, settings: &Settings) -> bool {
-        let switched = self.root != valsight::DIALECT.root || settings.api_key_auth.enabled;
-        switched && (self.section)(settings).enabled
-    }
-
     /// Whether a path may be of both.
     fn meets(&self, other: &Self) -> bool {
         let pairs = self.owns.iter().flat_map(|own| other.owns.iter().map(move |theirs| (own, theirs)));
@@ -63,32 +61,22 @@ impl Dialect {
 pub(crate) fn collision(settings: &Settings) -> Option<(&'static str, String)> {
     for (at, first) in ALL.iter().enumerate() {
         for second in ALL[at + 1..].iter().filter(|second| first.meets(second)) {
-            let theirs = &(second.section)(settings).hosts;
-            if let Some(host) = (first.section)(settings).hosts.iter().find(|host| theirs.contains(host)) {
+            let theirs = (second.hosts)(settings);
+            if let Some(host) = (first.hosts)(settings).iter().find(|host| theirs.contains(host)) {
                 let problem = format!(
                     "{host} is a host of {} too, and a path could be of both: give each its own",
                     first.name()
                 );
-                return Some((hosts_key(second), problem));
+                return Some((second.hosts_key, problem));
             }
         }
     }
     None
 }
 
-fn hosts_key(dialect: &Dialect) -> &'static str {
-    match dialect.name() {
-        "thoughtspot" => "dialects.thoughtspot.hosts",
-        "mode" => "dialects.mode.hosts",
-        "bmc-helix" => "dialects.bmc_helix.hosts",
-        "valsight" => "dialects.valsight.hosts",
-        _ => "dialects.seeq.hosts",
-    }
-}
-
 /// Adds the dialects that are switched on.
 pub(crate) fn mount(mut router: Router<Arc<App>>, app: &Arc<App>) -> Router<Arc<App>> {
-    for dialect in ALL.into_iter().filter(|dialect| dialect.is_on(&app.settings)) {
+    for dialect in ALL.into_iter().filter(|dialect| (dialect.is_on)(&app.settings)) {
         let own = (dialect.routes)()
             .fallback(guard::not_found)
             .method_not_allowed_fallback(guard::method_not_allowed)
@@ -140,7 +128,7 @@ pub(crate) fn exposed<'q>(
     let dialect = &thoughtspot::DIALECT;
     let takes_token = matches!(*method, Method::GET | Method::POST)
         && path.strip_prefix(dialect.root) == Some(thoughtspot::LOGIN_BY_TOKEN)
-        && dialect.is_on(settings);
+        && (dialect.is_on)(settings);
     if takes_token { thoughtspot::beside_token(query) } else { query.into() }
 }
 
@@ -150,10 +138,9 @@ pub(crate) struct Hosts(Vec<(String, &'static Dialect)>);
 impl Hosts {
     /// Those of the dialects that are switched on.
     pub(crate) fn of(settings: &Settings) -> Self {
-        let on = ALL.into_iter().filter(|dialect| dialect.is_on(settings));
-        let hosts = on.flat_map(|dialect| {
-            (dialect.section)(settings).hosts.iter().map(move |host| (host.clone(), dialect))
-        });
+        let on = ALL.into_iter().filter(|dialect| (dialect.is_on)(settings));
+        let hosts =
+            on.flat_map(|dialect| (dialect.hosts)(settings).iter().map(move |host| (host.clone(), dialect)));
         Self(hosts.collect())
     }
 

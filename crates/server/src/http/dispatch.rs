@@ -121,7 +121,6 @@ impl Dispatch {
     }
 
     async fn route(&self, origin: &Origin<'_>, mut request: Request<Incoming>) -> Result<Reply> {
-        name_host(&mut request);
         self.hosts.put_below_root(&mut request);
         let path = request.uri().path();
         if request.method() == Method::POST && request.uri().query().is_none_or(str::is_empty) {
@@ -161,6 +160,7 @@ impl Dispatch {
     /// Runs the router on the control runtime, so that slow work never delays a verification.
     async fn manage(&self, origin: &Origin<'_>, request: Request<Incoming>) -> Result<Reply> {
         let mut request = request.map(Body::new);
+        name_host(&mut request);
         let call = caller::call(request.headers(), origin);
         request.extensions_mut().insert(call);
         let started_ms = self.app.clock.monotonic_ms();

@@ -68,6 +68,32 @@ pub(crate) struct KeyIn {
     pub(crate) handover: Option<HandoverIn>,
 }
 
+impl KeyIn {
+    /// One of which nothing but this is asked: policy and the caller's own user say the rest.
+    pub(crate) fn new(class: KeyClass, label: impl Into<String>) -> Self {
+        Self {
+            class,
+            owner_id: None,
+            label: label.into(),
+            scopes: None,
+            group_ids: Vec::new(),
+            role_ids: Vec::new(),
+            not_before: None,
+            expires_at: None,
+            ttl_seconds: None,
+            expires: None,
+            conditions: None,
+            limits: None,
+            credits: None,
+            credit_refill: None,
+            idle_seconds: None,
+            canary: false,
+            rotation: None,
+            handover: None,
+        }
+    }
+}
+
 /// What can be edited; absent fields stay (RFC 7396).
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]

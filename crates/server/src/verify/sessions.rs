@@ -111,13 +111,9 @@ impl SessionRecord {
 
     /// When it ends without further use, and when at the latest (SES-3).
     pub(crate) fn ends(&self, tenant: &TenantRecord, is_admin: bool) -> (i64, i64) {
-        let (rules, session) = (&tenant.tenant.policy.login, self.session());
-        let latest = session.started_at.saturating_add(rules.max_ms(is_admin));
-        if let Some(end) = session.ends_at {
-            return (end.min(latest), end.min(latest));
-        }
-        let since = session.last_seen_at.max(session.started_at);
-        (latest.min(since.saturating_add(rules.idle_ms(is_admin))), latest)
+        let times = (self.started_at, self.last_seen_at.load(Ordering::Relaxed));
+        let (idle, latest) = tenant.tenant.policy.login.ends(is_admin, times, self.ends_at);
+        (idle.min(latest), latest)
     }
 
     /// Takes over what outlives a reload: the last use.

@@ -29,7 +29,9 @@ use crate::http::problem;
 pub(crate) const DIALECT: Dialect = Dialect {
     root: "/dialects/bmc-helix",
     owns: &["/ims/"],
-    section: |settings| &settings.dialects.bmc_helix,
+    is_on: |settings| settings.dialects.bmc_helix.enabled,
+    hosts_key: "dialects.bmc_helix.hosts",
+    hosts: |settings| &settings.dialects.bmc_helix.hosts,
     routes,
     refuse,
 };

@@ -9,6 +9,7 @@ use keyward_core::jwt::Compact;
 use keyward_core::token;
 use subtle::ConstantTimeEq as _;
 
+use super::{Dialect, seeq, thoughtspot, valsight};
 use crate::app::{Actor, App, Call};
 use crate::config::{ServerSettings, Settings};
 use crate::error::{Error, Result};
@@ -86,13 +87,13 @@ pub(crate) fn carried<'h>(
     settings: &Settings,
     method: Option<&str>,
 ) -> Result<Option<&'h str>> {
-    let dialects = &settings.dialects;
-    if dialects.seeq.enabled
+    let is_on = |dialect: &Dialect| (dialect.is_on)(settings);
+    if is_on(&seeq::DIALECT)
         && let Some(token) = of_seeq(headers, method)?
     {
         return Ok(Some(token));
     }
-    if dialects.thoughtspot.enabled || settings.api_key_auth.enabled {
+    if is_on(&thoughtspot::DIALECT) || is_on(&valsight::DIALECT) {
         let token = cookie::find_of(headers, JSESSIONID, is_ours)?;
         if token.is_some() {
             cookie::must_not_be_cross_site(method, headers)?;

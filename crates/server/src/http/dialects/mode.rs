@@ -22,7 +22,9 @@ use crate::app::App;
 pub(crate) const DIALECT: Dialect = Dialect {
     root: "/dialects/mode",
     owns: &["/api/"],
-    section: |settings| &settings.dialects.mode,
+    is_on: |settings| settings.dialects.mode.enabled,
+    hosts_key: "dialects.mode.hosts",
+    hosts: |settings| &settings.dialects.mode.hosts,
     routes,
     refuse: refusal::refuse,
 };

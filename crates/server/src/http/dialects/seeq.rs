@@ -28,7 +28,9 @@ use crate::http::problem::{self, Problem};
 pub(crate) const DIALECT: Dialect = Dialect {
     root: "/dialects/seeq",
     owns: &["/api/system/", "/api/auth/", "/api/users/", "/api/access-keys"],
-    section: |settings| &settings.dialects.seeq,
+    is_on: |settings| settings.dialects.seeq.enabled,
+    hosts_key: "dialects.seeq.hosts",
+    hosts: |settings| &settings.dialects.seeq.hosts,
     routes,
     refuse,
 };

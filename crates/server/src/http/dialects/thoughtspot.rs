@@ -30,7 +30,9 @@ use crate::http::problem;
 pub(crate) const DIALECT: Dialect = Dialect {
     root: "/dialects/thoughtspot",
     owns: &["/api/rest/2.0/", "/callosum/"],
-    section: |settings| &settings.dialects.thoughtspot,
+    is_on: |settings| settings.dialects.thoughtspot.enabled,
+    hosts_key: "dialects.thoughtspot.hosts",
+    hosts: |settings| &settings.dialects.thoughtspot.hosts,
     routes,
     refuse,
 };

@@ -31,7 +31,9 @@ use crate::verify::Presented;
 pub(crate) const DIALECT: Dialect = Dialect {
     root: "/dialects/valsight",
     owns: &["/v1/apiKey"],
-    section: |settings| &settings.dialects.valsight,
+    is_on: |settings| settings.dialects.valsight.enabled && settings.api_key_auth.enabled,
+    hosts_key: "dialects.valsight.hosts",
+    hosts: |settings| &settings.dialects.valsight.hosts,
     routes,
     refuse,
 };

@@ -9,7 +9,7 @@ use http::HeaderMap;
 use keyward_core::key::{KeyClass, Status};
 use keyward_core::token::AccessKey;
 
-use super::door::{self, Need, noted};
+use super::door::{self, Need};
 use super::names::{self, Names};
 use super::record::{self, Created, Grants, Record};
 use super::wire::{AccessKeyIn, AccessKeyPatch, RotationIn, Switch};
@@ -18,6 +18,7 @@ use crate::app::{Actor, App, Call};
 use crate::error::{Error, Result};
 use crate::http::answer::Answer;
 use crate::http::dialects::body::Whole;
+use crate::http::dialects::noted;
 use crate::http::problem::Problem;
 use crate::keys::wire::{KeyOut, KeyPatch};
 use crate::keys::{self, create as creating, edit as editing, lifecycle};
@@ -50,7 +51,7 @@ pub(super) async fn create(
         key.role_ids.push(least.ok_or_else(|| Error::internal("the built-in role is missing"))?.id);
     }
     let created = creating::create(&app, &actor, key).await;
-    Ok(Answer::ok(&Created::of(noted(&app, &actor, CREATE, created)?))?.into_response())
+    Ok(Answer::ok(&Created::of(noted(&app, &actor, CREATE.0, created)?))?.into_response())
 }
 
 pub(super) async fn create_for_user(
@@ -68,7 +69,7 @@ pub(super) async fn create_for_user(
     }
     let key = input.key(KeyClass::Member, Some(user_id))?;
     let created = creating::create(&app, &actor, key).await;
-    Ok(Answer::ok(&Created::of(noted(&app, &actor, CREATE, created)?))?.into_response())
+    Ok(Answer::ok(&Created::of(noted(&app, &actor, CREATE.0, created)?))?.into_response())
 }
 
 pub(super) async fn show(
@@ -92,7 +93,7 @@ pub(super) async fn edit(
     let actor = door::enter(&app, &headers, &call, EDIT).await?;
     let patch: AccessKeyPatch = body.json(&headers, JSON)?;
     let key = apply(&app, &actor, id(&access_key)?, patch).await;
-    let key = noted(&app, &actor, EDIT, key.map_err(gone))?;
+    let key = noted(&app, &actor, EDIT.0, key.map_err(gone))?;
     answer(&app, &actor, &key).await
 }
 
@@ -159,7 +160,7 @@ pub(super) async fn delete(
 ) -> Result<Response, Problem> {
     let actor = door::enter(&app, &headers, &call, REVOKE).await?;
     let revoked = lifecycle::revoke(&app, &actor, id(&access_key)?, None).await;
-    noted(&app, &actor, REVOKE, revoked.map_err(gone))?;
+    noted(&app, &actor, REVOKE.0, revoked.map_err(gone))?;
     Ok(Answer::nothing()?.into_response())
 }
 
@@ -172,7 +173,7 @@ pub(super) async fn new_secret(
 ) -> Result<Response, Problem> {
     let actor = door::enter(&app, &headers, &call, ROTATE).await?;
     let renewed = lifecycle::new_secret(&app, &actor, id(&access_key)?).await;
-    let renewed = noted(&app, &actor, ROTATE, renewed.map_err(gone))?;
+    let renewed = noted(&app, &actor, ROTATE.0, renewed.map_err(gone))?;
     Ok(Answer::ok(&Created::of(renewed))?.into_response())
 }
 

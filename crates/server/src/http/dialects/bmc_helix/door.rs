@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use crate::app::{Actor, App, Call};
 use crate::error::{Error, Result};
 use crate::http::caller::{self, Identity};
-use crate::http::{problem, problems};
+use crate::http::problems;
 
 /// The claim that marks the tokens of the login: the public part of its session.
 const MARK: &str = "ims";
@@ -62,12 +62,4 @@ async fn behind(app: &App, identity: &Identity, call: &Call, operation: &'static
         app.refusals.note(&identity.actor(call.clone()), operation, "revoked");
         Error::Unauthenticated("invalid_key")
     })
-}
-
-/// What came of an operation, noted where it was forbidden, as the guard of `/v1` does.
-pub(super) fn noted<T>(app: &App, actor: &Actor, need: Need, result: Result<T>) -> Result<T> {
-    if let Err(error @ Error::Forbidden { .. }) = &result {
-        app.refusals.note(actor, need.0, problem::code(error));
-    }
-    result
 }

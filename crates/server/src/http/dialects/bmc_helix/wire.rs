@@ -89,25 +89,14 @@ impl AccessKeyIn {
     /// As [`expiry::read`].
     pub(super) fn key(&self, class: KeyClass, owner_id: Option<String>) -> Result<KeyIn> {
         let end = expiry::read(self.expiry_enum.as_deref(), self.expiry_time.as_deref())?.unwrap_or_default();
+        let label = record::label(&self.name, self.description.as_deref());
         Ok(KeyIn {
-            class,
             owner_id,
-            label: record::label(&self.name, self.description.as_deref()),
-            scopes: None,
-            group_ids: Vec::new(),
-            role_ids: Vec::new(),
-            not_before: None,
             expires_at: end.expires_at,
             ttl_seconds: end.ttl_seconds,
             expires: end.expires,
-            conditions: None,
-            limits: None,
-            credits: None,
-            credit_refill: None,
-            idle_seconds: None,
-            canary: false,
             rotation: self.rotation.as_ref().and_then(RotationIn::wish),
-            handover: None,
+            ..KeyIn::new(class, label)
         })
     }
 }

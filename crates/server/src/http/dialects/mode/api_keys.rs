@@ -106,7 +106,7 @@ pub(super) async fn list(
 ) -> Told {
     let guest = Guest::enter_workspace(&app, &headers, &call, &workspace).await?;
     guest.must_be_workspace_key(&app, "list_keys")?;
-    guest.must_hold(&app, "list_keys", "keys:read")?;
+    guest.must_hold(&app, "list_keys", &["keys:read"])?;
     let mut window = Window::read(&uri)?;
     let asked: Narrowing = body::query(uri.query().unwrap_or_default())?;
     let mut query = ListQuery {
@@ -224,26 +224,7 @@ async fn input(app: &App, guest: &Guest, wish: NewKey) -> Result<KeyIn> {
         Some(name) => Some(members::find(app, &guest.actor, name).await?.id),
         None => None,
     };
-    Ok(KeyIn {
-        class,
-        owner_id,
-        label: wish.token_name,
-        scopes: None,
-        group_ids: Vec::new(),
-        role_ids: Vec::new(),
-        not_before: None,
-        expires_at: wish.expires_at,
-        ttl_seconds: None,
-        expires: None,
-        conditions: None,
-        limits: None,
-        credits: None,
-        credit_refill: None,
-        idle_seconds: None,
-        canary: false,
-        rotation: None,
-        handover: None,
-    })
+    Ok(KeyIn { owner_id, expires_at: wish.expires_at, ..KeyIn::new(class, wish.token_name) })
 }
 
 /// Which keys are meant.

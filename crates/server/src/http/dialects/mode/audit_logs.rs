@@ -57,7 +57,7 @@ pub(super) async fn list(
         let detail = "the audit log needs a workspace API key".into();
         return Err(Error::Http { status: 401, code: "wrong_class", detail }.into());
     }
-    guest.must_hold(&app, OPERATION, "audit:read")?;
+    guest.must_hold(&app, OPERATION, &["audit:read"])?;
     let filters: Filters = body::query(uri.query().unwrap_or_default())?;
     let listed = audit::events(&app, &guest.actor, &filters.query()?).await?;
     let wanted = listed.data.iter().filter(|event| filters.fit(event));

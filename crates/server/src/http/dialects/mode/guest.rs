@@ -6,6 +6,8 @@ use crate::app::{Actor, App, Call};
 use crate::error::{Error, Result};
 use crate::http::caller::{self, Credential};
 use crate::http::dialects::noted;
+use crate::http::guard;
+use crate::http::router::Need;
 
 /// The holder of a key, in its own tenant.
 pub(super) struct Guest {
@@ -65,17 +67,17 @@ impl Guest {
         self.noted(app, operation, refused)
     }
 
-    /// Refuses unless the right is held.
+    /// Refuses unless one of the rights is held.
     ///
     /// # Errors
     /// 403.
-    pub(super) fn must_hold(&self, app: &App, operation: &'static str, right: &str) -> Result<()> {
-        let refused = if self.actor.may(right) {
-            Ok(())
-        } else {
-            Err(Error::forbidden("insufficient_rights", format!("this needs the right {right}")))
-        };
-        self.noted(app, operation, refused)
+    pub(super) fn must_hold(
+        &self,
+        app: &App,
+        operation: &'static str,
+        rights: &'static [&'static str],
+    ) -> Result<()> {
+        guard::must_fit(app, &self.actor, Need::OneOf(rights), operation)
     }
 
     /// Hands a result on; a refusal for want of rights is noted for the audit log.

@@ -13,7 +13,7 @@ use super::guest::Guest;
 use super::hal::{Told, Window, link};
 use crate::app::{Actor, App, Call};
 use crate::error::{Error, Result};
-use crate::names::Username;
+use crate::names::{Username, is_same};
 use crate::store::page::{MAX_LIMIT, Page};
 use crate::store::users::UserFilter;
 use crate::users::{self, UserOut};
@@ -30,7 +30,7 @@ pub(super) async fn list(
     uri: Uri,
 ) -> Told {
     let guest = Guest::enter_workspace(&app, &headers, &call, &workspace).await?;
-    guest.must_hold(&app, "list_users", "users:read")?;
+    guest.must_hold(&app, "list_users", &["users:read"])?;
     let mut window = Window::read(&uri)?;
     let (mut rows, mut cursor) = (Vec::new(), None::<String>);
     loop {
@@ -57,7 +57,7 @@ pub(super) async fn find(app: &App, actor: &Actor, name: &str) -> Result<UserOut
     let key = Username::parse_any(name).map_err(|_| Error::NotFound)?.key;
     if !actor.may("users:read") {
         let own = users::show(app, actor, actor.user_id().ok_or(Error::NotFound)?).await?;
-        let is_own = own.id == name || Username::parse_any(&own.username).is_ok_and(|own| own.key == key);
+        let is_own = own.id == name || is_same(&own.username, name);
         return if is_own { Ok(own) } else { Err(Error::NotFound) };
     }
     let filter = UserFilter { username_key: Some(key), ..UserFilter::default() };

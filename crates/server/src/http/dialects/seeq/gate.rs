@@ -7,7 +7,7 @@ use crate::app::{Actor, App, Call};
 use crate::error::{Error, Result};
 use crate::http::dialects::door;
 pub(super) use crate::http::dialects::noted;
-use crate::http::{caller, problems};
+use crate::http::{caller, guard, router};
 use crate::verify::Presented;
 
 /// What a caller of one operation must hold: one of these rights.
@@ -45,17 +45,6 @@ pub(super) async fn enter_with(
     need: &Need,
 ) -> Result<Actor> {
     let actor = enter(app, request, call).await?;
-    let refused = if actor.by_token {
-        let code = "token_cannot_manage";
-        Err(Error::forbidden(code, problems::detail(code)))
-    } else if need.rights.iter().any(|right| actor.may(right)) {
-        Ok(())
-    } else {
-        Err(Error::forbidden(
-            "insufficient_rights",
-            format!("this needs the right {}", need.rights.join(" or ")),
-        ))
-    };
-    noted(app, &actor, need.operation, refused)?;
+    guard::must_fit(app, &actor, router::Need::OneOf(need.rights), need.operation)?;
     Ok(actor)
 }

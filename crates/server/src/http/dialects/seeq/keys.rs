@@ -140,26 +140,7 @@ struct CreateIn {
 impl CreateIn {
     /// A member key that lives as long as policy says, and may what its owner may.
     fn key(self) -> KeyIn {
-        KeyIn {
-            class: KeyClass::Member,
-            owner_id: self.user_id,
-            label: self.label,
-            scopes: None,
-            group_ids: Vec::new(),
-            role_ids: Vec::new(),
-            not_before: None,
-            expires_at: None,
-            ttl_seconds: None,
-            expires: None,
-            conditions: None,
-            limits: None,
-            credits: None,
-            credit_refill: None,
-            idle_seconds: None,
-            canary: false,
-            rotation: None,
-            handover: None,
-        }
+        KeyIn { owner_id: self.user_id, ..KeyIn::new(KeyClass::Member, self.label) }
     }
 }
 

@@ -21,7 +21,7 @@ use crate::http::dialects::door::{self, JSESSIONID};
 use crate::http::problem::Problem;
 use crate::http::{caller, exposure, json as strict};
 use crate::logins::LoginIn;
-use crate::names::Username;
+use crate::names::is_same;
 use crate::passwords::Password;
 use crate::verify::Presented;
 
@@ -161,8 +161,7 @@ async fn enter(
     let username = form.username.ok_or_else(missing)?;
     let target = target(form.redirect_url.as_deref())?;
     let actor = identity.actor(call.clone());
-    let key = |name: &str| Username::parse_any(name.trim()).ok().map(|name| name.key);
-    if key(&username).is_none() || key(&username) != key(&actor.principal.label) {
+    if !is_same(username.trim(), actor.principal.label.trim()) {
         return Err(wrong());
     }
     let is_secure = door::is_secure(&app.settings.server, headers);

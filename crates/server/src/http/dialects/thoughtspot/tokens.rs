@@ -21,11 +21,10 @@ use crate::http::dialects::body::Whole;
 use crate::http::dialects::door::{self, JSESSIONID};
 use crate::http::dialects::noted;
 use crate::http::problem::Problem;
-use crate::names::Username;
+use crate::names::{Username, is_same};
 use crate::sessions;
 use crate::store::users;
 use crate::tokens::{self, EndTokensIn};
-use crate::verify::sessions::SessionRecord;
 use crate::verify::tokens::FoundToken;
 use crate::verify::usage::Sighting;
 use crate::verify::{Ask, Found, Presented, Verified};
@@ -201,8 +200,7 @@ fn no_user() -> Error {
 }
 
 fn is_own_name(actor: &Actor, user: &str) -> bool {
-    let key = |name: &str| Username::parse_any(name).ok().map(|name| name.key);
-    user == actor.principal.id || (key(user).is_some() && key(user) == key(&actor.principal.label))
+    user == actor.principal.id || is_same(user, &actor.principal.label)
 }
 
 /// A token ends itself and nothing else (IMP-2).
@@ -266,7 +264,7 @@ async fn look_at(app: &App, actor: &Actor, token: &str) -> Result<Option<Seen>> 
     }
     let verified = ask_about(app, actor, token).await?;
     // The true end: that of what stands behind it too.
-    let Decision::Allow { expires_at: end, .. } = verified.decision else { return Ok(None) };
+    let Decision::Allow { expires_at: Some(end), .. } = verified.decision else { return Ok(None) };
     let of_token = verified.token.as_deref().map(|found| of_token(found, end));
     Ok(of_token.or_else(|| verified.found.as_ref().and_then(|found| of_found(found, end))))
 }
@@ -294,26 +292,25 @@ async fn ask_about(app: &App, actor: &Actor, token: &str) -> Result<Verified> {
     }
 }
 
-fn of_token(found: &FoundToken, end: Option<i64>) -> Seen {
+fn of_token(found: &FoundToken, ends_at: i64) -> Seen {
     let claims = &found.checked.claims;
     let object = claims.ext.get("metadata_id").and_then(|object| object.as_str());
     Seen {
         created_at: claims.iat * 1000,
-        ends_at: end.unwrap_or(found.end() * 1000),
+        ends_at,
         scope: Scope::new(found.tenant.number, object.map(Into::into)),
         user_id: claims.sub.clone(),
         username: claims.username.clone(),
     }
 }
 
-fn of_found(found: &Found, end: Option<i64>) -> Option<Seen> {
-    let session: &SessionRecord = found.session.as_deref()?;
+fn of_found(found: &Found, ends_at: i64) -> Option<Seen> {
+    let session = found.session.as_deref()?;
     let owner = found.owner.as_ref();
     let key = || found.key.as_ref().map(|(key, _)| key.to_string());
-    let (_, latest) = session.ends(&found.tenant, found.effective.is_admin);
     Some(Seen {
         created_at: session.started_at,
-        ends_at: end.unwrap_or(latest),
+        ends_at,
         scope: Scope::new(found.tenant.number, None),
         user_id: owner.map(|owner| owner.id.to_string()).or_else(key)?,
         username: owner.map(|owner| owner.username.to_string()).or_else(key),
