@@ -18,6 +18,7 @@ use crate::error::{Error, Result};
 use crate::http::cookie::must_not_be_foreign;
 use crate::http::dialects::body::{self, Whole};
 use crate::http::dialects::door::{self, JSESSIONID};
+use crate::http::dialects::noted;
 use crate::http::problem::Problem;
 use crate::http::{caller, exposure, json as strict};
 use crate::logins::LoginIn;
@@ -264,5 +265,5 @@ pub(super) async fn switch_org(
         return Ok(nothing());
     }
     let detail = "a session stays in its Org: log in to the other one";
-    Err(Error::forbidden("other_org", detail).into())
+    Ok(noted(&app, &actor, "switch_org", Err(Error::forbidden("other_org", detail)))?)
 }

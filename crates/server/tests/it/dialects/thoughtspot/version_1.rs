@@ -119,6 +119,10 @@ fn ts_8_login_info_orgs_and_logout() {
     switch("0").expect(204);
     refused(switch(&number), 403, 10023);
     refused(switch("acme"), 400, 10002);
+    wait_until(|| scene.count("switch_org") == 1);
+    let noted = scene.root.get("/v1/audit-events?action=switch_org").ok()["data"][0].clone();
+    assert_eq!((&noted["outcome"], &noted["reason"]), (&json!("refused"), &json!("other_org")));
+    assert_eq!((&noted["actor"]["id"], &noted["after"]["attempts"]), (&json!(scene.ada), &json!(1)));
     cookie(url, &session, "POST", &format!("{V1}/session/logout")).expect(204);
     refused(cookie(url, &session, "GET", ACTIVE), 401, 10097);
     refused(
