@@ -56,7 +56,7 @@ pub(crate) mod user_acts;
 pub(crate) mod users;
 pub(crate) mod webhook;
 pub(crate) mod webhooks;
-pub(crate) mod who;
+mod who;
 pub(crate) mod words;
 
 use std::sync::Arc;

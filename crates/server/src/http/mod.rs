@@ -34,3 +34,4 @@ pub(crate) mod trusted;
 mod unreadable;
 pub(crate) mod v1;
 pub(crate) mod verify;
+pub(crate) mod who;

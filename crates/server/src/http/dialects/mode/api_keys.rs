@@ -17,9 +17,9 @@ use super::hal::{self, HAL, Told, Window, link};
 use super::members;
 use crate::app::{App, Call};
 use crate::error::{Error, Result};
-use crate::http::console::who;
 use crate::http::dialects::body::{self, Whole};
 use crate::http::v1::keys::ListQuery;
+use crate::http::who;
 use crate::keys::wire::{BulkFilter, BulkKey, BulkRevokeIn, KeyIn, KeyOut};
 use crate::keys::{self, bulk, create as creating, lifecycle, wire};
 use crate::store::page::MAX_LIMIT;
@@ -104,29 +104,26 @@ pub(super) async fn list(
     Path(workspace): Path<String>,
     uri: Uri,
 ) -> Told {
-    let guest = Guest::enter_workspace(&app, &headers, &call, &workspace).await?;
-    guest.must_be_workspace_key(&app, "list_keys")?;
+    let guest = Guest::enter_with_workspace_key(&app, (&headers, &call), &workspace, "list_keys").await?;
     guest.must_hold(&app, "list_keys", &["keys:read"])?;
     let mut window = Window::read(&uri)?;
     let asked: Narrowing = body::query(uri.query().unwrap_or_default())?;
-    let mut query = ListQuery {
+    let query = ListQuery {
         class: asked.api_key_scope,
         status: asked.state,
         limit: Some(MAX_LIMIT),
         ..ListQuery::default()
     };
-    let mut found = Vec::new();
-    loop {
-        let (filter, statuses, sort, page) =
-            (query.filter()?, query.statuses()?, query.sort()?, query.page()?);
-        let listed = keys::list(&app, &guest.actor, filter, &statuses, sort, &page).await?;
-        found.extend(listed.data.into_iter().filter(|_| window.admits_next()));
-        query.cursor = listed.next_cursor;
-        if query.cursor.is_none() {
-            break;
+    let found = window.fill("/v1/keys", |cursor| {
+        let (app, actor) = (&app, &guest.actor);
+        let query = ListQuery { cursor, ..query.clone() };
+        async move {
+            let (filter, statuses, sort, page) =
+                (query.filter()?, query.statuses()?, query.sort()?, query.page()?);
+            keys::list(app, actor, filter, &statuses, sort, &page).await
         }
-        window.must_end("/v1/keys")?;
-    }
+    });
+    let found = found.await?;
     let mut records = Vec::with_capacity(found.len());
     for key in found {
         records.push(record(&app, &guest, key).await);
@@ -154,8 +151,7 @@ pub(super) async fn create(
     Path(workspace): Path<String>,
     body: Whole,
 ) -> Told {
-    let guest = Guest::enter_workspace(&app, &headers, &call, &workspace).await?;
-    guest.must_be_workspace_key(&app, "create_key")?;
+    let guest = Guest::enter_with_workspace_key(&app, (&headers, &call), &workspace, "create_key").await?;
     let wish: Wrapped<NewKey> = body.json(&headers, KINDS)?;
     let input = guest.noted(&app, "create_key", input(&app, &guest, wish.api_key).await)?;
     let made = creating::create(&app, &guest.actor, input).await;
@@ -176,8 +172,7 @@ pub(super) async fn revoke(
     headers: HeaderMap,
     Path((workspace, token)): Path<(String, String)>,
 ) -> Told {
-    let guest = Guest::enter_workspace(&app, &headers, &call, &workspace).await?;
-    guest.must_be_workspace_key(&app, "delete_key")?;
+    let guest = Guest::enter_with_workspace_key(&app, (&headers, &call), &workspace, "delete_key").await?;
     let revoked = lifecycle::revoke(&app, &guest.actor, &token, None).await;
     guest.noted(&app, "delete_key", revoked)?;
     Ok(StatusCode::NO_CONTENT.into_response())
@@ -192,8 +187,7 @@ pub(super) async fn revoke_all(
     Path(workspace): Path<String>,
     body: Whole,
 ) -> Told {
-    let guest = Guest::enter_workspace(&app, &headers, &call, &workspace).await?;
-    guest.must_be_workspace_key(&app, "revoke_keys")?;
+    let guest = Guest::enter_with_workspace_key(&app, (&headers, &call), &workspace, "revoke_keys").await?;
     let asked: Wrapped<Revocation> = body.json(&headers, KINDS)?;
     let Revocation { reason, preview, confirm, .. } = &asked.api_key;
     let input = BulkRevokeIn {
@@ -248,7 +242,7 @@ async fn record(app: &App, guest: &Guest, key: KeyOut) -> Record {
         links["member"] = link(&members::href(&guest.slug, username, id));
     }
     Record {
-        created_by: who::name_for(app, &guest.actor, &key.created_by).await,
+        created_by: who::name(app, &guest.actor, &key.created_by).await,
         token: key.access_key,
         token_name: key.label,
         id: key.id,

@@ -52,19 +52,26 @@ impl Guest {
         if guest.slug == workspace { Ok(guest) } else { Err(Error::NotFound) }
     }
 
+    /// The same with a key of the workspace; member keys are refused, whatever their user may do (MO1).
+    ///
+    /// # Errors
+    /// As [`Self::enter_workspace`], then 403.
+    pub(super) async fn enter_with_workspace_key(
+        app: &App,
+        (headers, call): (&HeaderMap, &Call),
+        workspace: &str,
+        operation: &'static str,
+    ) -> Result<Self> {
+        let guest = Self::enter_workspace(app, headers, call, workspace).await?;
+        let detail = "this needs a workspace API key";
+        let fits = if guest.is_member() { Err(Error::forbidden("wrong_class", detail)) } else { Ok(()) };
+        guest.noted(app, operation, fits)?;
+        Ok(guest)
+    }
+
     /// Whether a user stands behind the key.
     pub(super) fn is_member(&self) -> bool {
         self.actor.principal.kind == "user"
-    }
-
-    /// Refuses member keys, whatever their user may do (MO1).
-    ///
-    /// # Errors
-    /// 403.
-    pub(super) fn must_be_workspace_key(&self, app: &App, operation: &'static str) -> Result<()> {
-        let detail = "this needs a workspace API key";
-        let refused = if self.is_member() { Err(Error::forbidden("wrong_class", detail)) } else { Ok(()) };
-        self.noted(app, operation, refused)
     }
 
     /// Refuses unless one of the rights is held.

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::error::{Error, Result};
 use crate::http::dialects::body;
 use crate::http::problem::Problem;
+use crate::store::page::Listed;
 
 /// The type of all answers but the audit log's.
 pub(super) const HAL: &str = "application/hal+json; charset=utf-8";
@@ -69,8 +70,27 @@ impl Window {
         Ok(Self { page, per_page: per_page.min(PER_PAGE), total: 0 })
     }
 
+    /// Fills the page, where `list` answers with the items from a cursor on.
+    ///
+    /// # Errors
+    /// Those of `list`, and 400 for a list that is too long, which tells where else it is.
+    pub(super) async fn fill<T, F: Future<Output = Result<Listed<T>>>>(
+        &mut self,
+        elsewhere: &str,
+        list: impl Fn(Option<String>) -> F,
+    ) -> Result<Vec<T>> {
+        let mut items = Vec::new();
+        let mut listed = list(None).await?;
+        loop {
+            items.extend(listed.data.into_iter().filter(|_| self.admits_next()));
+            let Some(cursor) = listed.next_cursor else { return Ok(items) };
+            self.must_end(elsewhere)?;
+            listed = list(Some(cursor)).await?;
+        }
+    }
+
     /// Counts one more item; whether it is on the page.
-    pub(super) fn admits_next(&mut self) -> bool {
+    fn admits_next(&mut self) -> bool {
         let first = (self.page - 1).saturating_mul(self.per_page);
         let at = self.total;
         self.total += 1;
@@ -78,10 +98,7 @@ impl Window {
     }
 
     /// Refuses to go on through more than anybody pages through: each page is the work of the whole list.
-    ///
-    /// # Errors
-    /// 400, which tells where longer lists are.
-    pub(super) fn must_end(&self, elsewhere: &str) -> Result<()> {
+    fn must_end(&self, elsewhere: &str) -> Result<()> {
         if self.total < MOST {
             return Ok(());
         }

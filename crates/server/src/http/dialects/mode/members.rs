@@ -32,21 +32,15 @@ pub(super) async fn list(
     let guest = Guest::enter_workspace(&app, &headers, &call, &workspace).await?;
     guest.must_hold(&app, "list_users", &["users:read"])?;
     let mut window = Window::read(&uri)?;
-    let (mut rows, mut cursor) = (Vec::new(), None::<String>);
-    loop {
-        let page = Page::read(Some(MAX_LIMIT), cursor.as_deref(), "memberships")?;
-        let listed = users::list(&app, &guest.actor, &UserFilter::default(), &page).await?;
-        for user in &listed.data {
-            if window.admits_next() {
-                rows.push(membership(&guest.slug, user));
-            }
+    let found = window.fill("/v1/users", |cursor| {
+        let (app, actor) = (&app, &guest.actor);
+        async move {
+            let page = Page::read(Some(MAX_LIMIT), cursor.as_deref(), "memberships")?;
+            users::list(app, actor, &UserFilter::default(), &page).await
         }
-        cursor = listed.next_cursor;
-        if cursor.is_none() {
-            return window.answer(uri.path(), "memberships", &rows);
-        }
-        window.must_end("/v1/users")?;
-    }
+    });
+    let rows: Vec<Value> = found.await?.iter().map(|user| membership(&guest.slug, user)).collect();
+    window.answer(uri.path(), "memberships", &rows)
 }
 
 /// The user of this name, else of this id, that the actor may see.
