@@ -15,12 +15,12 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
-use axum::response::Response;
-use http::header::{ALLOW, HOST, HeaderValue, RETRY_AFTER};
+use axum::response::{IntoResponse as _, Response};
+use http::header::HOST;
 use http::{Method, Uri};
 
 use super::guard;
-use super::problem::{self, Pending, Problem};
+use super::problem::{self, Problem};
 use crate::app::{Actor, App, Call};
 use crate::config::Settings;
 use crate::error::{Error, Result};
@@ -93,20 +93,11 @@ async fn shape(
     next: Next,
 ) -> Response {
     let call = request.extensions().get::<Call>().cloned().unwrap_or_default();
-    let mut response = match app.must_be_set_up().await {
+    let response = match app.must_be_set_up().await {
         Ok(()) => next.run(request).await,
-        Err(error) => axum::response::IntoResponse::into_response(Problem(error)),
+        Err(error) => Problem(error).into_response(),
     };
-    let Some(Pending(error)) = response.extensions_mut().remove::<Pending>() else { return response };
-    problem::log(&error, &call.request_id);
-    let mut told = (dialect.refuse)(&error, &call.request_id);
-    if let Error::RateLimited(seconds) = *error {
-        told.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
-    }
-    if let Some(allow) = response.headers_mut().remove(ALLOW) {
-        told.headers_mut().insert(ALLOW, allow);
-    }
-    told
+    problem::tell(response, &call.request_id, |error| (dialect.refuse)(error, &call.request_id))
 }
 
 /// Hands a result on; a refusal for want of rights is on its way into the audit log then (AUD-1), as the guard

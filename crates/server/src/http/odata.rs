@@ -17,7 +17,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Extension, Json, Router};
-use http::header::{ALLOW, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{StatusCode, Uri};
 use serde::ser::{SerializeMap as _, SerializeSeq as _};
 use serde::{Serialize, Serializer};
@@ -29,7 +29,7 @@ use self::options::{Options, read_format};
 use self::sets::{Row, Set};
 use super::caller::authenticate;
 use super::guard;
-use super::problem::{self, Pending, Problem};
+use super::problem::{self, Problem};
 use super::router::Need;
 use crate::app::{App, Call};
 use crate::error::{Error, Result};
@@ -64,18 +64,11 @@ async fn shape(State(app): State<Arc<App>>, request: Request, next: Next) -> Res
         Ok(()) => app.must_be_set_up().await,
         refused => refused,
     };
-    let mut response = match checked {
+    let response = match checked {
         Ok(()) => next.run(request).await,
         Err(error) => Problem(error).into_response(),
     };
-    if let Some(Pending(error)) = response.extensions_mut().remove::<Pending>() {
-        problem::log(&error, &call.request_id);
-        let allow = response.headers_mut().remove(ALLOW);
-        response = refuse(&error);
-        if let Some(allow) = allow {
-            response.headers_mut().insert(ALLOW, allow);
-        }
-    }
+    let mut response = problem::tell(response, &call.request_id, refuse);
     response.headers_mut().insert(VERSION, HeaderValue::from_static("4.0"));
     response
 }
@@ -110,9 +103,6 @@ fn refuse(error: &Error) -> Response {
         Error::Unauthenticated(_) | Error::SecondFactor(_) => {
             let basic = HeaderValue::from_static("Basic realm=\"keyward\", charset=\"UTF-8\"");
             headers.insert(WWW_AUTHENTICATE, basic);
-        }
-        Error::RateLimited(seconds) => {
-            headers.insert(RETRY_AFTER, HeaderValue::from(*seconds));
         }
         Error::Outage(_) | Error::NotSetUp => {
             headers.insert(RETRY_AFTER, HeaderValue::from_static("2"));

@@ -112,6 +112,25 @@ pub(crate) fn log(error: &Error, request_id: &str) {
     }
 }
 
+/// Tells the error behind a response, if there is one, in another shape than that of problems: `refuse` has the
+/// shape, and this the log, the wait of a limit, and the methods that the router names.
+pub(crate) fn tell(
+    mut response: Response,
+    request_id: &str,
+    refuse: impl FnOnce(&Error) -> Response,
+) -> Response {
+    let Some(Pending(error)) = response.extensions_mut().remove::<Pending>() else { return response };
+    log(&error, request_id);
+    let mut told = refuse(&error);
+    if let Error::RateLimited(seconds) = *error {
+        told.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    if let Some(allow) = response.headers_mut().remove(ALLOW) {
+        told.headers_mut().insert(ALLOW, allow);
+    }
+    told
+}
+
 /// The JSON text of an error.
 pub(crate) fn document(error: &Error, request_id: &str) -> Vec<u8> {
     let (code, detail) = (code(error), detail(error));
