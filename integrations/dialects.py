@@ -13,12 +13,12 @@ import argparse
 import ast
 import os
 import re
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 from check.keyward import Keyward
+from check.programs import python, run
 
 HERE = Path(__file__).resolve().parent
 PAGES = HERE.parent / "docs" / "how-to" / "dialects"
@@ -47,33 +47,12 @@ def packages(module):
 def program(module, scratch, install):
     """A Python that has what the module needs."""
     wanted = packages(module)
-    if not wanted:
-        return sys.executable
-    python = scratch / f"dialect-{module.stem}" / "bin" / "python"
-    if install:
-        if not python.exists():
-            subprocess.run([sys.executable, "-m", "venv", python.parent.parent], check=True)
-        subprocess.run([python, "-m", "pip", "install", "-q", *wanted], check=True)
-    return str(python)
+    return python(scratch / f"dialect-{module.stem}", install, *wanted) if wanted else sys.executable
 
 
-def told(name, done, least):
-    """Prints the checks of a program that ended; how many passed and failed."""
-    lines = [line for line in done.stdout.splitlines() if line.startswith(("ok ", "FAILED "))]
-    for line in lines:
-        print(f"{line[:8]}{name:14} {line[8:]}", flush=True)
-    failed = sum(line.startswith("FAILED") for line in lines)
-    if done.returncode != 0 or len(lines) < least:
-        print(f"FAILED  {name:14} it broke: {(done.stdout + done.stderr).strip()[-1500:]}", flush=True)
-        failed += 1
-    return len(lines) - sum(line.startswith("FAILED") for line in lines), failed
-
-
-def run_client(module, python, env):
+def run_client(module, program, env):
     """The checks of one module."""
-    command = [python, "-m", "dialects.world", module.stem]
-    done = subprocess.run(command, env=env, cwd=HERE, capture_output=True, text=True, check=False, timeout=300)
-    return told(module.stem, done, 1)
+    return run(module.stem, [program, "-m", "dialects.world", module.stem], env, folder=HERE)
 
 
 def run_page(page, env):
@@ -84,8 +63,7 @@ def run_page(page, env):
     script = "set -euo pipefail\n"
     for number, block in enumerate(blocks, 1):
         script += f"{block}\nprintf '\\nok      block {number} does what it says\\n'\n"
-    done = subprocess.run(["bash", "-c", script], env=env, capture_output=True, text=True, check=False, timeout=300)
-    return told(page.name, done, len(blocks))
+    return run(page.name, ["bash", "-c", script], env, least=len(blocks))
 
 
 def main():
@@ -108,8 +86,8 @@ def main():
         env = {**os.environ, "KEYWARD_URL": f"http://localhost:{keyward.port}", "KEYWARD_TOKEN": keyward.root_secret}
         try:
             for module in modules:
-                python = program(module, options.scratch.resolve(), options.install)
-                good, bad = run_client(module, python, env)
+                client = program(module, options.scratch.resolve(), options.install)
+                good, bad = run_client(module, client, env)
                 passed, failed = passed + good, failed + bad
             for page in pages:
                 good, bad = run_page(page, env)

@@ -17,6 +17,7 @@ import tempfile
 from pathlib import Path
 
 from check.keyward import Keyward
+from check.programs import python, run
 
 CLIENTS = Path(__file__).resolve().parent / "oauth"
 
@@ -32,15 +33,10 @@ def node(scratch, install):
     return [(name, ["node", str(folder / f"{name}.mjs")]) for name in ("oauth4webapi", "openid-client")]
 
 
-def python(scratch, install):
+def authlib(scratch, install):
     """X13: Authlib and PyJWT, in an environment of their own."""
-    program = scratch / "oauth-venv" / "bin" / "python"
-    if install:
-        if not program.exists():
-            subprocess.run([sys.executable, "-m", "venv", program.parent.parent], check=True)
-        wanted = CLIENTS / "requirements.txt"
-        subprocess.run([program, "-m", "pip", "install", "-q", "-r", wanted], check=True)
-    return [("Authlib", [str(program), str(CLIENTS / "authlib_client.py")])]
+    program = python(scratch / "oauth-venv", install, "-r", CLIENTS / "requirements.txt")
+    return [("Authlib", [program, str(CLIENTS / "authlib_client.py")])]
 
 
 def environment(keyward):
@@ -59,19 +55,6 @@ def environment(keyward):
     }
 
 
-def run(name, command, env):
-    """Runs one client and prints what it found; how many checks passed and failed."""
-    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=120)
-    lines = [line for line in done.stdout.splitlines() if line.startswith(("ok ", "FAILED "))]
-    for line in lines:
-        print(f"{line[:8]}{name:14} {line[8:]}", flush=True)
-    failed = sum(line.startswith("FAILED") for line in lines)
-    if done.returncode != 0 or not lines:
-        print(f"FAILED  {name:14} it broke: {done.stderr.strip()[-500:]}", flush=True)
-        failed += 1
-    return len(lines) - sum(line.startswith("FAILED") for line in lines), failed
-
-
 def main():
     """Ends with 1 when any check failed, or none was made."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -80,7 +63,7 @@ def main():
     parser.add_argument("--scratch", type=Path, default=Path(tempfile.gettempdir()),
                         help="where the clients are kept between runs")
     options = parser.parse_args()
-    commands = [command for get in (node, python) for command in get(options.scratch.resolve(), options.install)]
+    commands = [command for get in (node, authlib) for command in get(options.scratch.resolve(), options.install)]
     passed = failed = 0
     with tempfile.TemporaryDirectory(prefix="keyward-oauth-") as folder:
         keyward = Keyward(options.keyward.resolve(), Path(folder))

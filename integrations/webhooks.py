@@ -23,7 +23,7 @@ from pathlib import Path
 
 from check.keyward import Keyward
 from check.process import free_port
-from oauth import run
+from check.programs import python, run
 
 HERE = Path(__file__).resolve().parent
 VERIFIERS = HERE / "webhooks"
@@ -45,15 +45,10 @@ def node(scratch, install):
     return [(f"npm {name}", ["node", program, name]) for name in ("standardwebhooks", "svix", "svix-2")]
 
 
-def python(scratch, install):
+def pypi(scratch, install):
     """OUT-1: standardwebhooks of PyPI, in an environment of its own."""
-    program = scratch / "webhooks-venv" / "bin" / "python"
-    if install:
-        if not program.exists():
-            subprocess.run([sys.executable, "-m", "venv", program.parent.parent], check=True)
-        wanted = VERIFIERS / "requirements.txt"
-        subprocess.run([program, "-m", "pip", "install", "-q", "-r", wanted], check=True)
-    return [("PyPI", [str(program), str(VERIFIERS / "verify.py")])]
+    program = python(scratch / "webhooks-venv", install, "-r", VERIFIERS / "requirements.txt")
+    return [("PyPI", [program, str(VERIFIERS / "verify.py")])]
 
 
 def receiver(port):
@@ -105,7 +100,7 @@ def main():
     parser.add_argument("--scratch", type=Path, default=Path(tempfile.gettempdir()),
                         help="where the libraries are kept between runs")
     options = parser.parse_args()
-    commands = [command for get in (node, python) for command in get(options.scratch.resolve(), options.install)]
+    commands = [command for get in (node, pypi) for command in get(options.scratch.resolve(), options.install)]
     passed = failed = 0
     with tempfile.TemporaryDirectory(prefix="keyward-webhooks-") as folder:
         port = free_port()
