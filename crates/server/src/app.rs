@@ -53,6 +53,8 @@ pub(crate) struct App {
     pub(crate) failures: crate::verify::limits::FailureThrottle,
     /// Those who report leaks.
     pub(crate) reports: crate::verify::limits::ReportThrottle,
+    /// Keys that speak the dialect of Mode.
+    pub(crate) mode: crate::verify::limits::ModeThrottle,
     pub(crate) hashers: Arc<Hashers>,
     pub(crate) attempts: NamesInTurn,
     pub(crate) refusals: Refusals,

@@ -34,7 +34,7 @@ use crate::store::group::Writers;
 use crate::store::{Db, changes, instance};
 use crate::syslog::Syslog;
 use crate::verify::cache::{Cache, CacheSettings};
-use crate::verify::limits::{FailureThrottle, ReportThrottle};
+use crate::verify::limits::{FailureThrottle, ModeThrottle, ReportThrottle};
 use crate::verify::{Sealed, Verifier, feed, keyring};
 use crate::{checkpoints, jobs, root_key, setup, signing_keys};
 
@@ -91,6 +91,7 @@ pub(crate) async fn open(loaded: Loaded, log_levels: LogLevels) -> Result<Arc<Ap
         log_levels,
         failures: FailureThrottle::new(),
         reports: ReportThrottle::new(),
+        mode: ModeThrottle::new(),
         hashers,
         attempts: NamesInTurn::default(),
         refusals: Refusals::default(),

@@ -9,6 +9,7 @@ use keyward_core::address::source_of;
 use keyward_core::decide::{LimitState, Now, Verdicts};
 use keyward_core::id::TenantId;
 use keyward_core::limit::RateLimit;
+use keyward_core::token::AccessKey;
 use quick_cache::sync::Cache;
 use smallvec::SmallVec;
 
@@ -125,6 +126,29 @@ impl ReportThrottle {
     /// Counts a report; the seconds to wait when there were too many.
     pub(crate) fn spend(&self, source: Option<IpAddr>, now: Now) -> Option<u64> {
         spend(&self.limit, &self.sources.of(&source.map(source_of)), now)
+    }
+}
+
+/// Requests of one key in the dialect of Mode, which has a fixed limit of about 40 in 10 seconds for each: that is
+/// what its clients are made for. Each node counts for itself.
+pub(crate) struct ModeThrottle {
+    limit: RateLimit,
+    keys: Arrivals<AccessKey>,
+}
+
+impl ModeThrottle {
+    /// Keys remembered at once, so that memory stays flat under any number of them: one that is forgotten begins
+    /// anew.
+    const KEYS: usize = 10_000;
+
+    pub(crate) fn new() -> Self {
+        let limit = RateLimit { name: "mode".into(), requests: 40, per_seconds: 10, burst: None };
+        Self { limit, keys: Arrivals::new(Self::KEYS) }
+    }
+
+    /// Counts a request of a key that proved itself; the seconds to wait when there were too many.
+    pub(crate) fn spend(&self, key: AccessKey, now: Now) -> Option<u64> {
+        spend(&self.limit, &self.keys.of(&key), now)
     }
 }
 

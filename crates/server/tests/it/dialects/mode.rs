@@ -1,6 +1,7 @@
 //! Mode: the manual from its first to its last step, by the paths and shapes of Mode's own API.
 
 mod keys;
+mod limits;
 
 use reqwest::blocking::RequestBuilder;
 use serde_json::{Value, json};
@@ -300,20 +301,6 @@ fn mo_1_bodies_that_cannot_be_read_change_nothing() {
     // Mode's clients send more than is known.
     let more = json!({ "api_key": { "token_name": "more", "color": "red" }, "x": 1 });
     world.post(path, &world.admin, &more).expect(201);
-}
-
-#[test]
-fn mo_4_a_keys_own_limit_is_429_with_a_wait() {
-    let world = World::new();
-    let limit = json!([{ "name": "burst", "requests": 2, "per_seconds": 60 }]);
-    let key = world.admin.key(json!({ "class": "workspace", "label": "limited", "limits": limit }));
-    let limited = world.server.caller(&text(&key["secret"]));
-    let answers: Vec<Answer> = (0..5).map(|_| world.get("/api/verify", &limited)).collect();
-    assert_eq!(answers[0].status, 200);
-    refused(&answers[4], 429, "too_many_requests");
-    let wait: u64 = answers[4].header("retry-after").parse().expect("seconds");
-    assert!((1..=60).contains(&wait));
-    assert_eq!(world.verifies(&world.admin), 200);
 }
 
 #[test]

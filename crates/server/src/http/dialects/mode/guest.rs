@@ -19,10 +19,11 @@ pub(super) struct Guest {
 }
 
 impl Guest {
-    /// Finds out who calls.
+    /// Finds out who calls, and counts the request: what is no key of ours is not counted, so that strangers
+    /// use up nothing.
     ///
     /// # Errors
-    /// 401 for every other scheme, and as any surface refuses a key.
+    /// 401 for every other scheme, as any surface refuses a key, and 429 beyond the limit of Mode.
     pub(super) async fn enter(app: &App, headers: &HeaderMap, call: &Call) -> Result<Self> {
         let credential = caller::credential(headers, &app.settings.server.api_key_header)?;
         if !matches!(credential, Credential::Pair(..)) {
@@ -30,12 +31,13 @@ impl Guest {
         }
         let identity = caller::identify_presented(app, credential.presented(), call).await?;
         let actor = identity.actor(call.clone());
-        match actor.access_key {
-            Some(access_key) if actor.session.is_none() => {
-                Ok(Self { slug: identity.tenant().slug.to_string(), token: access_key.to_string(), actor })
-            }
-            _ => Err(Error::Unauthenticated("invalid_key")),
+        let access_key = actor.access_key.filter(|_| actor.session.is_none());
+        let access_key = access_key.ok_or(Error::Unauthenticated("invalid_key"))?;
+        if let Some(seconds) = app.mode.spend(access_key, app.clock.now()) {
+            app.refusals.note(&actor, "auth.refused", "rate_limited");
+            return Err(Error::RateLimited(seconds));
         }
+        Ok(Self { slug: identity.tenant().slug.to_string(), token: access_key.to_string(), actor })
     }
 
     /// The same in the workspace of a path: every other one is as if it did not exist.
