@@ -20,6 +20,7 @@ use crate::random;
 use crate::store::sessions::{self, SessionRow, Whose};
 use crate::store::{factors, users};
 use crate::verify::facts::{TenantRecord, administers};
+use crate::verify::recognise::Recognised;
 use crate::verify::usage::Sighting;
 use crate::verify::{Ask, Presented};
 
@@ -303,18 +304,19 @@ pub(crate) async fn end_of_key(app: &App, actor: &Actor, id: &str) -> Result<()>
 }
 
 /// Ends the session whose token this is: one of the caller's own, or by an administrator that of a user who
-/// may do no more (AZ-6).
+/// may do no more (AZ-6). Nobody has used it by that.
 ///
 /// # Errors
 /// `Error::NotFound` for what is no living session of the caller's tenant.
 pub(crate) async fn end_presented(app: &App, actor: &Actor, token: &str) -> Result<()> {
-    let tenant = actor.tenant_id.parse().map_err(Error::internal)?;
-    let (request, sighting) = (Request { cost: 0, ..Request::default() }, Sighting::default());
-    let presented = Presented::Secret(token);
-    let ask = Ask { presented, request, sighting, tenant: Some(tenant), now: app.clock.now() };
-    let found = app.verifier.verify(&ask).await?.found.ok_or(Error::NotFound)?;
-    let session = found.session.ok_or(Error::NotFound)?.id.to_string();
-    let user = found.owner.map(|owner| owner.id.to_string());
+    let Some(Recognised::Session(found)) = app.verifier.recognise(token).await? else {
+        return Err(Error::NotFound);
+    };
+    if found.in_cookie || found.tenant_id.to_string() != actor.tenant_id {
+        return Err(Error::NotFound);
+    }
+    let session = found.id.to_string();
+    let user = found.user_id.map(|user| user.to_string());
     if user.is_none() || user.as_deref() == actor.user_id() {
         return end_own(app, actor, &session).await;
     }

@@ -1,15 +1,16 @@
 //! Whose a credential is that somebody found (LEAK-3, LEAK-4, X10). Nothing is used by it: no use is
 //! counted, no limit spent, no refusal noted.
 
-use keyward_core::decide::Now;
+use keyward_core::decide::{Now, Request};
 use keyward_core::id::{KeyId, TenantId};
 use keyward_core::key::SecretVersion;
-use keyward_core::token;
+use keyward_core::{jwt, token};
 
 use super::cache::Need;
 use super::sessions::SessionRecord;
 use super::trusted::{Backend, Closed};
-use super::{Found, Missing, PATIENCE_NS, Verifier};
+use super::usage::Sighting;
+use super::{Ask, Found, Missing, PATIENCE_NS, Presented, Verified, Verifier};
 use crate::error::{Error, Result};
 
 /// A credential that is the right one, be it dead or alive.
@@ -55,6 +56,23 @@ impl Verifier {
             return Ok(known.filter(|(_, fits)| *fits).map(|(record, _)| Recognised::Session(record)));
         }
         Ok(self.recognise_secret(text).await?.map(Recognised::Key))
+    }
+
+    /// What the verifier says of a token that somebody asks about: of a session that stands in no cookie, or an
+    /// access token.
+    ///
+    /// # Errors
+    /// As [`Self::recognise`].
+    pub(crate) async fn look_at(&self, token: &str, tenant: Option<TenantId>) -> Result<Verified> {
+        let request = Request { cost: 0, ..Request::default() };
+        self.settled(|now| {
+            if !jwt::is_compact(token) {
+                return self.judge_session((token, false), (tenant, &request), now);
+            }
+            let (presented, sighting) = (Presented::Token(token), Sighting::default());
+            self.verify_token(token, &Ask { presented, request, sighting, tenant, now }, now)
+        })
+        .await
     }
 
     /// The key whose secret it is.

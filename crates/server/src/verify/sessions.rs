@@ -139,14 +139,26 @@ impl Verifier {
         if token::parse_other(token, token::SESSION_PREFIX).is_none() {
             return self.verify_foreign(ask, now);
         }
+        let verified = self.judge_session((token, in_cookie), (ask.tenant, &ask.request), now)?;
+        self.note_session(&verified, ask, now);
+        Ok(verified)
+    }
+
+    /// Decides about the token of a session; nobody has used it by that.
+    pub(super) fn judge_session(
+        &self,
+        (token, in_cookie): (&str, bool),
+        (tenant, request): (Option<TenantId>, &Request<'_>),
+        now: Now,
+    ) -> Result<Verified, Missing> {
         let Some((record, matches)) = self.known_session(token, now)? else {
             return Ok(Verified::refused(Code::UnknownKey));
         };
-        let known = record.in_cookie == in_cookie && ask.tenant.is_none_or(|id| id == record.tenant_id);
+        let known = record.in_cookie == in_cookie && tenant.is_none_or(|id| id == record.tenant_id);
         if !(matches && known) {
             return Ok(Verified::refused(if known { Code::WrongSecret } else { Code::UnknownKey }));
         }
-        self.verify_known(ask, &record, now)
+        self.judge_known(request, &record, now)
     }
 
     /// The session that a token names, and whether it is its token.
@@ -170,9 +182,9 @@ impl Verifier {
     }
 
     /// Decides about a session whose token is the right one.
-    fn verify_known(
+    fn judge_known(
         &self,
-        ask: &Ask<'_>,
+        request: &Request<'_>,
         record: &Arc<SessionRecord>,
         now: Now,
     ) -> Result<Verified, Missing> {
@@ -188,8 +200,7 @@ impl Verifier {
             Some(Some(secret)) => Some(secret),
             None => None,
         };
-        let decision = self.settle_session(&found, record, secret.as_ref(), &ask.request, now)?;
-        self.note_session(&found, secret.as_ref(), &decision, ask, now);
+        let decision = self.settle_session(&found, record, secret.as_ref(), request, now)?;
         Ok(Verified { decision, found: Some(found), secret, token: None })
     }
 
@@ -250,26 +261,19 @@ impl Verifier {
     }
 
     /// A use of a session that came from a key is a use of the key too.
-    fn note_session(
-        &self,
-        found: &Found,
-        secret: Option<&SecretVersion>,
-        decision: &Decision,
-        ask: &Ask<'_>,
-        now: Now,
-    ) {
+    fn note_session(&self, verified: &Verified, ask: &Ask<'_>, now: Now) {
+        let Some(found) = &verified.found else { return };
         let Some(session) = &found.session else { return };
-        let key = found.key.as_ref().map(|(_, key)| key);
-        match decision {
+        match verified.decision {
             Decision::Allow { .. } => {
                 self.seen.note(session, now.unix_ms);
-                if let Some((key, secret)) = key.zip(secret) {
+                if let Some((key, secret)) = found.key().zip(verified.secret) {
                     self.usage.allowed(key, secret.generation, ask.sighting, now.unix_ms);
                 }
             }
             Decision::Deny { code, .. } => {
-                if let Some(key) = key {
-                    self.usage.denied(key, *code);
+                if let Some(key) = found.key() {
+                    self.usage.denied(key, code);
                 }
             }
         }

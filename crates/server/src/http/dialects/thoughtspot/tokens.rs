@@ -6,7 +6,7 @@ use axum::Extension;
 use axum::extract::State;
 use axum::response::Response;
 use http::{HeaderMap, Method};
-use keyward_core::decide::{Code, Decision, Request};
+use keyward_core::decide::{Code, Decision};
 use keyward_core::jwt::Compact;
 use serde::Deserialize;
 use serde_json::json;
@@ -26,8 +26,7 @@ use crate::sessions;
 use crate::store::users;
 use crate::tokens::{self, EndTokensIn};
 use crate::verify::tokens::FoundToken;
-use crate::verify::usage::Sighting;
-use crate::verify::{Ask, Found, Presented, Verified};
+use crate::verify::{Found, Verified};
 
 /// What a token is ended by.
 const REVOKE: &str = "tokens:revoke";
@@ -269,20 +268,12 @@ async fn look_at(app: &App, actor: &Actor, token: &str) -> Result<Option<Seen>> 
     Ok(of_token.or_else(|| verified.found.as_ref().and_then(|found| of_found(found, end))))
 }
 
-/// What the verifier says of a token that somebody else holds. Those of other tenants exist for operators alone
-/// (AZ-3); guesses are counted.
+/// What the verifier says of a token that somebody else holds, who has not used it by that. Those of other
+/// tenants exist for operators alone (AZ-3); guesses are counted.
 async fn ask_about(app: &App, actor: &Actor, token: &str) -> Result<Verified> {
     let home = actor.tenant_id.parse().map_err(Error::internal)?;
     let everywhere = !actor.by_token && actor.may("instance/tenants:enter");
-    let request = Request { cost: 0, ..Request::default() };
-    let ask = Ask {
-        presented: Presented::Secret(token),
-        request,
-        sighting: Sighting::default(),
-        tenant: (!everywhere).then_some(home),
-        now: app.clock.now(),
-    };
-    let mut verified = app.verifier.verify(&ask).await?;
+    let mut verified = app.verifier.look_at(token, (!everywhere).then_some(home)).await?;
     failures::throttle(app, &mut verified, home, actor.call.address);
     match verified.decision {
         Decision::Deny { code: Code::RateLimited, retry_after_seconds } => {

@@ -32,9 +32,10 @@ fn mo_4_forty_requests_in_ten_seconds_for_each_key() {
         refused(&read(wrong), 401, "unauthorized");
     }
     let (url, token) = (format!("{}/dialects/mode/api/verify", world.server.url), token_of(&busy));
-    let many = || (0..25).map(|_| read(client().get(&url).basic_auth(&token, Some(&busy.secret)))).collect();
+    let ask = || read(client().get(&url).basic_auth(&token, Some(&busy.secret)));
+    let many = || -> Vec<Answer> { (0..25).map(|_| ask()).collect() };
     let answers: Vec<Answer> = thread::scope(|scope| {
-        let asking: Vec<_> = (0..8).map(|_| scope.spawn::<_, Vec<Answer>>(many)).collect();
+        let asking: Vec<_> = (0..8).map(|_| scope.spawn(many)).collect();
         asking.into_iter().flat_map(|asks| asks.join().expect("answers")).collect()
     });
     let (good, late): (Vec<_>, Vec<_>) = answers.iter().partition(|answer| answer.status == 200);

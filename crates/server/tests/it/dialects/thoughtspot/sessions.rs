@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{Scene, V1, V2, bearer, cookie, refused, session_of};
 use crate::api::worker;
 use crate::logins::PASSWORD;
-use crate::support::{Answer, client, text};
+use crate::support::{Answer, client, text, wait_until};
 
 #[test]
 fn ts_8_a_login_with_a_password_lives_in_a_cookie_until_logout() {
@@ -99,4 +99,38 @@ fn ts_8_session_token_is_a_days_for_logins_and_keys_and_none_for_tokens() {
     refused(bearer(url, &scene.token(), "GET", "/auth/session/token", None), 403, 10023);
     refused(cookie(url, "nothing", "GET", &format!("{V2}/auth/session/token")), 401, 10097);
     refused(cookie(url, "nothing", "GET", &format!("{V1}/session/info")), 401, 10097);
+}
+
+#[test]
+fn ts_8_who_looks_at_a_session_has_not_used_it() {
+    let scene = Scene::new();
+    let url = &scene.server.url;
+    let log_in = || {
+        let entered = scene.post("/auth/session/login", json!({ "username": "ada", "password": PASSWORD }));
+        session_of(&entered.expect(204))
+    };
+    let list = || scene.root.get(&format!("/v1/users/{}/sessions", scene.ada)).ok()["data"].clone();
+    let looked_at = log_in();
+    let id = text(&list()[0]["id"]);
+    let used = log_in();
+    let was_used = |is_it: bool| {
+        let rows = list();
+        let row = rows.as_array().expect("sessions").iter().find(|row| (row["id"] == id) == is_it);
+        let row = row.expect("it lives");
+        row["last_seen_at"] != row["started_at"]
+    };
+    let ask = |who: &str, path: &str| bearer(url, who, "POST", path, Some(json!({ "token": looked_at })));
+    ask(&scene.server.operator(), "/auth/token/validate").expect(200);
+    let other = worker(&scene.server, &scene.root, "other", &["reports:read"]);
+    refused(ask(&other.secret, "/auth/token/revoke"), 403, 10023);
+    // Uses are written in the order in which they came, so that one of those would have been written by now.
+    wait_until(|| {
+        cookie(url, &used, "GET", &format!("{V2}/auth/session/user")).expect(200);
+        was_used(false)
+    });
+    assert!(!was_used(true));
+    cookie(url, &looked_at, "GET", &format!("{V2}/auth/session/user")).expect(200);
+    wait_until(|| was_used(true));
+    ask(&scene.server.operator(), "/auth/token/revoke").expect(204);
+    refused(ask(&scene.server.operator(), "/auth/token/validate"), 400, 10002);
 }
