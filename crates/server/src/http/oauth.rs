@@ -176,7 +176,7 @@ fn wish(form: &Form) -> Told<Wish> {
         audience.push(resource.to_owned());
     }
     let (scope, expires_in, ext) = (scope(form)?, number("expires_in")?, Map::new());
-    Ok(Wish { scope, audience, expires_in, may_act, budget, ext })
+    Ok(Wish { scope, audience, expires_in, may_act, budget, ext, bare: false })
 }
 
 fn scope(form: &Form) -> Told<Option<RightSet>> {

@@ -38,6 +38,8 @@ pub(crate) struct Wish {
     pub(crate) budget: Option<u32>,
     /// Claims of whoever asks within the server; no client can wish for any.
     pub(crate) ext: Map<String, Value>,
+    /// None of the rights, for whoever within the server looks the key up by the token; no client can wish for it.
+    pub(crate) bare: bool,
 }
 
 /// A token as the client gets it.
@@ -118,6 +120,7 @@ pub(super) async fn issue(app: &Arc<App>, holder: &Holder, source: Source, wish:
     let iat = now.div_euclid(1000);
     let exp = end(holder, &source, wish, iat)?;
     let rights = match &wish.scope {
+        _ if wish.bare => RightSet::default(),
         Some(scope) => source.rights.intersect(scope),
         None => source.rights.clone(),
     };

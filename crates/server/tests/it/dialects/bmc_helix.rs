@@ -4,6 +4,7 @@
 mod keys;
 mod later;
 mod lists;
+mod rights;
 
 use keyward_core::jwt::Compact;
 use serde_json::{Value, json};
