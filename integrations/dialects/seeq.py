@@ -103,8 +103,12 @@ def validity(world, user, key):
     world.ok("they log in no more", Client(world.url).log_in(key["access_key"], key["secret"])[0] == 401)
     admin.send("POST", path, {"AccessKeyValidityDuration": -1}, **bearer)
     world.ok("-1 brings them back", Client(world.url).log_in(key["access_key"], key["secret"])[0] == 200)
-    status, _ = admin.send("POST", path, {"SessionDuration": 60}, **bearer)
-    world.ok("a length of sessions is refused", status == 400)
+    status, told = admin.send("POST", path, {"SessionDuration": 60}, **bearer)
+    world.ok("a length of sessions is set", status == 200 and told["SessionDuration"] == 60)
+    status, _ = admin.send("POST", path, {"SessionDuration": 0}, **bearer)
+    world.ok("one of nothing is refused", status == 400)
+    status, told = admin.send("POST", path, {"SessionDuration": -1}, **bearer)
+    world.ok("-1 is that of the system", status == 200 and told["SessionDuration"] == -1)
     path = "/api/system/configuration/options"
     _, before = admin.send("GET", path, **bearer)
     was = {option["path"]: option["value"] for option in before["configurationOptions"]}

@@ -18,7 +18,7 @@ use crate::keys::bulk::{self, Ending};
 use crate::keys::create::assignment_rights;
 use crate::keys::view::{brief, texts};
 use crate::keys::wire::BulkOut;
-use crate::names::{Username, check_email, check_label};
+use crate::names::{Username, check_label};
 use crate::random;
 use crate::sessions;
 use crate::store::credits::Holder;
@@ -47,6 +47,7 @@ pub(crate) fn render(directory: &TenantRecord, row: UserRow, now: i64) -> Result
         display_name: row.display_name,
         origin: row.origin,
         owner_login_window_minutes: row.login_window_minutes,
+        session_minutes: row.session_minutes,
         trusted_tokens: row.trusted_tokens,
         credits: CreditsOut::of(&row.credits, now)?,
         key_count: row.key_count,
@@ -112,7 +113,7 @@ async fn name_error(app: &App, actor: &Actor, key: Option<&str>, error: Error) -
 }
 
 async fn make(app: &App, actor: &Actor, name: Username, input: UserIn) -> Result<UserOut> {
-    check_fields(input.email.as_deref(), input.display_name.as_deref(), input.owner_login_window_minutes)?;
+    input.check()?;
     let credits = Wish::new(input.credits, input.credit_refill);
     credits.check()?;
     app.write(actor, async |tx| {
@@ -132,6 +133,7 @@ async fn make(app: &App, actor: &Actor, name: Username, input: UserIn) -> Result
             email: input.email,
             display_name: input.display_name,
             login_window_minutes: input.owner_login_window_minutes.filter(|minutes| *minutes >= 0),
+            session_minutes: input.session_minutes.filter(|minutes| *minutes > 0),
             trusted_tokens: input.trusted_tokens.unwrap_or(true),
             credits: credits.first(tx.now)?,
             role_ids: Some(role_ids.join(",")),
@@ -152,23 +154,9 @@ async fn make(app: &App, actor: &Actor, name: Username, input: UserIn) -> Result
     .await
 }
 
-fn check_fields(email: Option<&str>, display_name: Option<&str>, window: Option<i64>) -> Result<()> {
-    if let Some(email) = email {
-        check_email(email)?;
-    }
-    if let Some(name) = display_name {
-        check_label("/display_name", name, 200)?;
-    }
-    crate::keys::rules::count("/owner_login_window_minutes", window, -1..=5_256_000)
-}
-
 /// Applies a merge patch.
 pub(crate) async fn edit(app: &App, actor: &Actor, id: &str, patch: UserPatch) -> Result<UserOut> {
-    check_fields(
-        patch.email.as_ref().and_then(Option::as_deref),
-        patch.display_name.as_ref().and_then(Option::as_deref),
-        patch.owner_login_window_minutes.flatten(),
-    )?;
+    patch.check()?;
     let wish = Wish { grant: patch.credits, refill: patch.credit_refill };
     wish.check()?;
     let name = patch.username.as_deref().map(Username::parse).transpose()?;
@@ -189,6 +177,9 @@ pub(crate) async fn edit(app: &App, actor: &Actor, id: &str, patch: UserPatch) -
         if let Some(window) = patch.owner_login_window_minutes {
             must_not_keep_itself_alive(tx.actor, row)?;
             row.login_window_minutes = window.filter(|minutes| *minutes >= 0);
+        }
+        if let Some(session) = patch.session_minutes {
+            row.session_minutes = session.filter(|minutes| *minutes > 0);
         }
         if let Some(allowed) = patch.trusted_tokens {
             row.token_epoch += i64::from(row.trusted_tokens && !allowed);

@@ -18,6 +18,8 @@ pub(crate) struct UserRow {
     pub(crate) display_name: Option<String>,
     pub(crate) origin: String,
     pub(crate) login_window_minutes: Option<i64>,
+    /// How long a session lasts that is opened by the protocol of Seeq; as policy has it if none.
+    pub(crate) session_minutes: Option<i64>,
     pub(crate) last_login_at: Option<i64>,
     pub(crate) suspended_at: Option<i64>,
     pub(crate) suspended_reason: Option<String>,
@@ -62,6 +64,7 @@ impl UserRow {
             display_name: None,
             origin: origin.into(),
             login_window_minutes: None,
+            session_minutes: None,
             last_login_at: None,
             suspended_at: None,
             suspended_reason: None,
@@ -219,13 +222,13 @@ pub(crate) async fn insert(conn: &mut Conn, row: &UserRow) -> Result<()> {
     on!(conn, c => sqlx::query(
         "INSERT INTO users (tenant_id, id, username, username_key, username_skeleton, email, display_name,
             origin, login_window_minutes, last_login_at, created_at, created_by, updated_at, version,
-            trusted_tokens)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)"
+            trusted_tokens, session_minutes)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)"
     )
     .bind(&row.tenant_id).bind(&row.id).bind(&row.username).bind(&row.username_key)
     .bind(&row.username_skeleton).bind(&row.email).bind(&row.display_name).bind(&row.origin)
     .bind(row.login_window_minutes).bind(row.last_login_at).bind(row.created_at).bind(&row.created_by)
-    .bind(row.updated_at).bind(row.version).bind(row.trusted_tokens)
+    .bind(row.updated_at).bind(row.version).bind(row.trusted_tokens).bind(row.session_minutes)
     .execute(c).await.map(drop))?;
     Ok(())
 }
@@ -236,13 +239,14 @@ pub(crate) async fn update(conn: &mut Conn, row: &UserRow) -> Result<()> {
         "UPDATE users SET username = $3, username_key = $4, username_skeleton = $5, email = $6,
             display_name = $7, login_window_minutes = $8, last_login_at = $9, suspended_at = $10,
             suspended_reason = $11, deleted_at = $12, updated_at = $13, version = $14, token_epoch = $15,
-            trusted_tokens = $16
+            trusted_tokens = $16, session_minutes = $17
          WHERE tenant_id = $1 AND id = $2"
     )
     .bind(&row.tenant_id).bind(&row.id).bind(&row.username).bind(&row.username_key)
     .bind(&row.username_skeleton).bind(&row.email).bind(&row.display_name).bind(row.login_window_minutes)
     .bind(row.last_login_at).bind(row.suspended_at).bind(&row.suspended_reason).bind(row.deleted_at)
     .bind(row.updated_at).bind(row.version).bind(row.token_epoch).bind(row.trusted_tokens)
+    .bind(row.session_minutes)
     .execute(c).await.map(drop))?;
     Ok(())
 }

@@ -162,6 +162,7 @@ fn az_8_no_field_of_an_answer_can_be_assigned_unless_documented() {
         "role_ids",
         "group_ids",
         "owner_login_window_minutes",
+        "session_minutes",
         "trusted_tokens",
         "credits",
     ];

@@ -15,7 +15,7 @@ fn dir_3_sq_7_a_later_user_of_the_same_name_inherits_nothing() {
     admin
         .patch(
             &format!("/v1/users/{bob}"),
-            json!({ "owner_login_window_minutes": 5, "email": "bob@example.org" }),
+            json!({ "owner_login_window_minutes": 5, "session_minutes": 5, "email": "bob@example.org" }),
         )
         .expect(200);
     admin.post(&format!("/v1/users/{bob}/record-login"), json!({})).expect(200);
@@ -31,6 +31,7 @@ fn dir_3_sq_7_a_later_user_of_the_same_name_inherits_nothing() {
         ("key_count", json!(0)),
         ("last_login_at", Value::Null),
         ("owner_login_window_minutes", Value::Null),
+        ("session_minutes", Value::Null),
         ("email", Value::Null),
     ] {
         assert_eq!(again[field], empty, "{field}");

@@ -152,6 +152,7 @@ async fn make(visit: &Visit, form: &UserForm) -> Result<UserOut> {
         role_ids: (!form.role_ids.is_empty()).then(|| form.role_ids.clone()),
         group_ids: form.group_ids.clone(),
         owner_login_window_minutes: form.window()?,
+        session_minutes: None,
         trusted_tokens: Some(form.trusted_tokens.is_some()),
         credits: None,
         credit_refill: None,

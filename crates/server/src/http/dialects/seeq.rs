@@ -143,6 +143,7 @@ fn sentence(fault: &Fault) -> String {
         ("", _) => fault.detail.clone(),
         // The words of the reader hold the value.
         ("password", "bad_value") => "password: expected a string".into(),
+        ("session_minutes", _) => format!("SessionDuration: {}, or -1 for the system's", fault.detail),
         ("owner_login_window_minutes", _) => format!("validity of access keys: {}", fault.detail),
         (place, _) => format!("{place}: {}", fault.detail),
     }

@@ -1,6 +1,7 @@
 //! Seeq's protocol: its manual walked from the first step to the last.
 
 mod keys;
+mod length;
 mod validity;
 
 use reqwest::blocking::RequestBuilder;
@@ -101,6 +102,7 @@ fn sq_5_access_key_and_password_are_exchanged_for_a_token() {
     let person = json!({
         "id": user, "type": "User", "username": "grace", "name": "grace", "isAdmin": false, "isEnabled": true,
         "datasourceClass": "Auth", "datasourceId": "Seeq", "AccessKeyValidityDuration": -1,
+        "SessionDuration": -1,
     });
     assert_eq!(answer.body, person);
     assert!(!answer.text.contains(&token), "the token is in the header and the cookie alone");

@@ -21,9 +21,12 @@ use crate::http::dialects::door;
 use crate::http::problem::Problem;
 use crate::http::{caller, cookie, problems};
 use crate::logins;
+use crate::names::Username;
 use crate::passwords::Password;
 use crate::random;
 use crate::sessions::{self, SessionOpened};
+use crate::store;
+use crate::store::users::UserRow;
 use crate::verify::Presented;
 
 /// The item id of the one directory: items of the product have such ids.
@@ -93,21 +96,33 @@ async fn open_by_key(app: &App, call: Call, input: &LoginIn) -> Result<SessionOp
     let presented = Presented::Pair(input.username.trim(), input.password.expose());
     let identity = caller::identify_presented(app, presented, &call).await?;
     let actor = identity.actor(call.clone());
-    let is_owned = match actor.user_id() {
-        Some(_) => Ok(()),
-        None => Err(Error::forbidden("wrong_class", "access keys are member keys: this key has no owner")),
-    };
-    gate::noted(app, &actor, "auth.refused", is_owned)?;
-    logins::open_by_key(app, call, &identity, None).await
+    let unowned = || Error::forbidden("wrong_class", "access keys are member keys: this key has no owner");
+    let owner = gate::noted(app, &actor, "auth.refused", actor.user_id().ok_or_else(unowned))?;
+    let owner = store::users::find(&mut app.read().await?, &actor.tenant_id, owner).await?;
+    logins::open_by_key(app, call, &identity, owner.as_ref().and_then(stated)).await
+}
+
+/// How many seconds a session of the user lasts, where that is set; policy cuts what is longer than it allows.
+fn stated(user: &UserRow) -> Option<i64> {
+    user.session_minutes.map(|minutes| minutes.saturating_mul(60))
+}
+
+/// The same for a name before its password is looked at: as much to read for every name (VER-1).
+async fn stated_for(app: &App, username: &str) -> Result<Option<i64>> {
+    let Ok(name) = Username::parse_any(username) else { return Ok(None) };
+    let mut conn = app.read().await?;
+    let Some(home) = store::tenants::find_primary(&mut conn).await? else { return Ok(None) };
+    let user = store::users::find_by_name_or_any(&mut conn, &home.id, &name.key).await?;
+    Ok(user.filter(|user| user.username_key == name.key).as_ref().and_then(stated))
 }
 
 async fn open_by_password(app: &App, call: Call, input: LoginIn) -> Result<SessionOpened> {
     let wish = logins::LoginIn {
+        lasts: stated_for(app, &input.username).await?,
         tenant: None,
         username: input.username,
         password: input.password,
         cookie: false,
-        lasts: None,
     };
     let opened = logins::log_in(app, call.clone(), &wish).await?;
     if !opened.session.enrolment_only {

@@ -1,4 +1,4 @@
-//! Users: who one is, and for how long access keys of one work (SQ4).
+//! Users: who one is, for how long access keys of one work (SQ4), and how long a login lasts.
 
 use std::sync::Arc;
 
@@ -8,7 +8,6 @@ use http::Method;
 use http::header::HeaderMap;
 use keyward_core::right::RightSet;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use super::gate::Need;
 use super::media::KINDS;
@@ -44,6 +43,9 @@ pub(super) struct Person {
     /// Minutes; -1 is the system's, 0 makes keys unusable. Told to those who may read users.
     #[serde(rename = "AccessKeyValidityDuration", skip_serializing_if = "Option::is_none")]
     validity: Option<i64>,
+    /// Minutes until a session ends; -1 is the system's. Told to the same.
+    #[serde(rename = "SessionDuration", skip_serializing_if = "Option::is_none")]
+    session: Option<i64>,
 }
 
 impl Person {
@@ -59,6 +61,7 @@ impl Person {
             datasource_class: DIRECTORY_CLASS,
             datasource_id: DIRECTORY,
             validity: None,
+            session: None,
         }
     }
 
@@ -70,6 +73,7 @@ impl Person {
             email: user.email,
             is_enabled: user.state == "active",
             validity: Some(user.owner_login_window_minutes.unwrap_or(OF_THE_SYSTEM)),
+            session: Some(user.session_minutes.unwrap_or(OF_THE_SYSTEM)),
             ..known
         }
     }
@@ -90,7 +94,8 @@ pub(super) async fn own(app: &App, actor: &Actor) -> Result<Person> {
         return Ok(Person { name, ..known });
     }
     let validity = Some(row.login_window_minutes.unwrap_or(OF_THE_SYSTEM));
-    Ok(Person { name, email: row.email, validity, ..known })
+    let session = Some(row.session_minutes.unwrap_or(OF_THE_SYSTEM));
+    Ok(Person { name, email: row.email, validity, session, ..known })
 }
 
 /// `GET api/users/me`.
@@ -110,24 +115,22 @@ struct UpdateIn {
     #[serde(rename = "AccessKeyValidityDuration")]
     validity: Option<i64>,
     #[serde(rename = "SessionDuration")]
-    session: Option<Value>,
+    session: Option<i64>,
 }
 
 impl UpdateIn {
-    /// The one property that there is. A session ends by the policy of the tenant, not by user: who asks for
-    /// that must not believe that it came to pass.
+    /// The two properties that there are.
     fn patch(&self) -> Result<UserPatch> {
-        if self.session.is_some() {
-            let detail = "sessions end alike for all users of a tenant (policy login.max_minutes): \
-                          this cannot be set for one; nothing was changed";
-            return Err(Error::invalid("/SessionDuration", "not_supported", detail));
+        if self.validity.is_none() && self.session.is_none() {
+            let detail = "give it in minutes, -1 for the system's, or 0 to make access keys unusable; \
+                          or give SessionDuration in minutes, -1 for the system's";
+            return Err(Error::invalid("/AccessKeyValidityDuration", "required", detail));
         }
-        let missing = || {
-            let detail = "give minutes, -1 for the system's, or 0 to make access keys unusable";
-            Error::invalid("/AccessKeyValidityDuration", "required", detail)
-        };
-        let minutes = self.validity.ok_or_else(missing)?;
-        Ok(UserPatch { owner_login_window_minutes: Some(Some(minutes)), ..UserPatch::default() })
+        Ok(UserPatch {
+            owner_login_window_minutes: self.validity.map(Some),
+            session_minutes: self.session.map(Some),
+            ..UserPatch::default()
+        })
     }
 }
 

@@ -11,7 +11,7 @@ const VALIDITY: &str = "Authentication/AccessKey/ValidityWithoutUserLogin";
 const UNUSABLE: &str = "window of this user is 0";
 const CREATION: &str = "Authentication/AccessKey/Creation/Enabled";
 
-fn update(admin: &Caller, user: &str, body: &Value) -> Answer {
+pub(super) fn update(admin: &Caller, user: &str, body: &Value) -> Answer {
     send(request(&admin.url, "POST", &format!("/api/users/{user}/update")).bearer_auth(&admin.secret), body)
 }
 
@@ -61,8 +61,12 @@ fn sq_4_what_cannot_be_updated_changes_nothing() {
     let (user, _) = root.member("grace", &[]);
     let before = root.get(&format!("/v1/users/{user}")).ok();
     for (body, words) in [
-        (json!({ "SessionDuration": 60 }), "SessionDuration"),
-        (json!({ "AccessKeyValidityDuration": 60, "SessionDuration": -1 }), "nothing was changed"),
+        (json!({ "SessionDuration": 0 }), "SessionDuration: must be from 1 to 43200, or -1"),
+        (json!({ "SessionDuration": -2 }), "SessionDuration"),
+        (json!({ "SessionDuration": 43_201 }), "SessionDuration"),
+        (json!({ "SessionDuration": "60" }), "SessionDuration"),
+        (json!({ "AccessKeyValidityDuration": 60, "SessionDuration": 1.5 }), "SessionDuration"),
+        (json!({ "AccessKeyValidityDuration": 60, "SessionDuration": 0 }), "SessionDuration"),
         (json!({}), "AccessKeyValidityDuration"),
         (json!({ "email": "grace@example.org" }), "AccessKeyValidityDuration"),
         (json!({ "AccessKeyValidityDuration": "60" }), "AccessKeyValidityDuration"),
