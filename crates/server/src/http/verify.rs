@@ -50,6 +50,7 @@ pub(crate) async fn batch(app: &App, origin: &Origin<'_>, request: Request<Incom
     let body = body::read_body(body, &app.settings).await?;
     let input: BatchIn<'_> = question::read(&head.headers, &body)?;
     let questions = Question::check_all(&input, reach.may_explain)?;
+    app.verifier.touch(questions.iter().map(|question| question.presented));
     let now = app.clock.now();
     let mut out = Vec::with_capacity(ANSWER * questions.len());
     out.extend_from_slice(br#"{"results":["#);
