@@ -79,7 +79,7 @@ fn ops_9_each_listener_needs_an_address_of_its_own() {
     for (file, other) in [
         ("metrics: {listen: '127.0.0.1:8700'}", "server.listen"),
         ("grpc: {listen: '127.0.0.1:8700'}", "server.listen"),
-        ("{grpc: {listen: '127.0.0.1:8702'}, metrics: {listen: '127.0.0.1:8702'}}", "grpc.listen"),
+        ("grpc: {listen: '127.0.0.1:8702'}\nmetrics: {listen: '127.0.0.1:8702'}", "grpc.listen"),
     ] {
         let fault = Case::with_file(file).fault();
         assert!(fault.ends_with(&format!("expected another address than {other}")), "{fault}");
