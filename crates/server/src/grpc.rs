@@ -58,14 +58,14 @@ async fn call(dispatch: &Dispatch, peer: IpAddr, request: Request<Incoming>) -> 
     let (head, body) = request.into_parts();
     // Within size and pace first: to tonic a message may come as slowly as it likes.
     let body = match body::read_body_up_to(body, &dispatch.app.settings, MAX_MESSAGE + PREFIX).await {
-        Ok(body) => Full::new(body),
+        Ok(body) if is_one_message(&body) => Full::new(body),
+        Ok(_) => return Status::invalid_argument("the body is not one whole message").into_http(),
         Err(error) => return unread(&error).into_http(),
     };
     let answering = service_fn(move |asked: tonic::Request<CheckRequest>| async move {
         judge(dispatch, peer, asked.into_inner()).await.map(tonic::Response::new)
     });
-    let mut grpc = Grpc::new(Wire).max_decoding_message_size(MAX_MESSAGE);
-    grpc.unary(answering, Request::from_parts(head, body)).await
+    Grpc::new(Wire).unary(answering, Request::from_parts(head, body)).await
 }
 
 async fn judge(dispatch: &Dispatch, peer: IpAddr, asked: CheckRequest) -> Result<CheckResponse, Status> {
@@ -74,6 +74,12 @@ async fn judge(dispatch: &Dispatch, peer: IpAddr, asked: CheckRequest) -> Result
     let origin = dispatch.origin(peer, &request_id);
     let told = authz::judge(&dispatch.app, check.question(&origin)).await;
     Ok(answer::of(&told, &check.headers, &dispatch.app.settings.server.api_key_header))
+}
+
+/// Whether it is as long as it says. tonic would call it our fault if not.
+fn is_one_message(body: &[u8]) -> bool {
+    body.split_first_chunk::<PREFIX>()
+        .is_some_and(|([_, length @ ..], message)| u32::from_be_bytes(*length) as usize == message.len())
 }
 
 /// A body that is too large, too slow or broke off.
