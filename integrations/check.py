@@ -35,10 +35,10 @@ class Report:
         except Exception as error:
             self.failed += 1
             kind = "" if isinstance(error, Failure) else f"{type(error).__name__}: "
-            print(f"FAILED  {gateway:8} {title}: saw {kind}{error}", flush=True)
+            print(f"FAILED  {gateway:10} {title}: saw {kind}{error}", flush=True)
             return
         self.passed += 1
-        print(f"ok      {gateway:8} {title}", flush=True)
+        print(f"ok      {gateway:10} {title}", flush=True)
 
 
 def arguments():
@@ -61,8 +61,8 @@ def arguments():
 
 def check_gateway(gateway, keyward, keys, application, folder, report):
     """All cases against one gateway."""
-    program = gateway.program(folder, keyward.port, application.port)
-    print(f"--      {gateway.name:8} {gateway.version()}", flush=True)
+    program = gateway.program(folder, keyward, application.port)
+    print(f"--      {gateway.name:10} {gateway.version()}", flush=True)
     program.start()
     stage = Stage(program.port, keyward, keys, application)
     try:
@@ -72,7 +72,7 @@ def check_gateway(gateway, keyward, keys, application, folder, report):
         program.stop()
     if gateway.script is None:
         return
-    program = gateway.program(folder, keyward.port, application.port, broken_script=True)
+    program = gateway.program(folder, keyward, application.port, broken_script=True)
     program.start()
     stage = Stage(program.port, keyward, keys, application)
     try:

@@ -13,9 +13,9 @@ APACHE_MODULES = "mpm_event authz_core setenvif headers proxy proxy_http lua"
 
 
 class Gateway:
-    """One gateway. `files` are the recipe's, `/etc/<name>/` in them becomes the work folder."""
+    """One gateway. `files` are the recipe's in `recipe`, `/etc/<name>/` in them becomes the work folder."""
 
-    name = ""
+    name = recipe = ""
     binaries = ()
     files = ()
     etc = ""
@@ -50,15 +50,15 @@ class Gateway:
 
     version_arguments = ("-v",)
 
-    def program(self, folder, keyward_port, application_port, broken_script=False):
+    def program(self, folder, keyward, application_port, broken_script=False):
         """The recipe rendered into `folder`, ready to start."""
         if self.binary() is None:
             raise StartError(f"{self.name} is not installed (as root: --install)")
         port = free_port()
-        ports = {"8080": port, "8700": keyward_port, "9000": application_port}
+        ports = {"8080": port, "8700": keyward.port, "8702": keyward.grpc_port, "9000": application_port}
         for name in self.files:
-            text = (RECIPES / self.name / name).read_text()
-            text = re.sub(r"\b(8080|8700|9000)\b", lambda found: str(ports[found[0]]), text)
+            text = (RECIPES / (self.recipe or self.name) / name).read_text()
+            text = re.sub(r"\b(8080|8700|8702|9000)\b", lambda found: str(ports[found[0]]), text)
             (folder / name).write_text(text.replace(self.etc or "\0", f"{folder}/"))
         if broken_script:
             break_script(folder / self.script)
@@ -171,8 +171,14 @@ class Envoy(Gateway):
 
     def command(self, folder):
         """Beside any other Envoy of this machine."""
-        return [self.binary(), "-c", folder / "envoy.yaml", "--use-dynamic-base-id",
+        return [self.binary(), "-c", folder / self.files[0], "--use-dynamic-base-id",
                 "--concurrency", "1", "--log-level", "warn"]
 
 
-ALL = (Nginx, Caddy, Haproxy, Apache, Envoy)
+class EnvoyGrpc(Envoy):
+    """The same over gRPC."""
+
+    name, recipe, files = "envoy-grpc", "envoy", ("envoy-grpc.yaml",)
+
+
+ALL = (Nginx, Caddy, Haproxy, Apache, Envoy, EnvoyGrpc)

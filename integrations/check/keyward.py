@@ -11,19 +11,22 @@ from .process import Program, StartError, free_port
 CONFIG = """\
 server:
   trusted_proxies: ["127.0.0.1/32"]
+grpc:
+  listen: "127.0.0.1:{grpc_port}"
 """
 
 
 class Keyward:
-    """The server under `folder`, with a fresh data directory; `{port}` in its settings is its own.
+    """The server under `folder`, with a fresh data directory; `{port}` and `{grpc_port}` in its settings are its own.
 
     `address` is where it listens; over plain http for everybody only with `--insecure-listen` in `flags`.
     """
 
     def __init__(self, binary, folder, settings=CONFIG, address="127.0.0.1", flags=(), is_new=False):
         self.data, config = folder / "data", folder / "config.yml"
-        self.port = free_port()
-        config.write_text(settings.replace("{port}", str(self.port)))
+        self.port, self.grpc_port = free_port(), free_port()
+        settings = settings.replace("{port}", str(self.port))
+        config.write_text(settings.replace("{grpc_port}", str(self.grpc_port)))
         self.tenant_id = self.root_secret = None
         if not is_new:
             self.bootstrap(binary)

@@ -15,6 +15,7 @@ mod exports;
 mod factors;
 mod failures;
 mod groups;
+mod grpc;
 mod handovers;
 mod hashers;
 mod http;

@@ -23,18 +23,23 @@ pub(super) fn check(settings: &Settings, insecure_listen: bool) -> Vec<Breach> {
     breaches
 }
 
-fn unsafe_listen(settings: &Settings, insecure_listen: bool) -> Option<Breach> {
-    let listen = settings.server.listen;
-    let is_local = listen.ip().to_canonical().is_loopback();
-    if is_local || insecure_listen || settings.server.tls.pair().is_some() {
-        return None;
+fn unsafe_listen(settings: &Settings, insecure_listen: bool) -> Vec<Breach> {
+    if insecure_listen || settings.server.tls.pair().is_some() {
+        return vec![];
     }
-    let problem = format!(
-        "{listen} can be reached from other machines and would carry keys unencrypted; set \
-         server.tls.cert_file and server.tls.key_file, listen on 127.0.0.1, or start with \
-         --insecure-listen if a proxy on the same trusted network encrypts"
-    );
-    Some(("server.listen", problem))
+    let listeners = [("server.listen", Some(settings.server.listen)), ("grpc.listen", settings.grpc.listen)];
+    let reachable = listeners.into_iter().filter_map(|(key, listen)| Some((key, listen?)));
+    reachable
+        .filter(|(_, listen)| !listen.ip().to_canonical().is_loopback())
+        .map(|(key, listen)| {
+            let problem = format!(
+                "{listen} can be reached from other machines and would carry keys unencrypted; set \
+                 server.tls.cert_file and server.tls.key_file, listen on 127.0.0.1, or start with \
+                 --insecure-listen if a proxy on the same trusted network encrypts"
+            );
+            (key, problem)
+        })
+        .collect()
 }
 
 fn half_tls(settings: &Settings) -> Option<Breach> {
@@ -47,10 +52,23 @@ fn half_tls(settings: &Settings) -> Option<Breach> {
     }
 }
 
-fn shared_listen(settings: &Settings) -> Option<Breach> {
-    let listen = settings.server.listen;
-    let is_shared = settings.metrics.listen == Some(listen) && listen.port() != 0;
-    is_shared.then(|| ("metrics.listen", "expected another address than server.listen".to_owned()))
+fn shared_listen(settings: &Settings) -> Vec<Breach> {
+    let listeners = [
+        ("server.listen", Some(settings.server.listen)),
+        ("grpc.listen", settings.grpc.listen),
+        ("metrics.listen", settings.metrics.listen),
+    ];
+    let given = listeners.into_iter().filter_map(|(key, listen)| Some((key, listen?)));
+    let mut first_use = BTreeMap::new();
+    let mut breaches = vec![];
+    for (key, listen) in given.filter(|(_, listen)| listen.port() != 0) {
+        if let Some(other) = first_use.get(&listen) {
+            breaches.push((key, format!("expected another address than {other}")));
+        } else {
+            first_use.insert(listen, key);
+        }
+    }
+    breaches
 }
 
 fn two_root_keys(settings: &Settings) -> Option<Breach> {

@@ -23,6 +23,8 @@ pub(crate) struct Settings {
     pub(crate) data_dir: PathBuf,
     /// The HTTP listener.
     pub(crate) server: ServerSettings,
+    /// The gRPC listener.
+    pub(crate) grpc: GrpcSettings,
     /// The metrics listener.
     pub(crate) metrics: MetricsSettings,
     /// The database.
@@ -189,6 +191,15 @@ pub(crate) struct TimeoutSettings {
     pub(crate) idle: Duration,
     /// Slowest accepted body.
     pub(crate) body_bytes_per_second: u64,
+}
+
+/// The section `grpc`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct GrpcSettings {
+    /// Address of the gRPC listener; none = off.
+    #[serde(deserialize_with = "field::optional_address")]
+    pub(crate) listen: Option<SocketAddr>,
 }
 
 /// The section `metrics`.

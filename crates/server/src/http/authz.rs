@@ -1,9 +1,11 @@
-//! `/authz`: the question of a gateway (`api.md` 12, X1, HTTP-9).
+//! The question of a gateway (`api.md` 12, X1, HTTP-9): by `/authz`, and how it is judged whatever protocol it
+//! came in.
 //!
 //! Exactly 200 with an empty body, or 401, 403, 429 with a problem document, or 503 when the answer
 //! is not known. Every answer carries every identity header, empty where it does not apply: a
 //! gateway that copies them overwrites whatever a client forged.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -20,7 +22,7 @@ use super::dispatch::{Origin, Reply};
 use super::verify::answer::{PrincipalRef, principal, token_principal};
 use super::verify::status_of;
 use super::{caller, cookie, dialects, exposure, limits, problem};
-use crate::app::App;
+use crate::app::{App, Call};
 use crate::clock::{Clock, Moment};
 use crate::error::{Error, Result};
 use crate::failures;
@@ -39,12 +41,35 @@ const IDENTITY: [HeaderName; 7] = [
     HeaderName::from_static("x-auth-actor"),
     HeaderName::from_static("x-auth-expires-at"),
 ];
+/// The rights that a request needs.
+pub(crate) const RIGHT: HeaderName = HeaderName::from_static("x-keyward-right");
+/// Whom an access token must be meant for.
+pub(crate) const AUDIENCE: HeaderName = HeaderName::from_static("x-keyward-audience");
+/// The status that a gateway wants in the place of those it cannot tell.
+pub(crate) const DENY_STATUS: HeaderName = HeaderName::from_static("x-keyward-deny-status");
 const STATUS: HeaderName = HeaderName::from_static("x-auth-status");
 const CODE: HeaderName = HeaderName::from_static("x-auth-code");
 /// Characters that a header value cannot hold, and the percent sign that marks them.
 const UNSAFE: &AsciiSet = &CONTROLS.add(b'%');
 /// Bytes of the rights header, at most; gateways have limits of their own.
 const MAX_RIGHTS: usize = 4096;
+
+/// A whole answer: 200 and empty, or a problem document.
+pub(crate) type Told = Response<Bytes>;
+
+/// The question of a gateway, in whatever protocol it came.
+pub(crate) struct Question<'q> {
+    /// Of the client's request, with what the gateway wrote into them.
+    pub(crate) headers: &'q HeaderMap,
+    /// Whether a trusted proxy asks: what others say beside the credential counts for nothing.
+    pub(crate) trusted: bool,
+    /// What the client asked the gateway for; 403 `ambiguous_request` where it can be read in two ways.
+    pub(crate) original: Result<Original<'q>>,
+    /// The end client's; `None` when a trusted proxy sent something that is no address.
+    pub(crate) address: Option<IpAddr>,
+    /// For the log and the problem document.
+    pub(crate) request_id: &'q str,
+}
 
 /// What was refused, and how the gateway should put it.
 struct Refusal {
@@ -65,44 +90,47 @@ impl From<Error> for Refusal {
     }
 }
 
-/// Answers a gateway.
+/// Answers a gateway that asks over HTTP.
 pub(crate) async fn answer(app: &Arc<App>, origin: &Origin<'_>, request: &Request<Incoming>) -> Reply {
-    match judge(app, origin, request).await {
+    let headers = request.headers();
+    let trusted = origin.trusted.contains(origin.peer);
+    let question = Question {
+        headers,
+        trusted,
+        original: Original::read(request, trusted),
+        address: origin.address(headers),
+        request_id: origin.request_id(),
+    };
+    judge(app, question).await.map(|body| Either::Left(Full::new(body)))
+}
+
+/// Judges a question, counts the use, and says what the gateway is told.
+pub(crate) async fn judge(app: &Arc<App>, question: Question<'_>) -> Told {
+    let (headers, request_id) = (question.headers, question.request_id);
+    match verify(app, question).await {
         Ok((Passed::Key(found), decision)) => allow(&found, &decision, app.clock),
         Ok((Passed::Token(found), decision)) => allow_token(&found, &decision, app.clock),
-        Err(refusal) => refuse(&refusal, origin.request_id(), request.headers()),
+        Err(refusal) => refuse(&refusal, request_id, headers),
     }
 }
 
-async fn judge(
-    app: &Arc<App>,
-    origin: &Origin<'_>,
-    request: &Request<Incoming>,
-) -> Result<(Passed, Decision), Refusal> {
+async fn verify(app: &Arc<App>, question: Question<'_>) -> Result<(Passed, Decision), Refusal> {
     app.must_be_set_up().await?;
-    let headers = request.headers();
-    let trusted = origin.trusted.contains(origin.peer);
-    let original = Original::read(request, trusted)?;
+    let Question { headers, trusted, original, address, request_id } = question;
+    let original = original?;
     if let Some(query) = original.query
         && exposure::holds_secret(app, query)
     {
-        exposure::mark(app, query, &caller::call(headers, origin));
+        let agent = caller::agent(headers).map(Into::into);
+        exposure::mark(app, query, &Call { request_id: request_id.to_owned(), address, agent });
         return Err(Error::Unauthenticated("credential_in_url").into());
     }
-    let credential = match caller::credential_or_cookie(headers, &app.settings.server) {
-        Err(Error::Unauthenticated("no_credential")) => {
-            let carried = dialects::door::carried(headers, &app.settings, original.method);
-            let carried = carried.map_err(without_400)?;
-            Credential::Secret(carried.ok_or(Error::Unauthenticated("no_credential"))?)
-        }
-        other => other.map_err(without_400)?,
-    };
+    let credential = credential(app, headers, original.method)?;
     if let Credential::Cookie(_) = credential {
         cookie::must_not_be_cross_site(original.method, headers)?;
     }
     let rights = needed_rights(headers, trusted)?;
     let audience = expected_audience(headers, trusted)?;
-    let address = origin.address(headers);
     let ask = Ask {
         presented: credential.presented(),
         request: decide::Request {
@@ -132,6 +160,17 @@ async fn judge(
     }
 }
 
+/// The one credential of the client's request.
+fn credential<'h>(app: &App, headers: &'h HeaderMap, method: Option<&str>) -> Result<Credential<'h>> {
+    match caller::credential_or_cookie(headers, &app.settings.server) {
+        Err(Error::Unauthenticated("no_credential")) => {
+            let carried = dialects::door::carried(headers, &app.settings, method).map_err(without_400)?;
+            carried.map(Credential::Secret).ok_or(Error::Unauthenticated("no_credential"))
+        }
+        other => other.map_err(without_400),
+    }
+}
+
 /// A gateway knows 401 and 403; 400 would become its own 500.
 fn without_400(error: Error) -> Error {
     match error {
@@ -140,13 +179,7 @@ fn without_400(error: Error) -> Error {
     }
 }
 
-fn denied(
-    app: &App,
-    code: Code,
-    retry_after: u64,
-    known: bool,
-    address: Option<std::net::IpAddr>,
-) -> Refusal {
+fn denied(app: &App, code: Code, retry_after: u64, known: bool, address: Option<IpAddr>) -> Refusal {
     if !known && let Some(seconds) = failures::note(app, None, "authz", address) {
         return Refusal { error: Error::RateLimited(seconds), retry_after: Some(seconds) };
     }
@@ -161,15 +194,27 @@ fn denied(
     }
 }
 
-/// The request that the gateway asks about. Its headers count from trusted proxies only.
+/// The request that the gateway asks about. What is said of it counts from trusted proxies only.
 #[derive(Default)]
-struct Original<'r> {
+pub(crate) struct Original<'r> {
     method: Option<&'r str>,
     path: Option<&'r str>,
     query: Option<&'r str>,
 }
 
 impl<'r> Original<'r> {
+    /// As the gateway names it: the method, and the target with its query.
+    ///
+    /// # Errors
+    /// 403 for a path that can be read in two ways.
+    pub(crate) fn named(method: &'r str, target: &'r str) -> Result<Self> {
+        let (path, query) = split(target);
+        if is_ambiguous(path) {
+            return Err(ambiguous());
+        }
+        Ok(Self { method: not_empty(method), path: not_empty(path), query })
+    }
+
     fn read(request: &'r Request<Incoming>, trusted: bool) -> Result<Self> {
         let headers = request.headers();
         let one = |names: [&str; 2]| -> Result<Option<&'r str>> {
@@ -189,16 +234,26 @@ impl<'r> Original<'r> {
         // Envoy appends the client's path to ours.
         let below = request.uri().path().strip_prefix("/authz").filter(|path| !path.is_empty());
         let (path, query) = match uri {
-            Some(uri) => uri.split_once('?').map_or((uri, None), |(path, query)| (path, Some(query))),
+            Some(uri) => split(uri),
             None => (below.unwrap_or_default(), request.uri().query()),
         };
-        let path = Some(path).filter(|path| !path.is_empty());
+        let path = not_empty(path);
         if path.is_some_and(is_ambiguous) || below.is_some_and(is_ambiguous) {
             return Err(ambiguous());
         }
         let method = method.or_else(|| below.map(|_| request.method().as_str()));
         Ok(Self { method, path, query })
     }
+}
+
+/// Path and query of a target.
+fn split(target: &str) -> (&str, Option<&str>) {
+    target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)))
+}
+
+/// A text that says something.
+fn not_empty(text: &str) -> Option<&str> {
+    Some(text).filter(|text| !text.is_empty())
 }
 
 fn ambiguous() -> Error {
@@ -208,7 +263,7 @@ fn ambiguous() -> Error {
 /// `X-Keyward-Right: a:read b:write`, set by the proxy; whoever else sends it is refused.
 fn needed_rights(headers: &HeaderMap, trusted: bool) -> Result<Vec<Right>> {
     let mut rights = Vec::new();
-    for value in headers.get_all("x-keyward-right") {
+    for value in headers.get_all(RIGHT) {
         if !trusted {
             return Err(Error::forbidden("ambiguous_request", "X-Keyward-Right is for trusted proxies"));
         }
@@ -226,7 +281,7 @@ fn needed_rights(headers: &HeaderMap, trusted: bool) -> Result<Vec<Right>> {
 
 /// `X-Keyward-Audience: reports`, set by the proxy for access tokens: those for others are refused.
 fn expected_audience(headers: &HeaderMap, trusted: bool) -> Result<Option<&str>> {
-    let mut sent = headers.get_all("x-keyward-audience").iter();
+    let mut sent = headers.get_all(AUDIENCE).iter();
     match (sent.next(), sent.next()) {
         (None, _) => Ok(None),
         _ if !trusted => {
@@ -237,7 +292,7 @@ fn expected_audience(headers: &HeaderMap, trusted: bool) -> Result<Option<&str>>
     }
 }
 
-fn allow(found: &Found, decision: &Decision, clock: Clock) -> Reply {
+fn allow(found: &Found, decision: &Decision, clock: Clock) -> Told {
     let identity = (principal(found), &*found.tenant, &*found.effective);
     let nothing = HeaderValue::from_static("");
     let key = found.key().map_or(nothing.clone(), |key| key.id.with_text(header));
@@ -246,7 +301,7 @@ fn allow(found: &Found, decision: &Decision, clock: Clock) -> Reply {
     response
 }
 
-fn allow_token(found: &FoundToken, decision: &Decision, clock: Clock) -> Reply {
+fn allow_token(found: &FoundToken, decision: &Decision, clock: Clock) -> Told {
     let identity = (Some(token_principal(found)), &*found.tenant, &*found.effective);
     let claims = &found.checked.claims;
     let actor = claims.act.as_ref().map_or("", |act| &act.sub);
@@ -262,9 +317,9 @@ fn pass(
     (principal, tenant, effective): (Option<PrincipalRef<'_>>, &TenantRecord, &Effective),
     (key, actor): (HeaderValue, HeaderValue),
     decision: &Decision,
-) -> Reply {
+) -> Told {
     let Decision::Allow { expires_at, cache_seconds, .. } = decision else { unreachable!("allowed") };
-    let mut response = Response::new(Either::Left(Full::new(Bytes::new())));
+    let mut response = Response::new(Bytes::new());
     let headers = response.headers_mut();
     let nothing = HeaderValue::from_static("");
     let rights = if effective.header.len() > MAX_RIGHTS { "" } else { &effective.header };
@@ -302,8 +357,8 @@ fn header(text: &str) -> HeaderValue {
     HeaderValue::from_str(&encoded).unwrap_or(HeaderValue::from_static(""))
 }
 
-fn refuse(refusal: &Refusal, request_id: &str, asked: &HeaderMap) -> Reply {
-    let mut reply = super::dispatch::tell(&refusal.error, request_id);
+fn refuse(refusal: &Refusal, request_id: &str, asked: &HeaderMap) -> Told {
+    let mut reply = super::dispatch::told(&refusal.error, request_id);
     let status = problem::status(&refusal.error);
     let headers = reply.headers_mut();
     for name in IDENTITY {
@@ -317,7 +372,7 @@ fn refuse(refusal: &Refusal, request_id: &str, asked: &HeaderMap) -> Reply {
     }
     mark(headers, status, problem::code(&refusal.error));
     // nginx turns everything but 401 and 403 into 500: it asks for one status and maps by the other.
-    let wished = asked.get("x-keyward-deny-status").and_then(|value| value.to_str().ok());
+    let wished = asked.get(DENY_STATUS).and_then(|value| value.to_str().ok());
     if wished == Some("403") && status != StatusCode::UNAUTHORIZED {
         *reply.status_mut() = StatusCode::FORBIDDEN;
     }

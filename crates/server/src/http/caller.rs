@@ -1,5 +1,6 @@
 //! Who calls: from request headers to a credential, from a credential to an actor.
 
+mod address;
 mod behind;
 
 use std::net::IpAddr;
@@ -10,11 +11,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::HeaderMap;
 use http::header::{AUTHORIZATION, USER_AGENT};
-use keyward_core::address::{Networks, end_client};
 use keyward_core::decide::{Code, Decision, Request};
 use keyward_core::right::RightSet;
 use zeroize::Zeroizing;
 
+pub(crate) use self::address::{client_address, client_behind};
 use super::cookie;
 use super::dispatch::Origin;
 use crate::app::{Actor, App, Call, Principal, SessionRef};
@@ -118,24 +119,6 @@ fn from_authorization(text: &str) -> Option<Credential<'_>> {
         return Some(Credential::Triple(parts.next()?, parts.next()?, parts.next()?));
     }
     None
-}
-
-/// The end client's address; forwarded ones count behind trusted proxies only (KEY-13).
-pub(crate) fn client_address(headers: &HeaderMap, peer: IpAddr, trusted: &Networks) -> Option<IpAddr> {
-    if !trusted.contains(peer) {
-        return Some(peer.to_canonical());
-    }
-    let forwarded: Vec<&str> = headers
-        .get_all("x-forwarded-for")
-        .iter()
-        .flat_map(|value| value.to_str().unwrap_or("?").split(','))
-        .collect();
-    if forwarded.is_empty()
-        && let Some(real) = headers.get("x-real-ip")
-    {
-        return end_client(peer, std::iter::once(real.to_str().unwrap_or("?")), trusted);
-    }
-    end_client(peer, forwarded.into_iter(), trusted)
 }
 
 /// Where a request comes from, for the record.

@@ -2,6 +2,7 @@
 //! router, everything else on the control runtime.
 
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,7 +11,7 @@ use axum::body::Body;
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use http::header::{CONNECTION, CONTENT_TYPE, HOST, HeaderName, HeaderValue};
-use http::{Method, Request, Response, Version};
+use http::{HeaderMap, Method, Request, Response, Version};
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
 use keyward_core::address::Networks;
@@ -48,7 +49,7 @@ pub(crate) struct Dispatch {
 
 /// Where a request came from, as the hot routes need it.
 pub(crate) struct Origin<'r> {
-    pub(crate) peer: std::net::IpAddr,
+    pub(crate) peer: IpAddr,
     pub(crate) trusted: &'r Networks,
     request_id: &'r HeaderValue,
 }
@@ -60,7 +61,7 @@ impl Origin<'_> {
     }
 
     /// The end client's address; forwarded ones count behind trusted proxies only (KEY-13).
-    pub(crate) fn address(&self, headers: &http::HeaderMap) -> Option<std::net::IpAddr> {
+    pub(crate) fn address(&self, headers: &HeaderMap) -> Option<IpAddr> {
         caller::client_address(headers, self.peer, self.trusted)
     }
 }
@@ -79,6 +80,16 @@ impl Dispatch {
         Self { app, router, trusted, cors, hosts, request_ids: RequestIds::new() }
     }
 
+    /// The id of a request with these headers.
+    pub(crate) fn request_id(&self, headers: &HeaderMap) -> HeaderValue {
+        self.request_ids.of(headers)
+    }
+
+    /// Where a request came from.
+    pub(crate) fn origin<'r>(&'r self, peer: IpAddr, request_id: &'r HeaderValue) -> Origin<'r> {
+        Origin { peer, trusted: &self.trusted, request_id }
+    }
+
     /// Answers one request. Never fails: what goes wrong becomes a problem document.
     pub(crate) async fn answer(
         &self,
@@ -86,11 +97,11 @@ impl Dispatch {
         request: Request<Incoming>,
     ) -> Result<Reply, Infallible> {
         let _in_flight = connection.begin();
-        let request_id = self.request_ids.of(&request);
+        let request_id = self.request_id(request.headers());
         let checked = check(&request);
         // Whoever sends what can be read in two ways gets no second try on the connection.
         let last = request.version() < Version::HTTP_2 && (connection.is_last_request() || checked.is_err());
-        let origin = Origin { peer: connection.peer, trusted: &self.trusted, request_id: &request_id };
+        let origin = self.origin(connection.peer, &request_id);
         let readers = self.cors.as_ref().and_then(|cors| Some((cors, cors.readers(&request)?)));
         let routed = async {
             checked?;
@@ -193,7 +204,7 @@ fn name_host<B>(request: &mut Request<B>) {
 }
 
 /// Headers of every answer (WEB-3); the console has a content policy of its own.
-pub(super) fn harden(headers: &mut http::HeaderMap) {
+pub(super) fn harden(headers: &mut HeaderMap) {
     for (name, value) in [
         ("content-security-policy", "default-src 'none'; frame-ancestors 'none'"),
         ("x-content-type-options", "nosniff"),
@@ -207,8 +218,13 @@ pub(super) fn harden(headers: &mut http::HeaderMap) {
 
 /// Writes an error out, and its cause into the log.
 pub(crate) fn tell(error: &Error, request_id: &str) -> Reply {
+    told(error, request_id).map(|body| Either::Left(Full::new(body)))
+}
+
+/// The same with the body as it is, for whoever goes on with it.
+pub(super) fn told(error: &Error, request_id: &str) -> Response<Bytes> {
     problem::log(error, request_id);
-    let mut response = problem::respond(error, request_id).map(|body| Either::Left(Full::from(body)));
+    let mut response = problem::respond(error, request_id).map(Bytes::from);
     harden(response.headers_mut());
     response
 }
@@ -266,8 +282,8 @@ impl RequestIds {
         Self { base: u64::from_le_bytes(bytes), next: AtomicU64::new(1) }
     }
 
-    fn of(&self, request: &Request<Incoming>) -> HeaderValue {
-        let sent = request.headers().get(REQUEST_ID);
+    fn of(&self, headers: &HeaderMap) -> HeaderValue {
+        let sent = headers.get(REQUEST_ID);
         if let Some(id) = sent.filter(|id| is_request_id(id.as_bytes())) {
             return id.clone();
         }

@@ -72,7 +72,7 @@ impl Metrics {
         self.verified[place(decision)].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Counts an answer of `/authz`.
+    /// Counts an answer to a gateway.
     pub(crate) fn authorized(&self, decision: &Decision) {
         self.authorized[place(decision)].fetch_add(1, Ordering::Relaxed);
     }
@@ -121,7 +121,7 @@ impl Collector for Scrape {
         let app = &self.0;
         for (name, help, counts) in [
             ("keyward_verify", "Answers of /v1/verify by outcome", &app.metrics.verified),
-            ("keyward_authz", "Answers of /authz by outcome", &app.metrics.authorized),
+            ("keyward_authz", "Answers of /authz, over HTTP and gRPC, by outcome", &app.metrics.authorized),
         ] {
             let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
             for (at, count) in counts.iter().enumerate() {

@@ -1,5 +1,6 @@
 //! Listening and serving: a few threads, each with its own runtime, answer the verify path where
-//! the connection lives; everything else is handed to the control runtime (`performance.md`).
+//! the connection lives; everything else is handed to the control runtime (`performance.md`). What
+//! speaks gRPC has a listener of its own, and shares threads, caps and the end with the rest.
 
 use std::future::poll_fn;
 use std::net::SocketAddr;
@@ -10,6 +11,7 @@ use std::time::Duration;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
+use hyper_util::server::graceful::GracefulConnection;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 
@@ -20,12 +22,21 @@ use super::tls::Tls;
 use crate::app::App;
 use crate::clock::Clock;
 use crate::error::{Error, Result};
+use crate::grpc;
 
 /// How long requests that were sent before a stop signal may take to be read.
 const LAST_CALL: Duration = Duration::from_millis(100);
 
+/// What is spoken on a listener.
+#[derive(Clone, Copy)]
+enum Protocol {
+    Http,
+    Grpc,
+}
+
 /// A connection on its way to the thread that will serve it.
 struct Accepted {
+    protocol: Protocol,
     stream: std::net::TcpStream,
     state: Arc<ConnectionState>,
     place: Place,
@@ -35,7 +46,7 @@ struct Accepted {
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     connections: Arc<Connections>,
-    acceptor: tokio::task::JoinHandle<()>,
+    acceptors: Vec<tokio::task::JoinHandle<()>>,
     watcher: tokio::task::JoinHandle<()>,
 }
 
@@ -47,6 +58,10 @@ impl Server {
             .await
             .map_err(|why| Error::Startup(format!("cannot listen on {}: {why}", settings.listen)))?;
         let address = listener.local_addr().map_err(Error::internal)?;
+        let mut listeners = vec![(Protocol::Http, listener)];
+        if let Some(listen) = app.settings.grpc.listen {
+            listeners.push((Protocol::Grpc, bind_grpc(listen).await?));
+        }
         let threads = match settings.threads {
             0 => std::thread::available_parallelism().map_or(2, usize::from),
             count => count,
@@ -58,13 +73,14 @@ impl Server {
         let (all, timeouts) = (connections.clone(), dispatch.app.settings.server.timeouts.clone());
         let (clock, accepting) = (dispatch.app.clock, connections.clone());
         let watcher = tokio::spawn(async move { all.watch(&timeouts, clock).await });
-        let acceptor = tokio::spawn(accept(listener, workers, accepting, clock));
-        Ok(Self { address, connections, acceptor, watcher })
+        let take_in = |listener| tokio::spawn(accept(listener, workers.clone(), accepting.clone(), clock));
+        let acceptors = listeners.into_iter().map(take_in).collect();
+        Ok(Self { address, connections, acceptors, watcher })
     }
 
     /// Stops accepting, lets requests in flight end, and gives up after `patience` (R6).
     pub(crate) async fn drain(self, patience: Duration) {
-        self.acceptor.abort();
+        self.acceptors.iter().for_each(tokio::task::JoinHandle::abort);
         // A request that was sent before may still lie unread in the socket of a connection that
         // looks idle and would be closed under it.
         tokio::time::sleep(LAST_CALL).await;
@@ -81,9 +97,16 @@ impl Server {
     }
 }
 
+async fn bind_grpc(listen: SocketAddr) -> Result<TcpListener> {
+    TcpListener::bind(listen).await.map_err(|why| {
+        let setting = "grpc.listen (KEYWARD_GRPC__LISTEN) names another address, or none";
+        Error::Startup(format!("cannot listen for gRPC on {listen}: {why}; {setting}"))
+    })
+}
+
 /// Takes new connections in, in the order of their arrival, and hands them to the workers in turn.
 async fn accept(
-    listener: TcpListener,
+    (protocol, listener): (Protocol, TcpListener),
     workers: Vec<mpsc::UnboundedSender<Accepted>>,
     connections: Arc<Connections>,
     clock: Clock,
@@ -97,7 +120,7 @@ async fn accept(
                 // At a cap full of busy connections a new one is closed at once.
                 let Some(place) = connections.admit(&state) else { continue };
                 if let Some(worker) = turn.next() {
-                    let _ = worker.send(Accepted { stream, state, place });
+                    let _ = worker.send(Accepted { protocol, stream, state, place });
                 }
             }
             Err(error) => {
@@ -141,55 +164,70 @@ struct Client {
 
 impl Client {
     async fn serve(self, accepted: Accepted) {
-        let Accepted { stream, state, place } = accepted;
+        let Accepted { protocol, stream, state, place } = accepted;
         let Ok(stream) = TcpStream::from_std(stream) else { return };
         let _ = stream.set_nodelay(true);
         match &self.tls {
-            None => self.run(stream, state, place).await,
+            None => self.run(protocol, stream, state, place).await,
             Some(tls) => {
                 let patience = self.dispatch.app.settings.server.timeouts.first_byte;
                 let handshake = tokio::time::timeout(patience, tls.acceptor().accept(stream));
                 if let Ok(Ok(stream)) = handshake.await {
-                    self.run(stream, state, place).await;
+                    self.run(protocol, stream, state, place).await;
                 }
             }
         }
     }
 
-    async fn run<S>(self, stream: S, state: Arc<ConnectionState>, _place: Place)
+    async fn run<S>(self, protocol: Protocol, stream: S, state: Arc<ConnectionState>, _place: Place)
     where
         S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
     {
-        let (dispatch, answering) = (self.dispatch.clone(), state.clone());
-        let service = service_fn(move |request| {
-            let (dispatch, state) = (dispatch.clone(), answering.clone());
-            async move { dispatch.answer(&state, request).await }
-        });
-        let builder = builder();
+        let (dispatch, answering) = (self.dispatch, state.clone());
         let io = TokioIo::new(Inspected::new(stream, state.clone()));
-        let mut connection = std::pin::pin!(builder.serve_connection(io, service));
-        let (mut watched, mut closing) = (false, false);
-        poll_fn(|cx| {
-            if !watched {
-                watched = true;
-                state.serve_on(cx.waker());
+        match protocol {
+            Protocol::Http => {
+                let service = service_fn(move |request| {
+                    let (dispatch, state) = (dispatch.clone(), answering.clone());
+                    async move { dispatch.answer(&state, request).await }
+                });
+                serve(builder().serve_connection(io, service), &state).await;
             }
-            loop {
-                if connection.as_mut().poll(cx).is_ready() {
-                    return Poll::Ready(());
-                }
-                match state.order() {
-                    Order::End if !state.is_busy() => return Poll::Ready(()),
-                    Order::Finish | Order::End if !closing => {
-                        closing = true;
-                        connection.as_mut().graceful_shutdown();
-                    }
-                    _ => return Poll::Pending,
-                }
+            Protocol::Grpc => {
+                let service = service_fn(move |request| {
+                    let (dispatch, state) = (dispatch.clone(), answering.clone());
+                    async move { grpc::answer(&dispatch, &state, request).await }
+                });
+                serve(builder().http2_only().serve_connection(io, service), &state).await;
             }
-        })
-        .await;
+        }
     }
+}
+
+/// Serves a connection to its end, or until it is told to end.
+async fn serve(connection: impl GracefulConnection, state: &ConnectionState) {
+    let mut connection = std::pin::pin!(connection);
+    let (mut watched, mut closing) = (false, false);
+    poll_fn(|cx| {
+        if !watched {
+            watched = true;
+            state.serve_on(cx.waker());
+        }
+        loop {
+            if connection.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(());
+            }
+            match state.order() {
+                Order::End if !state.is_busy() => return Poll::Ready(()),
+                Order::Finish | Order::End if !closing => {
+                    closing = true;
+                    connection.as_mut().graceful_shutdown();
+                }
+                _ => return Poll::Pending,
+            }
+        }
+    })
+    .await;
 }
 
 /// HTTP/1 and HTTP/2 with our limits.

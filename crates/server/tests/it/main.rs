@@ -18,6 +18,7 @@ mod factors;
 mod grants;
 mod grants_at_random;
 mod groups;
+mod grpc;
 mod http;
 mod idor;
 mod imports;

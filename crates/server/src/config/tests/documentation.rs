@@ -135,6 +135,7 @@ fn the_defaults_have_these_types() {
     assert_eq!(settings.server.public_url, None);
     assert_eq!(settings.server.tls.pair(), None);
     assert_eq!(settings.server.timeouts.idle, Duration::from_secs(75));
+    assert_eq!(settings.grpc.listen, None);
     assert_eq!(settings.metrics.listen, Some("127.0.0.1:8701".parse().unwrap()));
     assert_eq!(settings.database.url, None);
     assert_eq!(settings.log.format, LogFormat::Json);

@@ -33,6 +33,18 @@ fn ops_9_loopback_tls_or_the_operators_word_make_a_listener_safe() {
 }
 
 #[test]
+fn ops_9_plain_grpc_off_loopback_is_refused_too() {
+    let fault = Case::with_file("grpc: {listen: '0.0.0.0:8702'}").fault();
+    assert!(fault.starts_with("grpc.listen (file:conf/config.yml, line 1): "), "{fault}");
+    assert!(fault.contains("--insecure-listen"), "{fault}");
+    for file in ["grpc: {listen: '127.0.0.1:8702'}", "grpc: {listen: '[::1]:8702'}", "grpc: {listen: ''}"] {
+        Case::with_file(file).loaded();
+    }
+    let tls = Case::with_file(&format!("{TLS}grpc: {{listen: '0.0.0.0:8702'}}")).loaded();
+    assert_eq!(tls.settings.grpc.listen.map(|listen| listen.port()), Some(8702));
+}
+
+#[test]
 fn ops_9_half_a_tls_pair_is_refused_even_on_loopback() {
     let cases = [("cert_file", "key_file"), ("key_file", "cert_file")];
     for (given, missing) in cases {
@@ -63,10 +75,16 @@ fn ops_9_the_root_key_has_one_source() {
 }
 
 #[test]
-fn ops_9_the_metrics_need_an_address_of_their_own() {
-    let fault = Case::with_file("metrics: {listen: '127.0.0.1:8700'}").fault();
-    assert!(fault.ends_with("expected another address than server.listen"), "{fault}");
-    listening_on("127.0.0.1:0", "metrics: {listen: '127.0.0.1:0'}").loaded();
+fn ops_9_each_listener_needs_an_address_of_its_own() {
+    for (file, other) in [
+        ("metrics: {listen: '127.0.0.1:8700'}", "server.listen"),
+        ("grpc: {listen: '127.0.0.1:8700'}", "server.listen"),
+        ("grpc: {listen: '127.0.0.1:8702'}\nmetrics: {listen: '127.0.0.1:8702'}", "grpc.listen"),
+    ] {
+        let fault = Case::with_file(file).fault();
+        assert!(fault.ends_with(&format!("expected another address than {other}")), "{fault}");
+    }
+    listening_on("127.0.0.1:0", "metrics: {listen: '127.0.0.1:0'}\ngrpc: {listen: '127.0.0.1:0'}").loaded();
 }
 
 #[test]

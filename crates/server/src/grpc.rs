@@ -1,0 +1,93 @@
+//! Envoy's `ext_authz` over gRPC (X1): `envoy.service.auth.v3.Authorization/Check`.
+//!
+//! A check is translated into the question that `/authz` gets too, judged there, and what `/authz` would say
+//! is translated back. Nothing is decided here. It runs on the thread that owns the connection.
+
+mod answer;
+mod check;
+mod wire;
+
+use std::convert::Infallible;
+use std::net::IpAddr;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use envoy_types::pb::envoy::service::auth::v3::{CheckRequest, CheckResponse};
+use futures_util::FutureExt as _;
+use http::{Request, Response};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use tonic::Status;
+use tonic::body::Body;
+use tonic::server::Grpc;
+use tower::service_fn;
+
+use self::check::Check;
+use self::wire::Wire;
+use crate::error::Error;
+use crate::http::connection::ConnectionState;
+use crate::http::dispatch::Dispatch;
+use crate::http::{authz, body, problem};
+
+/// The only method.
+const CHECK: &str = "/envoy.service.auth.v3.Authorization/Check";
+/// Bytes of a message, at most (HTTP-1).
+const MAX_MESSAGE: usize = 64 * 1024;
+/// Bytes before a message: whether it is compressed, and its length.
+const PREFIX: usize = 5;
+
+/// Answers one call. Never fails: what goes wrong becomes a status.
+pub(crate) async fn answer(
+    dispatch: &Dispatch,
+    connection: &Arc<ConnectionState>,
+    request: Request<Incoming>,
+) -> Result<Response<Body>, Infallible> {
+    let _in_flight = connection.begin();
+    let called = AssertUnwindSafe(call(dispatch, connection.peer, request)).catch_unwind().await;
+    Ok(called.unwrap_or_else(|_| {
+        dispatch.app.metrics.panics.inc();
+        Status::internal("a handler panicked").into_http()
+    }))
+}
+
+async fn call(dispatch: &Dispatch, peer: IpAddr, request: Request<Incoming>) -> Response<Body> {
+    if request.uri().path() != CHECK {
+        return Status::unimplemented("only Check of envoy.service.auth.v3.Authorization is answered")
+            .into_http();
+    }
+    let (head, body) = request.into_parts();
+    // Within size and pace first: to tonic a message may come as slowly as it likes.
+    let body = match body::read_body_up_to(body, &dispatch.app.settings, MAX_MESSAGE + PREFIX).await {
+        Ok(body) if is_one_message(&body) => Full::new(body),
+        Ok(_) => return Status::invalid_argument("the body is not one whole message").into_http(),
+        Err(error) => return unread(&error).into_http(),
+    };
+    let answering = service_fn(move |asked: tonic::Request<CheckRequest>| async move {
+        judge(dispatch, peer, asked.into_inner()).await.map(tonic::Response::new)
+    });
+    Grpc::new(Wire).unary(answering, Request::from_parts(head, body)).await
+}
+
+async fn judge(dispatch: &Dispatch, peer: IpAddr, asked: CheckRequest) -> Result<CheckResponse, Status> {
+    let check = Check::read(asked)?;
+    let request_id = dispatch.request_id(&check.headers);
+    let origin = dispatch.origin(peer, &request_id);
+    let told = authz::judge(&dispatch.app, check.question(&origin)).await;
+    Ok(answer::of(&told, &check.headers, &dispatch.app.settings.server.api_key_header))
+}
+
+/// Whether it is as long as it says. tonic would call it our fault if not.
+fn is_one_message(body: &[u8]) -> bool {
+    body.split_first_chunk::<PREFIX>()
+        .is_some_and(|([_, length @ ..], message)| u32::from_be_bytes(*length) as usize == message.len())
+}
+
+/// A body that is too large, too slow or broke off.
+fn unread(error: &Error) -> Status {
+    let detail = problem::detail(error);
+    match problem::status(error).as_u16() {
+        413 => Status::out_of_range(detail),
+        408 => Status::deadline_exceeded(detail),
+        _ => Status::invalid_argument(detail),
+    }
+}
