@@ -219,6 +219,7 @@ fn governance_routes() -> Vec<Route> {
         route(POST, "/v1/policies/drafts/{id}/apply", OneOf(&["policies:write"]), policies::APPLY, policies::apply),
 
         // `verify::HOT` is answered before this map, in `dispatch.rs`.
+        route(GET, "/v1/verify/changes", OneOf(&["verify:call"]), verify::CHANGES, verify::changes),
 
         route(GET, "/v1/audit-events", OneOf(&["audit:read"]), audit::LIST, audit::list),
         route(GET, "/v1/audit-events/export", OneOf(&["audit:export"]), audit::EXPORT, audit::export),

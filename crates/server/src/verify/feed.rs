@@ -100,11 +100,13 @@ pub(crate) async fn poll(app: &App) -> Result<()> {
             }
             // Own changes too: another node may have written between the change and its reload here.
             app.verifier.reload(change.kind).await?;
+            app.verifier.bulletin.add(seq, change);
         }
         cache.health.applied_seq.fetch_max(reached, Ordering::AcqRel);
     }
     let applied = cache.health.applied_seq.load(Ordering::Acquire);
     app.own_changes.lock().expect("never poisoned").retain(|seq| *seq > applied);
+    app.verifier.bulletin.reach(applied);
     cache.health.confirmed_ms.store(asked_ms, Ordering::Release);
     Ok(())
 }
