@@ -13,14 +13,22 @@ use crate::question::Mark;
 
 /// The decisions that are remembered.
 pub(crate) struct Kept {
-    /// Each with the moment of its end, monotonic milliseconds.
-    entries: Cache<Mark, (Arc<Decision>, u64)>,
+    entries: Cache<Mark, Entry>,
     /// Up to which change the entries are true. Written while a change is applied, read while an entry is
     /// added: an answer that is older than a change never comes in behind it.
     position: RwLock<Option<i64>>,
     /// Until when the entries may be believed without news, monotonic milliseconds.
     believed_until_ms: AtomicU64,
     max_staleness_ms: u64,
+}
+
+#[derive(Clone)]
+struct Entry {
+    decision: Arc<Decision>,
+    /// Its end, monotonic milliseconds.
+    until_ms: u64,
+    /// Up to which change its facts were known.
+    position: i64,
 }
 
 impl Kept {
@@ -38,16 +46,18 @@ impl Kept {
         if now_ms >= self.believed_until_ms.load(Ordering::Acquire) {
             return None;
         }
-        let (decision, until_ms) = self.entries.get(mark)?;
-        (now_ms < until_ms).then_some(decision)
+        let entry = self.entries.get(mark)?;
+        (now_ms < entry.until_ms).then_some(entry.decision)
     }
 
     /// Remembers a decision whose facts were known up to `position`.
     pub(crate) fn keep(&self, mark: Mark, decision: &Arc<Decision>, position: Option<i64>, until_ms: u64) {
         let reached = self.position.read().unwrap_or_else(PoisonError::into_inner);
         // The node that answered may lag behind the one whose changes are followed.
-        if reached.is_some() && position >= *reached {
-            self.entries.insert(mark, (decision.clone(), until_ms));
+        if let (Some(position), Some(reached)) = (position, *reached)
+            && position >= reached
+        {
+            self.entries.insert(mark, Entry { decision: decision.clone(), until_ms, position });
         }
     }
 
@@ -59,7 +69,8 @@ impl Kept {
             self.entries.clear();
         } else if !news.changes.is_empty() {
             let changed: HashSet<&str> = news.changes.iter().map(|change| change.id.as_str()).collect();
-            self.entries.retain(|_, (decision, _)| !decision.rests_on(&changed));
+            let is_newer = |entry: &Entry| entry.position >= news.position;
+            self.entries.retain(|_, entry| is_newer(entry) || !entry.decision.rests_on(&changed));
         }
         drop(reached);
         self.believed_until_ms.store(asked_ms.saturating_add(self.max_staleness_ms), Ordering::Release);
@@ -134,6 +145,9 @@ mod tests {
             kept.learn(&news(9, false, &ids), 0);
             assert_eq!((has(&kept, "1", 0), has(&kept, "2", 0)), left, "{ids:?}");
         }
+        let newer = kept();
+        newer.learn(&news(6, false, &["user_1"]), 0);
+        assert!(!has(&newer, "1", 0) && has(&newer, "2", 0), "it was decided behind that change");
         let kept = kept();
         kept.learn(&news(9, true, &[]), 0);
         assert!(!has(&kept, "1", 0) && !has(&kept, "2", 0));

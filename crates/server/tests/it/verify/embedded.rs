@@ -26,6 +26,7 @@ struct Application {
 impl Application {
     /// One that forgets for no other reason than that it was told to, or hears nothing for so long.
     fn start(server: &Server, token: &str, max_staleness: Duration) -> Self {
+        settle(&server.root());
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
         let runtime = runtime.expect("a runtime");
         let builder = Verifier::builder(&server.url, token).max_age(HOUR).max_staleness(max_staleness);
@@ -182,6 +183,12 @@ fn az_1_a_verifier_needs_the_right_to_verify_for_as_long_as_it_lives() {
     root.post(&format!("{}/revoke", path(&own)), json!({ "reason": "test" })).ok();
     wait_until(|| !application.remembers(&secret));
     wait_until(|| refused(&application, 401));
+}
+
+/// Waits until the node has told what was changed before: nothing that is remembered ends because of it.
+fn settle(root: &Caller) {
+    let start = root.get("/v1/verify/changes").ok()["position"].as_i64().expect("a position");
+    told(root, start, &text(&root.key(json!({ "class": "ingest", "label": "last" }))["access_key"]));
 }
 
 /// The ids that a reader is told from a position on, up to this one.
