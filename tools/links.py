@@ -31,7 +31,8 @@ def broken(page):
 
 def main():
     """Ends with 1 when a link is broken."""
-    pages = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("integrations/**/*.md")]
+    pages = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("integrations/**/*.md"),
+             *ROOT.glob("crates/*/*.md")]
     found = [line for page in sorted(pages) for line in broken(page)]
     print("\n".join(found) or f"{len(pages)} pages, every link leads somewhere")
     return 1 if found or not pages else 0

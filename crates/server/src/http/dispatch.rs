@@ -175,13 +175,16 @@ impl Dispatch {
         let call = caller::call(request.headers(), origin);
         request.extensions_mut().insert(call);
         let started_ms = self.app.clock.monotonic_ms();
+        // Its answers wait for something to tell.
+        let waits = request.uri().path() == router::CHANGES;
         let router = self.router.clone();
         let task = self.app.control.spawn(async move { router.oneshot(request).await });
         let Ok(Ok(mut response)) = task.await else {
             self.app.metrics.panics.inc();
             return Err(Error::internal("a handler panicked"));
         };
-        self.app.metrics.managed(response.status(), self.app.clock.monotonic_ms() - started_ms);
+        let took_ms = self.app.clock.monotonic_ms() - started_ms;
+        self.app.metrics.managed(response.status(), (!waits).then_some(took_ms));
         if let Some(Pending(error)) = response.extensions_mut().remove::<Pending>() {
             let allow = response.headers_mut().remove(http::header::ALLOW);
             let mut told = tell(&error, origin.request_id());

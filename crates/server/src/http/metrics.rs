@@ -83,10 +83,12 @@ impl Metrics {
         self.jobs.get_or_create(&JobLabels { kind: kind.into(), outcome }).inc();
     }
 
-    /// Counts an answer of the router.
-    pub(crate) fn managed(&self, status: StatusCode, millis: u64) {
+    /// Counts an answer of the router, with the milliseconds that it took if those tell of any work.
+    pub(crate) fn managed(&self, status: StatusCode, millis: Option<u64>) {
         self.managed.get_or_create(&StatusLabel { status: status.as_u16() }).inc();
-        self.managed_seconds.observe(millis as f64 / 1000.0);
+        if let Some(millis) = millis {
+            self.managed_seconds.observe(millis as f64 / 1000.0);
+        }
     }
 }
 

@@ -18,6 +18,9 @@ use super::v1::{
 use super::{console, dialects, health, jwks, oauth, odata, openapi, problems};
 use crate::app::App;
 
+/// The route whose answers are held back until there is something to tell.
+pub(crate) const CHANGES: &str = "/v1/verify/changes";
+
 const GET: Method = Method::GET;
 const POST: Method = Method::POST;
 const PATCH: Method = Method::PATCH;
@@ -219,6 +222,7 @@ fn governance_routes() -> Vec<Route> {
         route(POST, "/v1/policies/drafts/{id}/apply", OneOf(&["policies:write"]), policies::APPLY, policies::apply),
 
         // `verify::HOT` is answered before this map, in `dispatch.rs`.
+        route(GET, CHANGES, OneOf(&["verify:call"]), verify::CHANGES, verify::changes),
 
         route(GET, "/v1/audit-events", OneOf(&["audit:read"]), audit::LIST, audit::list),
         route(GET, "/v1/audit-events/export", OneOf(&["audit:export"]), audit::EXPORT, audit::export),

@@ -4,7 +4,9 @@
 pub(crate) mod answer;
 pub(crate) mod question;
 
-use http::{HeaderMap, Request};
+use std::sync::atomic::Ordering;
+
+use http::{HeaderMap, HeaderName, HeaderValue, Request};
 use hyper::body::Incoming;
 use keyward_core::decide::{Code, Now};
 use keyward_core::id::TenantId;
@@ -20,6 +22,8 @@ use crate::verify::Ask;
 
 /// Room for one answer.
 const ANSWER: usize = 640;
+/// Up to which change the node knew the facts of an answer; `/v1/verify/changes` tells what came after.
+const POSITION: HeaderName = HeaderName::from_static("x-keyward-position");
 
 /// Who may verify what: a caller with `verify:call`, keys of its own tenant; an operator, any.
 #[derive(Clone, Copy)]
@@ -39,8 +43,12 @@ pub(crate) async fn one(app: &App, origin: &Origin<'_>, request: Request<Incomin
     let input: VerifyIn<'_> = question::read(&head.headers, &body)?;
     let mut out = Vec::with_capacity(ANSWER);
     let question = Question::check(&input, "", reach.may_explain)?;
+    // Before the facts are looked up: what changes meanwhile comes after it.
+    let position = app.verifier.cache.health.applied_seq.load(Ordering::Acquire);
     verify(app, &question, reach, app.clock.now(), &mut out).await?;
-    Ok(json_reply(out))
+    let mut reply = json_reply(out);
+    reply.headers_mut().insert(POSITION, HeaderValue::from(position));
+    Ok(reply)
 }
 
 /// Answers `POST /v1/verify/batch`.

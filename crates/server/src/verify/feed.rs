@@ -93,18 +93,23 @@ pub(crate) async fn poll(app: &App) -> Result<()> {
             }
         }
         let mut reached = if entries.is_empty() { last } else { applied };
-        for (seq, change) in entries {
-            reached = seq;
-            if !app.own_changes.lock().expect("never poisoned").remove(&seq) {
-                cache.apply(&change);
+        for (seq, change) in &entries {
+            reached = *seq;
+            if !app.own_changes.lock().expect("never poisoned").remove(seq) {
+                cache.apply(change);
             }
             // Own changes too: another node may have written between the change and its reload here.
             app.verifier.reload(change.kind).await?;
         }
         cache.health.applied_seq.fetch_max(reached, Ordering::AcqRel);
+        // Told when it counts here, so that whoever is told and asks again gets the new answer.
+        for (seq, change) in entries {
+            app.verifier.bulletin.add(seq, change);
+        }
     }
     let applied = cache.health.applied_seq.load(Ordering::Acquire);
     app.own_changes.lock().expect("never poisoned").retain(|seq| *seq > applied);
+    app.verifier.bulletin.reach(applied);
     cache.health.confirmed_ms.store(asked_ms, Ordering::Release);
     Ok(())
 }

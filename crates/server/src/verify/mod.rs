@@ -3,6 +3,7 @@
 //! On a hit nothing here waits, writes to the database or reads from it. A miss costs one query,
 //! shared by all who miss the same thing.
 
+pub(crate) mod bulletin;
 pub(crate) mod cache;
 pub(crate) mod canaries;
 pub(crate) mod credits;
@@ -35,6 +36,7 @@ use keyward_core::key::{Key, KeyClass, SecretVersion};
 use keyward_core::secret::Pepper;
 use keyward_core::token::{self, AccessKey, ParsedSecret, Prefixes};
 
+use self::bulletin::Bulletin;
 use self::cache::{Cache, Need};
 use self::canaries::Canaries;
 use self::credits::Credits;
@@ -176,6 +178,7 @@ pub(crate) struct Sealed {
 /// The verify path of this node.
 pub(crate) struct Verifier {
     pub(crate) cache: Arc<Cache>,
+    pub(crate) bulletin: Bulletin,
     pub(crate) usage: Usage,
     pub(crate) seen: SeenSessions,
     pub(crate) canaries: Canaries,
@@ -211,6 +214,7 @@ impl Verifier {
         let (tokens, passwords) = (Tokens::new(settings.issuer()), settings.login.passwords);
         Self {
             cache,
+            bulletin: Bulletin::default(),
             usage: Usage::default(),
             seen: SeenSessions::default(),
             canaries: Canaries::default(),

@@ -4,6 +4,7 @@ mod callers;
 mod conditions;
 mod cost;
 mod credits;
+mod embedded;
 mod failures;
 mod reasons;
 mod truth;
