@@ -19,6 +19,7 @@ import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Semaphore
 
 from history import checker, examples, model
 from history.clients import AGENT, RIGHTS, Client, World
@@ -30,8 +31,8 @@ from history.record import OK, UNKNOWN, Event, History, Setup
 SLACK = 0.05
 # A node is back to normal within 2 s of the end of a fault (R4), and so are clients that waited.
 RECOVERY = 2.0
-# Part of the run without any fault.
-QUIET = 0.25
+# Parts of a run: until then without any fault, and until then with one at a time.
+QUIET, SINGLE = 0.2, 0.6
 # Longer than a write may take on a node: behind it nothing happens any more.
 SETTLED = 4.0
 # Violations that are printed.
@@ -92,13 +93,13 @@ def work(options, world, cluster):
     first = Client(world, options.clients, options.seed)
     for name in ("reader", "writer"):
         first.do(0, "create_role", None, name=name, rights=list(RIGHTS))
-    until = world.now() + options.seconds
-    quiet = options.seconds * QUIET
+    began, until = world.now(), world.now() + options.seconds
+    phases = [(Semaphore(1), began + options.seconds * SINGLE), (Semaphore(options.nodes), until)]
     with ThreadPoolExecutor(options.clients + options.nodes) as pool:
         clients = [Client(world, number, options.seed) for number in range(options.clients)]
         tasks = [pool.submit(client.work, until) for client in clients]
-        time.sleep(quiet)
-        tasks += [pool.submit(disturb, world, node, options.seed, until) for node in cluster.nodes]
+        time.sleep(options.seconds * QUIET)
+        tasks += [pool.submit(disturb, world, node, options.seed, phases) for node in cluster.nodes]
         for task in tasks:
             task.result()
     time.sleep(SETTLED)

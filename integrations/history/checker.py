@@ -9,6 +9,7 @@ follows what a verification may have known.
 
 import itertools
 from bisect import bisect_left
+from dataclasses import replace
 from typing import NamedTuple
 
 from . import model
@@ -277,13 +278,14 @@ def possible_answers(operation, history, order, acknowledged):
 
 
 def faultless(history):
-    """A node without a fault answers: verifications whatever happens to others, the rest if nothing does."""
+    """A node without a fault answers. Where another's begins or ends, writes and reads may wait in vain."""
     found, recovery = [], history.setup.recovery
     for operation in history.operations:
         if operation.result != UNKNOWN:
             continue
-        is_verify = operation.kind == model.VERIFY
-        faults = faults_of(history, operation.node) if is_verify else history.faults
+        faults = faults_of(history, operation.node)
+        if operation.kind != model.VERIFY:
+            faults += ends_of_others(history, operation.node)
         if operation.status not in (0, 503):
             text = f"{operation.kind} was answered {operation.status}"
             found.append(Violation("neither an answer nor 503", text, (operation.id,)))
@@ -292,6 +294,12 @@ def faultless(history):
             text = f"{operation.kind} on node {operation.node} was answered {answer} without a fault"
             found.append(Violation("unavailable", text, (operation.id,)))
     return found
+
+
+def ends_of_others(history, node):
+    """The moments when faults of other nodes begin and end: a write that was under way there holds others up."""
+    others = [fault for fault in history.faults if fault.node != node]
+    return [replace(fault, start=at, end=at) for fault in others for at in (fault.start, fault.end)]
 
 
 def unread(history, order):

@@ -39,6 +39,8 @@ class World:
         # By key, by generation; no secret gets into the history.
         self.secrets = {}
         self.revoked = set()
+        # Writes under way, by node.
+        self.writing = [0] * len(self.ports)
 
     def now(self):
         """Seconds since the run began."""
@@ -56,6 +58,18 @@ class World:
             elif "secret" in answer:
                 generation = answer["secrets"][-1]["generation"]
                 self.secrets.setdefault(operation.subject, {})[generation] = answer["secret"]
+
+    @contextlib.contextmanager
+    def under_way(self, node, kind):
+        """Counts a write while it is under way."""
+        count = int(kind in model.ACTIONS)
+        with self.lock:
+            self.writing[node] += count
+        try:
+            yield
+        finally:
+            with self.lock:
+                self.writing[node] -= count
 
     def known(self):
         """Keys with their secrets, by generation: those that live, and those that were revoked."""
@@ -95,7 +109,15 @@ class Client:
             arguments = {"rights": self.some_of(RIGHTS)} if kind == "edit_role" else {}
             self.do(node, kind, self.dice.choice(self.world.roles), **arguments)
         else:
-            self.do(node, kind, key, **({"roles": self.some_of(self.world.roles)} if kind == "assign" else {}))
+            arguments = {"roles": self.some_of(self.world.roles)} if kind == "assign" else {}
+            if self.do(node, kind, key, **arguments).result == OK:
+                self.look_around(key, secrets)
+
+    def look_around(self, key, secrets):
+        """Asks every node about a key that has just changed: here it must count, elsewhere soon."""
+        for node in self.dice.sample(range(len(self.world.ports)), len(self.world.ports)):
+            generation = self.dice.choice(sorted(secrets))
+            self.verify(node, key, generation, self.dice.choice(RIGHTS), secrets[generation])
 
     def some_of(self, things):
         """A random part of them, which may be none."""
@@ -118,7 +140,8 @@ class Client:
         number = self.world.history.next_id()
         start = self.world.now()
         try:
-            status, code, answer = self.exchange(node, number, *request)
+            with self.world.under_way(node, kind):
+                status, code, answer = self.exchange(node, number, *request)
         except (OSError, http.client.HTTPException, ValueError):
             # No answer, or half of one.
             status, code, answer = 0, None, {}

@@ -222,6 +222,15 @@ def unavailable():
     return tale
 
 
+def held_up():
+    """A write waits in vain while another node stands still, long after that began."""
+    tale = living()
+    tale.history.faults.append(Fault(1, "hang", 12.0, 16.0))
+    tale.tell("rotate", KEY, 13.0, result=UNKNOWN, status=503)
+    tale.tell("rotate", KEY, 14.5, result=UNKNOWN, status=503)
+    return tale
+
+
 def unchained():
     """The chain does not verify."""
     tale = living()
@@ -238,7 +247,7 @@ EXAMPLES = [
     ("wrong refusal of a key", refused_good), ("wrong refusal of a key", refused_lately),
     ("refused but done", refused_but_done), ("wrong refusal", refused_wrongly), ("done twice", done_twice),
     ("against time", out_of_time), ("against time", read_back), ("nobody asked", unasked),
-    ("unavailable", unavailable), ("broken chain", unchained),
+    ("unavailable", unavailable), ("unavailable", held_up), ("broken chain", unchained),
 ]
 
 

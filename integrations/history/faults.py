@@ -6,26 +6,37 @@ import time
 from .record import Fault
 
 # Seconds without a fault, and how long each kind lasts: shorter and longer than what a node may bridge.
-QUIET = (0.5, 2.5)
-LASTS = {"kill": (0.1, 1.0), "pause": (0.2, 4.0), "cut": (0.5, 5.0), "hang": (0.5, 5.0), "reset": (0.0, 0.0)}
+QUIET = (0.3, 2.0)
+LASTS = {"kill": (0.1, 1.0), "pause": (0.5, 5.0), "cut": (1.0, 6.0), "hang": (1.0, 6.0), "reset": (0.0, 0.0)}
 
 
-def disturb(world, node, seed, until):
-    """One fault after the other until the moment; the last is undone before this returns."""
+def disturb(world, node, seed, phases):
+    """One fault after the other, phase by phase: pairs of a semaphore, which says how many nodes may have one
+    at the same time, and the end. The last is undone before this returns."""
     dice = random.Random(f"{seed} node {node.number}")
-    while world.now() < until:
-        time.sleep(min(dice.uniform(*QUIET), max(0, until - world.now())))
-        what = dice.choice(sorted(LASTS))
-        lasts = min(dice.uniform(*LASTS[what]), until - world.now())
-        if lasts < 0:
-            return
-        fault = Fault(node.number, what, world.now(), float("inf"))
-        world.history.faults.append(fault)
-        begin, end = ACTIONS[what]
-        begin(node)
-        time.sleep(lasts)
-        end(node)
-        fault.end = world.now()
+    for gate, until in phases:
+        while world.now() < until:
+            time.sleep(min(dice.uniform(*QUIET), max(0, until - world.now())))
+            with gate:
+                harm(world, node, dice, until)
+
+
+def harm(world, node, dice, until):
+    """One fault, and its end."""
+    what = dice.choice(sorted(LASTS))
+    begin, end = ACTIONS[what]
+    # In the midst of a write most can go wrong.
+    while not world.writing[node.number] and world.now() < until:
+        time.sleep(0.001)
+    lasts = min(dice.uniform(*LASTS[what]), until - world.now())
+    if lasts < 0:
+        return
+    fault = Fault(node.number, what, world.now(), float("inf"))
+    world.history.faults.append(fault)
+    begin(node)
+    time.sleep(lasts)
+    end(node)
+    fault.end = world.now()
 
 
 # How each begins and ends.

@@ -47,8 +47,10 @@ class Proxy:
             self.abort(writer)
 
     async def pump(self, reader, writer):
-        """One direction. What hangs is passed on later, also when its sender has gone."""
-        while data := await reader.read(65536):
+        """One direction. What hangs is passed on later, also when its sender has gone, and that it has gone."""
+        data = None
+        while data != b"":
+            data = await reader.read(65536)
             await self.flows.wait()
             writer.write(data)
             await writer.drain()
