@@ -19,7 +19,6 @@ import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Semaphore
 
 from history import checker, examples, model
 from history.clients import AGENT, RIGHTS, Client, World
@@ -93,13 +92,16 @@ def work(options, world, cluster):
     first = Client(world, options.clients, options.seed)
     for name in ("reader", "writer"):
         first.do(0, "create_role", None, name=name, rights=list(RIGHTS))
-    began, until = world.now(), world.now() + options.seconds
-    phases = [(Semaphore(1), began + options.seconds * SINGLE), (Semaphore(options.nodes), until)]
+    began, seed = world.now(), options.seed
+    until = began + options.seconds
     with ThreadPoolExecutor(options.clients + options.nodes) as pool:
-        clients = [Client(world, number, options.seed) for number in range(options.clients)]
+        clients = [Client(world, number, seed) for number in range(options.clients)]
         tasks = [pool.submit(client.work, until) for client in clients]
         time.sleep(options.seconds * QUIET)
-        tasks += [pool.submit(disturb, world, node, options.seed, phases) for node in cluster.nodes]
+        disturb(world, cluster.nodes, f"{seed} any node", began + options.seconds * SINGLE)
+        tasks += [
+            pool.submit(disturb, world, [node], f"{seed} node {node.number}", until) for node in cluster.nodes
+        ]
         for task in tasks:
             task.result()
     time.sleep(SETTLED)

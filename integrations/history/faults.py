@@ -1,4 +1,4 @@
-"""Faults of nodes: killed, stopped, cut off from the database. Each node has its own, in a thread of its own."""
+"""Faults of nodes: killed, stopped, cut off from the database."""
 
 import random
 import time
@@ -10,15 +10,12 @@ QUIET = (0.3, 2.0)
 LASTS = {"kill": (0.1, 1.0), "pause": (0.5, 5.0), "cut": (1.0, 6.0), "hang": (1.0, 6.0), "reset": (0.0, 0.0)}
 
 
-def disturb(world, node, seed, phases):
-    """One fault after the other, phase by phase: pairs of a semaphore, which says how many nodes may have one
-    at the same time, and the end. The last is undone before this returns."""
-    dice = random.Random(f"{seed} node {node.number}")
-    for gate, until in phases:
-        while world.now() < until:
-            time.sleep(min(dice.uniform(*QUIET), max(0, until - world.now())))
-            with gate:
-                harm(world, node, dice, until)
+def disturb(world, nodes, seed, until):
+    """One fault after the other, each of one of the nodes, until the moment; the last is undone by then."""
+    dice = random.Random(seed)
+    while world.now() < until:
+        time.sleep(min(dice.uniform(*QUIET), max(0, until - world.now())))
+        harm(world, dice.choice(nodes), dice, until)
 
 
 def harm(world, node, dice, until):
