@@ -97,7 +97,7 @@ def check(history):
 
 
 def find_order(history):
-    """The order that the audit log tells; each acknowledged write is in it, and nothing that was refused."""
+    """The order of the audit log has each acknowledged write (R1, R14), and nothing that was refused."""
     by_id = {operation.id: operation for operation in history.operations}
     writes, told, found = [], set(), []
     for event in history.events:
@@ -226,7 +226,7 @@ class Acknowledged:
 
 
 def verifications(history, order):
-    """Each answer is one that some state in its window gives: no staler than promised, here not stale at all."""
+    """Each answer is one that some state in its window gives: no older than promised (X7, R2), here not old at all."""
     acknowledged, found = Acknowledged(order), []
     for operation in history.operations:
         if operation.kind != model.VERIFY or operation.result == UNKNOWN:
@@ -278,7 +278,7 @@ def possible_answers(operation, history, order, acknowledged):
 
 
 def faultless(history):
-    """A node without a fault answers. Where another's begins or ends, writes and reads may wait in vain."""
+    """A node without a fault answers (R4, VER-8). Where another's begins or ends, writes and reads may wait in vain."""
     found, recovery = [], history.setup.recovery
     for operation in history.operations:
         if operation.result != UNKNOWN:
