@@ -26,6 +26,8 @@ from history.cluster import Cluster
 from history.faults import disturb
 from history.record import OK, UNKNOWN, Event, History, Setup
 
+# URL of a PostgreSQL server that may be given new databases.
+DATABASE = "KEYWARD_TEST_POSTGRES"
 # Seconds, beyond what the configuration promises, for whole milliseconds in between.
 SLACK = 0.05
 # A node is back to normal within 2 s of the end of a fault (R4), and so are clients that waited.
@@ -67,15 +69,15 @@ def arguments():
     options = parser.parse_args()
     if not options.replay and not options.keyward:
         parser.error("--keyward or --replay")
+    if not options.replay and DATABASE not in os.environ:
+        parser.error("run it by tools/with-postgres, which starts a database")
     return options
 
 
 def run(options):
     """A run from start to end: its history."""
     with tempfile.TemporaryDirectory(prefix="keyward-history-") as folder:
-        cluster = Cluster(
-            options.keyward.resolve(), Path(folder), os.environ["KEYWARD_TEST_POSTGRES"], options.nodes
-        )
+        cluster = Cluster(options.keyward.resolve(), Path(folder), os.environ[DATABASE], options.nodes)
         try:
             cluster.start()
             near, far = (bound + SLACK for bound in cluster.bounds())

@@ -80,5 +80,5 @@ fn x7_r4_a_node_that_stops_in_the_midst_of_a_write_holds_others_up_for_the_timeo
         done.store(true, Ordering::Release);
         signal(node.pid(), "CONT");
     });
-    b.key(body());
+    wait_until(|| b.post("/v1/keys", body()).status == 201);
 }
