@@ -129,9 +129,12 @@ impl Db {
     pub(crate) async fn open_postgres(url: &str, connections: u32, timeout: Duration) -> Result<Self> {
         let millis = timeout.as_millis().to_string();
         let options: PgConnectOptions = url.parse()?;
-        let options = options
-            .application_name("keyward")
-            .options([("statement_timeout", millis.as_str()), ("lock_timeout", millis.as_str())]);
+        let options = options.application_name("keyward").options([
+            ("statement_timeout", millis.as_str()),
+            ("lock_timeout", millis.as_str()),
+            // A node that stops or is cut off in the midst of a write must not keep its locks from the others.
+            ("idle_in_transaction_session_timeout", millis.as_str()),
+        ]);
         let pool = PgPoolOptions::new()
             .max_connections(connections)
             .acquire_timeout(timeout)

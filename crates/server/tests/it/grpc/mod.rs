@@ -162,6 +162,7 @@ impl Told {
                 body: serde_json::from_str(&denied.body).expect("a problem document"),
                 metadata: metadata.collect(),
             },
+            HttpResponse::ErrorResponse(error) => panic!("{error:?}"),
         };
         assert_eq!(allowed, told.status == 200, "{told:?}");
         told

@@ -1,0 +1,1 @@
+"""Many clients, several nodes, faults; and a check of what was answered against a sequential model."""
