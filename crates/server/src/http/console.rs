@@ -23,6 +23,8 @@ pub(crate) mod incident;
 pub(crate) mod incidents;
 pub(crate) mod key;
 pub(crate) mod key_choice;
+pub(crate) mod key_facts;
+pub(crate) mod key_new;
 pub(crate) mod key_revoke;
 pub(crate) mod key_summary;
 pub(crate) mod keys;
@@ -173,8 +175,8 @@ fn key_pages() -> Vec<Place> {
     vec![
         place(GET, "/console/me/keys", OneOf(&["me/keys:read"]), my_keys::list),
         place(GET, "/console/keys", OneOf(&["keys:read"]), keys::list),
-        place(GET, "/console/keys/new", create, keys::new),
-        place(POST, "/console/keys", create, keys::create),
+        place(GET, "/console/keys/new", create, key_new::new),
+        place(POST, "/console/keys", create, key_new::create),
         place(POST, "/console/keys/summary", create, key_summary::show),
         place(POST, "/console/keys/chosen", change, key_choice::preview),
         place(POST, "/console/keys/chosen/change", change, key_choice::carry_out),

@@ -10,16 +10,17 @@ use serde_json::json;
 use super::form::{Faults, Form, lines};
 use super::frame::Frame;
 use super::gate::Visit;
+use super::key_new::{conditions, extension, merged, reveal};
 use super::key_revoke::ReasonForm;
-use super::keys::{KeyLine, class_name, conditions, end, merged, reveal};
+use super::keys::{KeyLine, class_name};
 use super::login::Nothing;
 use super::moment::Moment;
 use super::who;
 use super::{Shown, go};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::http::idempotency::{self, Sent};
 use crate::http::json::Query;
-use crate::keys::wire::{ExtendIn, KeyOut, KeyPatch, RotateIn, UsageOut};
+use crate::keys::wire::{KeyOut, KeyPatch, RotateIn, UsageOut};
 use crate::keys::{self, edit as editing, lifecycle, usage};
 use crate::random;
 
@@ -337,9 +338,7 @@ pub(crate) async fn ask_extend(visit: Visit, Path(id): Path<String>) -> Shown {
 }
 
 pub(crate) async fn extend(visit: Visit, Path(id): Path<String>, Form(form): Form<ExtendForm>) -> Shown {
-    let wish = end(form.validity.as_deref(), form.expires_on.as_deref());
-    let wish = wish.and_then(|wish| serde_json::from_value::<ExtendIn>(wish).map_err(Error::internal));
-    let extended = match wish {
+    let extended = match extension(form.validity.as_deref(), form.expires_on.as_deref()) {
         Ok(wish) => lifecycle::extend(&visit.app, &visit.actor, &id, &wish).await,
         Err(error) => Err(error),
     };

@@ -8,6 +8,7 @@ pub(super) const NOTICES: &[(&str, &str)] = &[
     ("chosen-revoked", "The selected keys are revoked for good."),
     ("chosen-off", "The selected keys are switched off. You can switch them on again at any time."),
     ("chosen-on", "The selected keys are switched on."),
+    ("chosen-extended", "The ends of the selected keys were moved."),
     ("revoked", "The key is revoked for good."),
     ("extended", "The end of the key was moved."),
     ("edited", "Saved."),
