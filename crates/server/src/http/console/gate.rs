@@ -78,6 +78,7 @@ impl Visit {
 pub(crate) async fn gate(State(gate): State<Gate>, request: Request, next: Next) -> Response {
     let (mut parts, body) = request.into_parts();
     let mut frame = empty_frame(&gate.app, &parts);
+    let kept = frame.look.clone();
     let call = parts.extensions.get::<Call>().cloned().unwrap_or_default();
     let is_get = matches!(parts.method, Method::GET | Method::HEAD);
     let entered = enter(&gate, &parts, &mut frame, call.clone()).await;
@@ -98,6 +99,9 @@ pub(crate) async fn gate(State(gate): State<Gate>, request: Request, next: Next)
             Some(path) => Redirect::to(&path).into_response(),
             None => failure::show(&frame, &error, &call.request_id),
         };
+    }
+    if is_get {
+        look::follow(&mut response, &frame, &kept, &gate.app.settings.server);
     }
     let policy = HeaderValue::from_str(&content_policy(&frame.nonce)).expect("a policy of ASCII");
     response.headers_mut().insert(CONTENT_SECURITY_POLICY, policy);
@@ -161,7 +165,6 @@ fn clean_query(parts: &mut Parts) {
 fn empty_frame(app: &App, parts: &Parts) -> Frame {
     let query = parts.uri.query().unwrap_or_default();
     let done = query.split('&').find_map(|part| part.strip_prefix("done="));
-    let look = look::of(&parts.headers);
     Frame {
         words: Words(words::of_browser(&parts.headers)),
         nonce: random::hex::<16>(),
@@ -169,9 +172,7 @@ fn empty_frame(app: &App, parts: &Parts) -> Frame {
         address: parts.uri.path_and_query().map_or("/console", |target| target.as_str()).to_owned(),
         done: done.map(Into::into),
         now: app.clock.unix_ms(),
-        zone: look.zone,
-        theme: look.theme,
-        single_keys: look.single_keys,
+        look: look::of(&parts.headers),
         plain: app.settings.server.is_plain(),
         visitor: None,
     }
@@ -261,9 +262,10 @@ async fn visitor(app: &App, actor: &Actor, entered: &str, frame: &mut Frame) -> 
     let mut conn = app.read().await?;
     let tenant = tenants::find(&mut conn, &actor.tenant_id).await?.ok_or(Error::NotFound)?;
     let user = users::find(&mut conn, &actor.tenant_id, &actor.principal.id).await?;
-    let language = user.and_then(|user| user.language).and_then(|text| Language::parse(&text));
-    if let Some(language) = language {
-        frame.words = Words(language);
+    if let Some(user) = &user {
+        frame.look = frame.look.clone().by_user(user);
+        let language = user.language.as_deref().and_then(Language::parse);
+        frame.words = language.map_or(frame.words, Words);
     }
     // A form that was opened in one tenant is never carried out in another.
     let mark = format!("console form v1\0{}\0{entered}", session.handle.digits());

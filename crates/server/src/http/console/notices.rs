@@ -19,7 +19,7 @@ pub(super) const NOTICES: &[(&str, &str)] = &[
     ("password", "The password is set."),
     ("read", "Marked as read."),
     ("preferences", "Your preferences are saved."),
-    ("look", "This browser shows it so from now on."),
+    ("look", "The console looks so from now on, wherever you log in."),
     ("session-ended", "The session has ended."),
     ("others-ended", "Every other session of yours has ended."),
     ("sessions-ended", "The sessions are ended."),
