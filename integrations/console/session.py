@@ -80,6 +80,16 @@ class Session(Walk):
         self.browser.press("Create key")
         self.says("never again", "half typed")
 
+    def waiting_for_a_first_call_keeps_no_session_alive(self):
+        self.lasts(1)
+        self.open("/console/keys/new")
+        self.browser.fill("#label", "never called")
+        self.browser.press("Create key")
+        self.says("Waiting for the first call…")
+        self.says("Your login is about to end", "You are logged out soon", seconds=45)
+        self.browser.press("Stay logged in")
+        self.lasts(15)
+
     def lasts(self, minutes):
         """From now on a session ends after so long without use."""
         patch = {"login": {"idle_minutes": minutes, "admin_idle_minutes": minutes}}

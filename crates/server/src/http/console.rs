@@ -89,6 +89,8 @@ pub(crate) struct Place {
     pub(crate) path: &'static str,
     pub(crate) need: Need,
     handler: MethodRouter<Arc<App>>,
+    /// Pages ask for it by themselves.
+    is_poll: bool,
 }
 
 fn place<H, T>(method: Method, path: &'static str, need: Need, handler: H) -> Place
@@ -97,7 +99,16 @@ where
     T: 'static,
 {
     let filter = MethodFilter::try_from(method).expect("the map uses standard methods");
-    Place { path, need, handler: on(filter, handler) }
+    Place { path, need, handler: on(filter, handler), is_poll: false }
+}
+
+/// A part of a page that the page asks for by itself: no use of the session (SES-3).
+fn poll<H, T>(path: &'static str, need: Need, handler: H) -> Place
+where
+    H: Handler<T, Arc<App>>,
+    T: 'static,
+{
+    Place { is_poll: true, ..place(GET, path, need, handler) }
 }
 
 /// Every page.
@@ -182,7 +193,7 @@ fn key_pages() -> Vec<Place> {
         place(POST, "/console/keys/chosen/change", change, key_choice::carry_out),
         place(GET, "/console/keys/{id}", read, key::show),
         place(GET, "/console/keys/{id}/explain", read, explain::show),
-        place(GET, "/console/keys/{id}/first-call", read, key::first_call),
+        poll("/console/keys/{id}/first-call", read, key::first_call),
         place(GET, "/console/keys/{id}/edit", edit, key::edit),
         place(POST, "/console/keys/{id}/edit", edit, key::save),
         place(GET, "/console/keys/{id}/rotate", rotate, key::ask_rotate),
@@ -393,17 +404,17 @@ fn operator_pages() -> Vec<Place> {
 
 /// The same router with the console in it.
 pub(crate) fn mount(mut router: Router<Arc<App>>, app: &Arc<App>) -> Router<Arc<App>> {
-    let gated = |need: Need, handler: MethodRouter<Arc<App>>| {
-        let gate = gate::Gate { app: app.clone(), need };
+    let gated = |need: Need, is_poll: bool, handler: MethodRouter<Arc<App>>| {
+        let gate = gate::Gate { app: app.clone(), need, is_poll };
         handler.layer(axum::middleware::from_fn_with_state(gate, gate::gate))
     };
     for page in pages() {
-        router = router.route(page.path, gated(page.need, page.handler));
+        router = router.route(page.path, gated(page.need, page.is_poll, page.handler));
     }
     router
         .route("/", get(async || Redirect::to("/console")))
         .route("/console/assets/{name}", get(assets::show))
-        .route("/console/{*rest}", gated(Need::Session, get(nowhere)))
+        .route("/console/{*rest}", gated(Need::Session, false, get(nowhere)))
 }
 
 /// For pages that there are not.

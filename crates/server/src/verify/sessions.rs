@@ -133,7 +133,7 @@ impl Verifier {
     pub(super) fn verify_session(&self, ask: &Ask<'_>, now: Now) -> Result<Verified, Missing> {
         let (token, in_cookie) = match ask.presented {
             Presented::Secret(token) => (token, false),
-            Presented::Cookie(token) => (token, true),
+            Presented::Cookie(token) | Presented::Poll(token) => (token, true),
             _ => return self.verify_foreign(ask, now),
         };
         if token::parse_other(token, token::SESSION_PREFIX).is_none() {
@@ -259,6 +259,9 @@ impl Verifier {
         now: Now,
     ) {
         let Some(session) = &found.session else { return };
+        if matches!(ask.presented, Presented::Poll(_)) {
+            return;
+        }
         let key = found.key.as_ref().map(|(_, key)| key);
         match decision {
             Decision::Allow { .. } => {

@@ -39,6 +39,8 @@ const AT_HOME: [&str; 8] = [
 pub(crate) struct Gate {
     pub(crate) app: Arc<App>,
     pub(crate) need: Need,
+    /// A page asks by itself.
+    pub(crate) is_poll: bool,
 }
 
 /// A request that was let in.
@@ -80,6 +82,7 @@ pub(crate) async fn gate(State(gate): State<Gate>, request: Request, next: Next)
     let mut frame = empty_frame(&gate.app, &parts);
     let kept = frame.look.clone();
     let call = parts.extensions.get::<Call>().cloned().unwrap_or_default();
+    let call = Call { by_itself: gate.is_poll, ..call };
     let is_get = matches!(parts.method, Method::GET | Method::HEAD);
     let entered = enter(&gate, &parts, &mut frame, call.clone()).await;
     let mut response = match entered {
@@ -96,6 +99,7 @@ pub(crate) async fn gate(State(gate): State<Gate>, request: Request, next: Next)
     };
     if let Some(Pending(error)) = response.extensions_mut().remove::<Pending>() {
         response = match elsewhere(&frame, &error, is_get) {
+            _ if gate.is_poll => failure::poll(&frame, &error, &call.request_id),
             Some(path) => Redirect::to(&path).into_response(),
             None => failure::show(&frame, &error, &call.request_id),
         };

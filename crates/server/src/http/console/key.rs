@@ -26,6 +26,8 @@ use crate::random;
 
 /// Hours of the chart: a week.
 const HOURS: i64 = 168;
+/// How often a page asks for the first call by itself: every three seconds, for five minutes.
+const MOST_ASKED: u32 = 100;
 
 /// A secret of a key, without the secret.
 struct SecretLine {
@@ -142,16 +144,22 @@ struct FirstCall<'a> {
     f: &'a Frame,
     id: &'a str,
     generation: i64,
+    /// How often the page has asked.
+    asked: u32,
+    /// So often that it asks no longer by itself.
+    is_over: bool,
     seen: Option<Moment>,
     address: Option<&'a str>,
     agent: Option<&'a str>,
 }
 
-/// Which secret is waited for: the newest one unless given.
+/// Which secret is waited for, the newest one unless given, and for how long already.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct FirstCallQuery {
     generation: Option<i64>,
+    /// How often the page has asked before.
+    asked: u32,
 }
 
 pub(crate) async fn first_call(
@@ -170,6 +178,8 @@ pub(crate) async fn first_call(
         f: &visit.frame,
         id: &id,
         generation,
+        asked: query.asked.saturating_add(1),
+        is_over: query.asked >= MOST_ASKED,
         seen: seen_at.map(|at| visit.frame.moment(at)),
         address: usage.last_used_address.as_deref().filter(|_| is_last),
         agent: usage.last_used_agent.as_deref().filter(|_| is_last),
