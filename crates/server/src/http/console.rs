@@ -53,6 +53,7 @@ pub(crate) mod tenant;
 pub(crate) mod tenants;
 pub(crate) mod trusted;
 pub(crate) mod trusted_ceiling;
+mod typed;
 pub(crate) mod user;
 pub(crate) mod user_acts;
 pub(crate) mod users;
@@ -88,6 +89,7 @@ pub(crate) const SETUP: &str = "/console/setup";
 pub(crate) struct Place {
     pub(crate) path: &'static str,
     pub(crate) need: Need,
+    method: Method,
     handler: MethodRouter<Arc<App>>,
     /// Pages ask for it by themselves.
     is_poll: bool,
@@ -98,8 +100,8 @@ where
     H: Handler<T, Arc<App>>,
     T: 'static,
 {
-    let filter = MethodFilter::try_from(method).expect("the map uses standard methods");
-    Place { path, need, handler: on(filter, handler), is_poll: false }
+    let filter = MethodFilter::try_from(method.clone()).expect("the map uses standard methods");
+    Place { path, need, method, handler: on(filter, handler), is_poll: false }
 }
 
 /// A part of a page that the page asks for by itself: no use of the session (SES-3).
@@ -404,17 +406,15 @@ fn operator_pages() -> Vec<Place> {
 
 /// The same router with the console in it.
 pub(crate) fn mount(mut router: Router<Arc<App>>, app: &Arc<App>) -> Router<Arc<App>> {
-    let gated = |need: Need, is_poll: bool, handler: MethodRouter<Arc<App>>| {
-        let gate = gate::Gate { app: app.clone(), need, is_poll };
-        handler.layer(axum::middleware::from_fn_with_state(gate, gate::gate))
-    };
-    for page in pages() {
-        router = router.route(page.path, gated(page.need, page.is_poll, page.handler));
+    let nothing = place(GET, "/console/{*rest}", Need::Session, nowhere);
+    for page in pages().into_iter().chain([nothing]) {
+        let Place { path, need, handler, is_poll, .. } = page;
+        let gate = gate::Gate { app: app.clone(), route: path, need, is_poll };
+        router = router.route(path, handler.layer(axum::middleware::from_fn_with_state(gate, gate::gate)));
     }
     router
         .route("/", get(async || Redirect::to("/console")))
         .route("/console/assets/{name}", get(assets::show))
-        .route("/console/{*rest}", gated(Need::Session, false, get(nowhere)))
 }
 
 /// For pages that there are not.

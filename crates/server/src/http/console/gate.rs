@@ -12,6 +12,7 @@ use http::{HeaderMap, Method};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::frame::{Frame, Visitor};
+use super::typed::Typed;
 use super::words::{self, Language, Words};
 use super::{LOGIN, SECURITY, SETUP, failure, look};
 use crate::app::{Actor, App, Call};
@@ -38,6 +39,8 @@ const AT_HOME: [&str; 8] = [
 #[derive(Clone)]
 pub(crate) struct Gate {
     pub(crate) app: Arc<App>,
+    /// Its path as the map has it.
+    pub(crate) route: &'static str,
     pub(crate) need: Need,
     /// A page asks by itself.
     pub(crate) is_poll: bool,
@@ -85,6 +88,7 @@ pub(crate) async fn gate(State(gate): State<Gate>, request: Request, next: Next)
     let call = Call { by_itself: gate.is_poll, ..call };
     let is_get = matches!(parts.method, Method::GET | Method::HEAD);
     let entered = enter(&gate, &parts, &mut frame, call.clone()).await;
+    let typed = Typed::default();
     let mut response = match entered {
         Ok(actor) => {
             if let Some(actor) = actor {
@@ -92,13 +96,15 @@ pub(crate) async fn gate(State(gate): State<Gate>, request: Request, next: Next)
                 parts.extensions.insert(visit);
             }
             parts.extensions.insert(frame.clone());
+            parts.extensions.insert(typed.clone());
             clean_query(&mut parts);
             next.run(Request::from_parts(parts, body)).await
         }
         Err(error) => Problem(error).into_response(),
     };
     if let Some(Pending(error)) = response.extensions_mut().remove::<Pending>() {
-        response = match elsewhere(&frame, &error, is_get) {
+        let form = (!is_get).then(|| typed.page(gate.route, &frame.path));
+        response = match elsewhere(&frame, &error, form) {
             _ if gate.is_poll => failure::poll(&frame, &error, &call.request_id),
             Some(path) => Redirect::to(&path).into_response(),
             None => failure::show(&frame, &error, &call.request_id),
@@ -129,8 +135,10 @@ fn content_policy(nonce: &str) -> String {
     )
 }
 
-/// Where somebody goes who must do something else first; nothing if it must be told.
-fn elsewhere(frame: &Frame, error: &Error, is_get: bool) -> Option<String> {
+/// Where somebody goes who must do something else first; nothing if it must be told. `form` is the page of the form
+/// that was sent, if one was.
+fn elsewhere(frame: &Frame, error: &Error, form: Option<String>) -> Option<String> {
+    let is_get = form.is_none();
     let back = || utf8_percent_encode(&frame.address, NON_ALPHANUMERIC).to_string();
     match error {
         Error::NotSetUp if frame.path != SETUP => Some(SETUP.to_owned()),
@@ -140,12 +148,7 @@ fn elsewhere(frame: &Frame, error: &Error, is_get: bool) -> Option<String> {
         }),
         Error::Forbidden { code: "second_factor_missing", .. } if is_get => Some(SECURITY.to_owned()),
         Error::Forbidden { code: "step_up_required", .. } => {
-            // What is sent stands below the page that it was sent from.
-            let page = if is_get {
-                &*frame.address
-            } else {
-                frame.path.rsplit_once('/').map_or("/console", |cut| cut.0)
-            };
+            let page = form.as_deref().unwrap_or(&frame.address);
             let back = utf8_percent_encode(page, NON_ALPHANUMERIC);
             Some(format!("/console/step-up?return_to={back}"))
         }

@@ -243,6 +243,7 @@ pub(crate) struct EditForm {
 }
 
 pub(crate) async fn edit(visit: Visit, Path(id): Path<String>) -> Shown {
+    visit.must_be_fresh()?;
     let line = line(&visit, &id).await?;
     let known = line.key.conditions.as_ref();
     let text = |lines: Vec<String>| Some(lines.join("\n"));
@@ -300,6 +301,7 @@ pub(crate) struct RotateForm {
 }
 
 pub(crate) async fn ask_rotate(visit: Visit, Path(id): Path<String>) -> Shown {
+    visit.must_be_fresh()?;
     let line = line(&visit, &id).await?;
     super::page(&RotatePage { f: &visit.frame, line: &line, once: random::hex::<16>() })
 }

@@ -92,6 +92,7 @@ pub(super) struct SecretPage<'a> {
 
 /// The form, filled in from the query, so that a link can prepare it.
 pub(crate) async fn new(visit: Visit, Query(form): Query<KeyForm>) -> Shown {
+    visit.must_be_fresh()?;
     ask(&visit, &form, &Faults::default()).await
 }
 

@@ -227,3 +227,28 @@ fn ses_3_what_a_page_asks_for_by_itself_is_no_use_of_the_session() {
     let refused = grace.get(&panel).expect(401).text;
     assert!(!refused.contains("data-poll") && !refused.contains("<html"), "{refused}");
 }
+
+#[test]
+fn ses_6_a_form_that_is_sent_too_late_comes_back_as_it_was_typed() {
+    let server = Server::start();
+    let id = somebody(&server, "grace", &["me:read", "me/keys:*"]);
+    let key = server.root().key(json!({ "class": "member", "owner_id": id, "label": "nightly" }));
+    let grace = Browser::of(&server, "grace");
+    server.place.sql("UPDATE sessions SET stepped_up_at = stepped_up_at - 3600000");
+    let path = format!("/console/keys/{}", text(&key["id"]));
+    // The pages that lead to it ask before anything is typed.
+    for page in ["/console/keys/new", &format!("{path}/rotate"), &format!("{path}/edit")] {
+        let asked = grace.get(page).expect(303).header("location").to_owned();
+        assert!(asked.starts_with("/console/step-up?return_to=%2Fconsole%2Fkeys%2F"), "{page}: {asked}");
+    }
+    let typed = [("label", "late"), ("once", "l1"), ("scopes", "me:read")];
+    let asked = grace.submit("/console/keys", &typed).expect(303);
+    let form = "%2Fconsole%2Fkeys%2Fnew%3Flabel%3Dlate%26scopes%3Dme%253Aread";
+    assert_eq!(asked.header("location"), format!("/console/step-up?return_to={form}"));
+    let asked = grace.submit(&format!("{path}/rotate"), &[("once", "l2")]).expect(303);
+    assert!(asked.header("location").ends_with("%2Frotate"), "{}", asked.header("location"));
+    assert_eq!(server.root().get("/v1/keys?q=late").ok()["data"], json!([]));
+    let form = "/console/keys/new?label=late&scopes=me%3Aread";
+    let proof = [("password", PASSWORD), ("return_to", form)];
+    assert_eq!(grace.submit("/console/step-up", &proof).expect(303).header("location"), form);
+}
