@@ -104,7 +104,7 @@ pub(crate) async fn gate(State(gate): State<Gate>, request: Request, next: Next)
     };
     if let Some(Pending(error)) = response.extensions_mut().remove::<Pending>() {
         let form = (!is_get).then(|| typed.page(gate.route, &frame.path));
-        response = match elsewhere(&frame, &error, form) {
+        response = match elsewhere(&frame, &error, form.as_deref()) {
             _ if gate.is_poll => failure::poll(&frame, &error, &call.request_id),
             Some(path) => Redirect::to(&path).into_response(),
             None => failure::show(&frame, &error, &call.request_id),
@@ -113,17 +113,22 @@ pub(crate) async fn gate(State(gate): State<Gate>, request: Request, next: Next)
     if is_get {
         look::follow(&mut response, &frame, &kept, &gate.app.settings.server);
     }
+    dress(&mut response, &frame);
+    response
+}
+
+/// The headers of a page (WEB-3).
+fn dress(response: &mut Response, frame: &Frame) {
+    let headers = response.headers_mut();
     let policy = HeaderValue::from_str(&content_policy(&frame.nonce)).expect("a policy of ASCII");
-    response.headers_mut().insert(CONTENT_SECURITY_POLICY, policy);
-    response.headers_mut().insert("referrer-policy", HeaderValue::from_static(frame.referrer_policy()));
+    headers.insert(CONTENT_SECURITY_POLICY, policy);
+    headers.insert("referrer-policy", HeaderValue::from_static(frame.referrer_policy()));
     // Browsers have no use for it over plain http, and complain.
     if !frame.plain {
-        let alone = HeaderValue::from_static("same-origin");
-        response.headers_mut().insert("cross-origin-opener-policy", alone);
+        headers.insert("cross-origin-opener-policy", HeaderValue::from_static("same-origin"));
     }
     let features = "camera=(), geolocation=(), microphone=(), payment=(), usb=()";
-    response.headers_mut().insert("permissions-policy", HeaderValue::from_static(features));
-    response
+    headers.insert("permissions-policy", HeaderValue::from_static(features));
 }
 
 /// Scripts run by the nonce alone, and only htmx and our own may write HTML (WEB-3).
@@ -137,7 +142,7 @@ fn content_policy(nonce: &str) -> String {
 
 /// Where somebody goes who must do something else first; nothing if it must be told. `form` is the page of the form
 /// that was sent, if one was.
-fn elsewhere(frame: &Frame, error: &Error, form: Option<String>) -> Option<String> {
+fn elsewhere(frame: &Frame, error: &Error, form: Option<&str>) -> Option<String> {
     let is_get = form.is_none();
     let back = || utf8_percent_encode(&frame.address, NON_ALPHANUMERIC).to_string();
     match error {
@@ -148,7 +153,7 @@ fn elsewhere(frame: &Frame, error: &Error, form: Option<String>) -> Option<Strin
         }),
         Error::Forbidden { code: "second_factor_missing", .. } if is_get => Some(SECURITY.to_owned()),
         Error::Forbidden { code: "step_up_required", .. } => {
-            let page = form.as_deref().unwrap_or(&frame.address);
+            let page = form.unwrap_or(&frame.address);
             let back = utf8_percent_encode(page, NON_ALPHANUMERIC);
             Some(format!("/console/step-up?return_to={back}"))
         }
