@@ -4,7 +4,7 @@
     integrations/console.py --keyward target/debug/keyward [--install] [--scratch DIR] [--pictures DIR [--images DIR]]
 
 Each step goes on from those before (`console/`, a file for each person). Every page that is looked at is checked by axe in light and dark, at two
-widths; afterwards the browser's own log must hold no breach of the content policy, no error, and no
+widths, and in the colours of a system that forces its own; afterwards the browser's own log must hold no breach of the content policy, no error, and no
 request to another host. Prints one line for each step; ends with 1 if any failed.
 """
 

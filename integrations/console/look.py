@@ -24,8 +24,7 @@ class Look(Walk):
         self.choose("#zone", "Europe/Berlin")
         self.browser.press("Keep this look")
         self.says("The console looks so from now on, wherever you log in.")
-        media = [{"name": "prefers-color-scheme", "value": "light"}]
-        self.browser.cdp("Emulation.setEmulatedMedia", features=media)
+        self.theme("light")
         self.open("/console")
         scheme = self.browser.eval("return getComputedStyle(document.documentElement).colorScheme")
         assert scheme == "dark", scheme
