@@ -17,6 +17,7 @@ from pathlib import Path
 
 from check.browser import Browser
 from check.keyward import Keyward
+from check.recorder import Recorder
 from console.first import First
 from console.fleet import Fleet
 from console.keyboard import Keyboard
@@ -24,8 +25,10 @@ from console.look import Look
 from console.member import Member
 from console.people import People
 from console.plain import Plain
+from console.recorded import Recorded
 from console.records import Records
 from console.rules import Rules
+from console.scriptless import Scriptless
 from console.session import Session
 from console.walk import Walk
 
@@ -62,7 +65,7 @@ def plain(binary, folder):
 SHOWN = ["key-light", "key-dark", "key-choice-light", "key-choice-dark"]
 # Servers, who walks there, and what their browsers need beside.
 WALKS = [
-    (usual, [Member, People, Records, Rules, Fleet, Keyboard, Look, Session], []),
+    (usual, [Member, People, Records, Rules, Fleet, Keyboard, Look, Scriptless, Recorded, Session], []),
     (empty, [First], []),
     (plain, [Plain], PLAIN_BROWSER),
 ]
@@ -84,6 +87,19 @@ def run(walk):
             passed += 1
             print(f"ok     {title}")
     return passed, failed
+
+
+def walked(person, keyward, flags, axe, pictures):
+    """The same in a browser of its own, with a recorder in between where one is wanted."""
+    recorder = Recorder() if person.is_recorded else None
+    browser = Browser(keyward.data.parent, ["--lang=en", *flags, *(recorder.flags() if recorder else [])])
+    try:
+        browser.start()
+        return run(person(keyward, browser, axe, pictures, recorder))
+    finally:
+        browser.stop()
+        if recorder:
+            recorder.stop()
 
 
 def axe_core(scratch, install):
@@ -117,12 +133,7 @@ def main():
             keyward.start()
             try:
                 for person in people:
-                    browser = Browser(place, ["--lang=en", *flags])
-                    browser.start()
-                    try:
-                        counts = run(person(keyward, browser, axe, asked.pictures))
-                    finally:
-                        browser.stop()
+                    counts = walked(person, keyward, flags, axe, asked.pictures)
                     passed, failed = passed + counts[0], failed + counts[1]
             finally:
                 keyward.stop()

@@ -14,8 +14,11 @@ class Walk:
 
     # The name that the browser knows the server by.
     host = "localhost"
+    # Whether everything goes through a recorder.
+    is_recorded = False
 
-    def __init__(self, keyward, browser, axe, pictures):
+    def __init__(self, keyward, browser, axe, pictures, recorder=None):
+        self.recorder = recorder
         self.keyward, self.browser, self.axe, self.pictures = keyward, browser, axe, pictures
         self.url = f"http://{self.host}:{keyward.port}"
         self.seen = set()
