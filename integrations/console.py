@@ -22,6 +22,7 @@ from console.first import First
 from console.fleet import Fleet
 from console.keyboard import Keyboard
 from console.look import Look
+from console.many import Many, seed
 from console.member import Member
 from console.people import People
 from console.plain import Plain
@@ -51,6 +52,13 @@ def usual(binary, folder):
     return Keyward(binary, folder, SETTINGS)
 
 
+def crowded(binary, folder):
+    """One with more keys than anybody looks through."""
+    keyward = usual(binary, folder)
+    seed(keyward)
+    return keyward
+
+
 def empty(binary, folder):
     """One that has nobody yet."""
     return Keyward(binary, folder, SETTINGS, is_new=True)
@@ -66,6 +74,7 @@ SHOWN = ["key-light", "key-dark", "key-choice-light", "key-choice-dark"]
 # Servers, who walks there, and what their browsers need beside.
 WALKS = [
     (usual, [Member, People, Records, Rules, Fleet, Keyboard, Look, Scriptless, Recorded, Session], []),
+    (crowded, [Many], []),
     (empty, [First], []),
     (plain, [Plain], PLAIN_BROWSER),
 ]

@@ -144,7 +144,8 @@ fn bound<'s>(
     }
     filter.switches = switches(statuses);
     narrow(filter, statuses, app.clock.unix_ms());
-    Ok(if is_told_by_switch(statuses) { &[] } else { statuses })
+    let left: &[Status] = if is_told_by_switch(statuses) { &[] } else { statuses };
+    Ok(left)
 }
 
 /// Reads rows until a page is full: the status follows from facts and time, not from a column.

@@ -149,7 +149,8 @@ pub(crate) async fn set_language(
 pub(crate) async fn set_look(conn: &mut Conn, tenant: &str, id: &str, look: &Look<'_>) -> Result<()> {
     on!(conn, c => sqlx::query(
         "UPDATE users SET theme = $3, zone = $4, single_keys = $5 WHERE tenant_id = $1 AND id = $2"
-    ).bind(tenant).bind(id).bind(look.theme).bind(look.zone).bind(look.single_keys).execute(c).await.map(drop))?;
+    ).bind(tenant).bind(id)
+        .bind(look.theme).bind(look.zone).bind(look.single_keys).execute(c).await.map(drop))?;
     Ok(())
 }
 

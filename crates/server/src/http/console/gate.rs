@@ -111,7 +111,7 @@ pub(crate) async fn gate(State(gate): State<Gate>, request: Request, next: Next)
         };
     }
     if is_get {
-        look::follow(&mut response, &frame, &kept, &gate.app.settings.server);
+        look::follow(&mut response, &frame.look, &kept, &gate.app.settings.server);
     }
     dress(&mut response, &frame);
     response

@@ -8,7 +8,6 @@ use jiff::tz::{self, TimeZone};
 use serde::Deserialize;
 
 use super::form::Form;
-use super::frame::Frame;
 use super::gate::Visit;
 use super::preferences::PREFERENCES;
 use super::{Shown, go};
@@ -80,9 +79,9 @@ impl Look {
 }
 
 /// Lets a browser show the pages before the login too as the user who looks has chosen it.
-pub(super) fn follow(response: &mut Response, frame: &Frame, kept: &Look, server: &ServerSettings) {
-    if frame.look != *kept {
-        frame.look.put(response, server);
+pub(super) fn follow(response: &mut Response, look: &Look, kept: &Look, server: &ServerSettings) {
+    if look != kept {
+        look.put(response, server);
     }
 }
 
