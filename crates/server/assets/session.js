@@ -62,7 +62,7 @@ others?.addEventListener("message", ({ data: [idle, end] }) => {
 
 // What the page asks for by itself is no use.
 document.addEventListener("htmx:after:request", (event) => {
-  if ("poll" in event.target.dataset) return;
+  if (event.target.dataset?.poll !== undefined) return;
   const idle = Number(dialog.dataset.idle);
   const end = ends.ends - seconds();
   if (end > 0 && seconds() < ends.idle) lasts(Math.min(idle, end), end);

@@ -214,18 +214,18 @@ fn ses_3_what_a_page_asks_for_by_itself_is_no_use_of_the_session() {
     };
     wait_until(|| {
         let page = grace.get(&panel).expect(200).text;
-        assert!(page.contains("data-poll") && page.contains("asked=1\""), "{page}");
+        assert!(page.contains("hx-trigger") && page.contains("asked=1\""), "{page}");
         begun.elapsed() > Duration::from_secs(4)
     });
     assert_eq!(used(), 0, "a poll keeps no session alive");
     // It ends by itself, and goes on when somebody wants it.
     let over = grace.get(&format!("{panel}?asked=100")).expect(200).text;
-    assert!(!over.contains("data-poll") && over.contains("Wait again"), "{over}");
+    assert!(!over.contains("hx-trigger") && over.contains("Wait again"), "{over}");
     let token = grace.form_token();
     wait_until(|| used() == 1);
     grace.send("/console/logout", &[("form_token", &token)]).expect(303);
     let refused = grace.get(&panel).expect(401).text;
-    assert!(!refused.contains("data-poll") && !refused.contains("<html"), "{refused}");
+    assert!(!refused.contains("hx-") && !refused.contains("<html"), "{refused}");
 }
 
 #[test]
