@@ -237,7 +237,7 @@ fn ses_6_a_form_that_is_sent_too_late_comes_back_as_it_was_typed() {
     server.place.sql("UPDATE sessions SET stepped_up_at = stepped_up_at - 3600000");
     let path = format!("/console/keys/{}", text(&key["id"]));
     // The pages that lead to it ask before anything is typed.
-    for page in ["/console/keys/new", &format!("{path}/rotate"), &format!("{path}/edit")] {
+    for page in ["/console/keys/new", &*format!("{path}/rotate"), &*format!("{path}/edit")] {
         let asked = grace.get(page).expect(303).header("location").to_owned();
         assert!(asked.starts_with("/console/step-up?return_to=%2Fconsole%2Fkeys%2F"), "{page}: {asked}");
     }
