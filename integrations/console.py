@@ -4,7 +4,7 @@
     integrations/console.py --keyward target/debug/keyward [--install] [--scratch DIR] [--pictures DIR [--images DIR]]
 
 Each step goes on from those before (`console/`, a file for each person). Every page that is looked at is checked by axe in light and dark, at two
-widths; afterwards the browser's own log must hold no breach of the content policy, no error, and no
+widths, and in the colours of a system that forces its own; afterwards the browser's own log must hold no breach of the content policy, no error, and no
 request to another host. Prints one line for each step; ends with 1 if any failed.
 """
 
@@ -17,15 +17,19 @@ from pathlib import Path
 
 from check.browser import Browser
 from check.keyward import Keyward
+from check.recorder import Recorder
 from console.first import First
 from console.fleet import Fleet
 from console.keyboard import Keyboard
 from console.look import Look
+from console.many import Many, seed
 from console.member import Member
 from console.people import People
 from console.plain import Plain
+from console.recorded import Recorded
 from console.records import Records
 from console.rules import Rules
+from console.scriptless import Scriptless
 from console.session import Session
 from console.walk import Walk
 
@@ -48,6 +52,13 @@ def usual(binary, folder):
     return Keyward(binary, folder, SETTINGS)
 
 
+def crowded(binary, folder):
+    """One with more keys than anybody looks through."""
+    keyward = usual(binary, folder)
+    seed(keyward)
+    return keyward
+
+
 def empty(binary, folder):
     """One that has nobody yet."""
     return Keyward(binary, folder, SETTINGS, is_new=True)
@@ -62,7 +73,8 @@ def plain(binary, folder):
 SHOWN = ["key-light", "key-dark", "key-choice-light", "key-choice-dark"]
 # Servers, who walks there, and what their browsers need beside.
 WALKS = [
-    (usual, [Member, People, Records, Rules, Fleet, Keyboard, Look, Session], []),
+    (usual, [Member, People, Records, Rules, Fleet, Keyboard, Look, Scriptless, Recorded, Session], []),
+    (crowded, [Many], []),
     (empty, [First], []),
     (plain, [Plain], PLAIN_BROWSER),
 ]
@@ -84,6 +96,19 @@ def run(walk):
             passed += 1
             print(f"ok     {title}")
     return passed, failed
+
+
+def walked(person, keyward, flags, axe, pictures):
+    """The same in a browser of its own, with a recorder in between where one is wanted."""
+    recorder = Recorder() if person.is_recorded else None
+    browser = Browser(keyward.data.parent, ["--lang=en", *flags, *(recorder.flags() if recorder else [])])
+    try:
+        browser.start()
+        return run(person(keyward, browser, axe, pictures, recorder))
+    finally:
+        browser.stop()
+        if recorder:
+            recorder.stop()
 
 
 def axe_core(scratch, install):
@@ -117,12 +142,7 @@ def main():
             keyward.start()
             try:
                 for person in people:
-                    browser = Browser(place, ["--lang=en", *flags])
-                    browser.start()
-                    try:
-                        counts = run(person(keyward, browser, axe, asked.pictures))
-                    finally:
-                        browser.stop()
+                    counts = walked(person, keyward, flags, axe, asked.pictures)
                     passed, failed = passed + counts[0], failed + counts[1]
             finally:
                 keyward.stop()

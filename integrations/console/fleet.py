@@ -85,6 +85,38 @@ class Fleet(Walk):
         self.says("None of the selected keys can be changed so.")
         self.look("key-choice-none")
 
+    def keys_are_extended_together(self):
+        self.tick(*self.keys[:2])
+        self.browser.press("Extend…")
+        self.says("Extend 2 keys", "From now on they work for")
+        self.look("key-choice-end")
+        self.browser.click("input[value=date]")
+        self.browser.press("Go on")
+        self.says("This needs another look", "choose the day on which the key ends")
+        self.look("key-choice-end-refused")
+        self.browser.click("input[value='30']")
+        self.browser.press("Go on")
+        self.says("Extend 2 keys?", "2 keys get another end.", "Ends then")
+        self.look("key-choice-extend")
+        ends = self.ends()
+        self.browser.press("Extend")
+        self.says("The ends of the selected keys were moved.")
+        assert all(after > before for after, before in zip(self.ends(), ends)), "both end later"
+
+    def ends(self):
+        """When the first two keys end."""
+        return [self.keyward.call("GET", f"/v1/keys/{key['id']}", None)["expires_at"] for key in self.keys[:2]]
+
+    def what_the_rules_forbid_stays_and_is_told(self):
+        self.keyward.call("PATCH", "/v1/policies", {"workspace": {"max_ttl_days": 60, "default_ttl_days": 30}})
+        self.tick(*self.keys[:2])
+        self.browser.press("Extend…")
+        self.says("Extend 2 keys")
+        self.browser.press("Go on")
+        self.says("None of the selected keys can be changed so.", "policy allows an end up to")
+        self.look("key-choice-extend-refused")
+        self.keyward.call("PATCH", "/v1/policies", {"workspace": {"max_ttl_days": None, "default_ttl_days": 90}})
+
     def keys_in_use_end_behind_a_phrase(self):
         self.used(self.keys[0])
         self.tick(*self.keys)
@@ -115,6 +147,41 @@ class Fleet(Walk):
         self.browser.press("Further keys")
         self.says("many0")
         assert len(self.browser.elements("input[name=id]")) == 10
+
+    def all_that_match_are_changed_without_scripts(self):
+        self.browser.cdp("Emulation.setScriptExecutionDisabled", value=True)
+        try:
+            self.open("/console/keys?q=many")
+            self.browser.click("a[href$='chosen=matching']")
+            time.sleep(1)
+            assert "All 60 keys that match are selected" in self.source()
+            self.browser.click("button[value=deactivate]")
+            time.sleep(1)
+            page = self.source()
+            assert "Switch 60 keys off?" in page and "To go on, type: deactivate 60" in page
+            self.browser.fill("#confirm", "deactivate 60")
+            self.browser.click("main form button.danger")
+            time.sleep(2)
+            assert "The selected keys are switched off." in self.source()
+        finally:
+            self.browser.cdp("Emulation.setScriptExecutionDisabled", value=False)
+        off = self.keyward.call("GET", "/v1/keys?q=many&status=inactive&limit=200", None)["data"]
+        assert len(off) == 60, len(off)
+
+    def the_choice_of_all_looks_as_it_is(self):
+        self.open("/console/keys?q=many")
+        self.browser.press("Select all that match")
+        self.says("All 60 keys that match are selected, on other pages too.")
+        self.look("keys-choose-matching")
+        self.browser.press("Switch on…")
+        self.says("Switch 60 keys on?", "60 keys work again at once.")
+        self.look("key-choice-matching")
+        self.keyward.call("POST", "/v1/keys/revoke", {"filter": {"label_contains": "many59"}, "confirm": "revoke 1"})
+        self.browser.press("Switch on")
+        self.says("By now other keys match.", "Switch 59 keys on?")
+        self.look("key-choice-matching-refused")
+        self.browser.press("Switch on")
+        self.says("The selected keys are switched on.")
 
     def what_needs_a_hand_is_named_with_what_helps(self):
         self.open("/console")

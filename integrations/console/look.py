@@ -1,4 +1,4 @@
-"""How one browser shows the console, and what the keyboard does: theme, zone, palette, shortcuts."""
+"""How the console is shown, and what the keyboard does: theme, zone, palette, shortcuts."""
 
 import time
 
@@ -22,10 +22,9 @@ class Look(Walk):
         self.open("/console/me/preferences")
         self.choose("#theme", "dark")
         self.choose("#zone", "Europe/Berlin")
-        self.browser.press("Keep on this device")
-        self.says("This browser shows it so from now on.")
-        media = [{"name": "prefers-color-scheme", "value": "light"}]
-        self.browser.cdp("Emulation.setEmulatedMedia", features=media)
+        self.browser.press("Keep this look")
+        self.says("The console looks so from now on, wherever you log in.")
+        self.theme("light")
         self.open("/console")
         scheme = self.browser.eval("return getComputedStyle(document.documentElement).colorScheme")
         assert scheme == "dark", scheme
@@ -36,7 +35,15 @@ class Look(Walk):
         title = self.browser.eval("return document.querySelector('time').title")
         assert ("CET" in title or "CEST" in title) and title.endswith(" UTC"), title
 
-    def another_person_at_this_browser_sees_it_so_too(self):
+    def another_browser_shows_it_so_too(self):
+        self.browser.cdp("Network.clearBrowserCookies")
+        self.open("/console/login")
+        assert self.browser.eval("return document.documentElement.dataset.theme ?? ''") == ""
+        self.log_in("lena")
+        assert self.browser.eval("return document.documentElement.dataset.theme") == "dark"
+        self.times_are_told_in_the_zone_with_utc_beside()
+
+    def this_browser_goes_on_so_before_the_login(self):
         self.browser.press("Log out")
         self.at("/console/login")
         assert self.browser.eval("return document.documentElement.dataset.theme") == "dark"
@@ -44,8 +51,8 @@ class Look(Walk):
         self.open("/console/me/preferences")
         self.choose("#theme", "system")
         self.choose("#zone", "UTC")
-        self.browser.press("Keep on this device")
-        self.says("This browser shows it so from now on.")
+        self.browser.press("Keep this look")
+        self.says("The console looks so from now on, wherever you log in.")
 
     def palette(self, text):
         """Opens the palette and types."""
@@ -105,8 +112,8 @@ class Look(Walk):
     def single_keys_can_be_switched_off(self):
         self.open("/console/me/preferences")
         self.browser.click("input[name=single_keys]")
-        self.browser.press("Keep on this device")
-        self.says("This browser shows it so from now on.")
+        self.browser.press("Keep this look")
+        self.says("The console looks so from now on, wherever you log in.")
         self.open("/console")
         self.browser.keys("?")
         self.browser.keys("gk")

@@ -54,9 +54,28 @@ class Session(Walk):
         self.at("/console/step-up")
         self.browser.fill("#password", PASSWORD)
         self.browser.press("Confirm")
-        self.at("/console")
+        self.at("/console/webhooks/new")
         self.open("/console/webhooks")
         assert "late" not in self.browser.text("main"), "it was made without a proof"
+
+    def what_was_typed_is_there_again_after_the_proof(self):
+        self.open("/console/keys/new")
+        self.browser.fill("#label", "typed before & after")
+        self.browser.fill("#scopes", "me/keys:*")
+        self.age()
+        self.browser.press("Create key")
+        self.at("/console/step-up")
+        self.browser.fill("#password", PASSWORD)
+        self.browser.press("Confirm")
+        self.at("/console/keys/new")
+        typed = "return [document.querySelector('#label').value, document.querySelector('#scopes').value]"
+        assert self.browser.eval(typed) == ["typed before & after", "me/keys:*"], self.browser.eval(typed)
+        self.age()
+        self.open("/console/keys/new")
+        self.at("/console/step-up")
+        self.browser.fill("#password", PASSWORD)
+        self.browser.press("Confirm")
+        self.at("/console/keys/new")
 
     def a_warning_comes_before_the_session_ends(self):
         self.lasts(1)
@@ -79,6 +98,16 @@ class Session(Walk):
         self.intact()
         self.browser.press("Create key")
         self.says("never again", "half typed")
+
+    def waiting_for_a_first_call_keeps_no_session_alive(self):
+        self.lasts(1)
+        self.open("/console/keys/new")
+        self.browser.fill("#label", "never called")
+        self.browser.press("Create key")
+        self.says("Waiting for the first call…")
+        self.says("Your login is about to end", "You are logged out soon", seconds=45)
+        self.browser.press("Stay logged in")
+        self.lasts(15)
 
     def lasts(self, minutes):
         """From now on a session ends after so long without use."""

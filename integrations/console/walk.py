@@ -14,8 +14,11 @@ class Walk:
 
     # The name that the browser knows the server by.
     host = "localhost"
+    # Whether everything goes through a recorder.
+    is_recorded = False
 
-    def __init__(self, keyward, browser, axe, pictures):
+    def __init__(self, keyward, browser, axe, pictures, recorder=None):
+        self.recorder = recorder
         self.keyward, self.browser, self.axe, self.pictures = keyward, browser, axe, pictures
         self.url = f"http://{self.host}:{keyward.port}"
         self.seen = set()
@@ -50,20 +53,31 @@ class Walk:
         raise AssertionError(f"{part} is not in {self.browser.path()}")
 
     def look(self, name):
-        """No fault for axe in light and dark, nothing that runs out of a small window; a picture of it."""
+        """No fault for axe in light, in dark and in colours of the system, nothing that runs out of a small window; a
+        picture of each."""
         if name in self.seen:
             return
         self.seen.add(name)
-        for theme in ("light", "dark"):
-            self.browser.cdp("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": theme}])
+        for theme in ("light", "dark", "forced"):
+            self.theme(theme)
             for size, width in ((WIDE, "wide"), (NARROW, "narrow")):
+                if (theme, width) == ("forced", "narrow"):
+                    continue  # Colours move nothing.
                 self.browser.resize(*size)
                 self.picture(f"{name}-{theme}-{width}")
                 faults = self.faults()
                 assert not faults, f"{name}, {theme}, {width}: {json.dumps(faults, indent=1)[:3000]}"
                 overflow = self.browser.eval("return document.documentElement.scrollWidth - innerWidth")
                 assert overflow <= 0, f"{name} is {overflow} pixels wider than a {width} window"
+        self.theme("light")
         self.browser.resize(*WIDE)
+
+    def theme(self, name):
+        """What the system asks for: light, dark, or a few colours of its own, here on dark ground."""
+        forced = name == "forced"
+        features = {"prefers-color-scheme": "dark" if forced else name, "forced-colors": "active" if forced else "none"}
+        listed = [{"name": feature, "value": value} for feature, value in features.items()]
+        self.browser.cdp("Emulation.setEmulatedMedia", features=listed)
 
     def picture(self, name):
         """Keeps what the window shows, if pictures are wanted."""

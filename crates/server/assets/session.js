@@ -60,7 +60,9 @@ others?.addEventListener("message", ({ data: [idle, end] }) => {
   if (dialog.open) dialog.close();
 });
 
-document.addEventListener("htmx:after:request", () => {
+// What the page asks for by itself is no use.
+document.addEventListener("htmx:after:request", (event) => {
+  if (event.target.dataset?.poll !== undefined) return;
   const idle = Number(dialog.dataset.idle);
   const end = ends.ends - seconds();
   if (end > 0 && seconds() < ends.idle) lasts(Math.min(idle, end), end);

@@ -113,6 +113,8 @@ pub(crate) struct Call {
     pub(crate) request_id: String,
     pub(crate) address: Option<IpAddr>,
     pub(crate) agent: Option<String>,
+    /// A page asks by itself, and perhaps nobody is there: no use of its session (SES-3).
+    pub(crate) by_itself: bool,
 }
 
 /// The session that a request came with.

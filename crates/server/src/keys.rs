@@ -2,6 +2,7 @@
 
 pub(crate) mod approval;
 pub(crate) mod bulk;
+pub(crate) mod chosen;
 pub(crate) mod create;
 pub(crate) mod edit;
 pub(crate) mod explain;
@@ -56,15 +57,21 @@ fn is_own(actor: &Actor, row: &KeyRow) -> bool {
 /// The key, to be changed: the actor may do `verb`, has seen its version, and holds all that the
 /// key may do (AZ-6).
 pub(crate) async fn find_to_change(tx: &mut Tx<'_>, id: &str, verb: &str) -> Result<(KeyRow, Viewer)> {
+    let (tenant, now) = (tx.tenant().to_owned(), tx.now);
+    let mut viewer = Viewer::new(tx.conn(), &tenant, now).await?;
+    let row = to_change(tx, &mut viewer, id, verb).await?;
+    Ok((row, viewer))
+}
+
+/// The same where the tenant was read already.
+async fn to_change(tx: &mut Tx<'_>, viewer: &mut Viewer, id: &str, verb: &str) -> Result<KeyRow> {
     let actor = tx.actor;
     let row = find(tx.conn(), actor, id).await?;
     let right = if is_own(actor, &row) && !actor.may(&format!("keys:{verb}")) { "me/keys" } else { "keys" };
     tx.must_hold(&format!("{right}:{verb}"))?;
     actor.check_version(row.version)?;
-    let now = tx.now;
-    let mut viewer = Viewer::new(tx.conn(), &row.tenant_id, now).await?;
-    must_be_above(tx, &mut viewer, &row).await?;
-    Ok((row, viewer))
+    must_be_above(tx, viewer, &row).await?;
+    Ok(row)
 }
 
 /// Refuses unless the actor holds all that the key may do and, if it is somebody else's, all that
@@ -96,14 +103,9 @@ pub(crate) async fn list(
     sort: KeySort,
     page: &Page,
 ) -> Result<Listed<KeyOut>> {
-    if !actor.may("keys:read") {
-        filter.owner_id = Some(actor.user_id().ok_or(Error::NotFound)?.to_owned());
-    }
+    let statuses = bound(app, actor, &mut filter, statuses)?;
     let mut conn = app.read().await?;
     let mut viewer = Viewer::new(&mut conn, &actor.tenant_id, app.clock.unix_ms()).await?;
-    filter.switches = switches(statuses);
-    narrow(&mut filter, statuses, app.clock.unix_ms());
-    let statuses: &[Status] = if is_told_by_switch(statuses) { &[] } else { statuses };
     let rows = scan(&mut conn, &mut viewer, &actor.tenant_id, &filter, statuses, sort, page).await?;
     let listed = page.finish(rows, |row| row.position(sort));
     let mut data = Vec::with_capacity(listed.data.len());
@@ -111,6 +113,39 @@ pub(crate) async fn list(
         data.push(viewer.render(&mut conn, row, false).await?);
     }
     Ok(Listed { data, next_cursor: listed.next_cursor })
+}
+
+/// The ids of the keys that [`list`] would show on all its pages, `most` and a few more at most.
+pub(crate) async fn ids(
+    app: &App,
+    actor: &Actor,
+    mut filter: KeyFilter,
+    statuses: &[Status],
+    most: i64,
+) -> Result<Vec<String>> {
+    let statuses = bound(app, actor, &mut filter, statuses)?;
+    let mut conn = app.read().await?;
+    let mut viewer = Viewer::new(&mut conn, &actor.tenant_id, app.clock.unix_ms()).await?;
+    let (tenant, page) = (&actor.tenant_id, Page::part(most, None));
+    let rows = scan(&mut conn, &mut viewer, tenant, &filter, statuses, KeySort::Id, &page).await?;
+    Ok(rows.into_iter().map(|row| row.id).collect())
+}
+
+/// Bounds a filter to what the actor may see, and leaves to the database what it can tell of the statuses;
+/// returns those that remain to be derived.
+fn bound<'s>(
+    app: &App,
+    actor: &Actor,
+    filter: &mut KeyFilter,
+    statuses: &'s [Status],
+) -> Result<&'s [Status]> {
+    if !actor.may("keys:read") {
+        filter.owner_id = Some(actor.user_id().ok_or(Error::NotFound)?.to_owned());
+    }
+    filter.switches = switches(statuses);
+    narrow(filter, statuses, app.clock.unix_ms());
+    let left: &[Status] = if is_told_by_switch(statuses) { &[] } else { statuses };
+    Ok(left)
 }
 
 /// Reads rows until a page is full: the status follows from facts and time, not from a column.

@@ -1,6 +1,7 @@
 //! Users: making, editing, suspending, deleting (SQ2, SQ4, SQ7, DIR-3, AZ-6, AZ-11).
 
 pub(crate) mod erasure;
+pub(crate) mod look;
 mod wire;
 
 use std::sync::Arc;

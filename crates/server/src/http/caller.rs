@@ -127,6 +127,7 @@ pub(crate) fn call(headers: &HeaderMap, origin: &Origin<'_>) -> Call {
         request_id: origin.request_id().to_owned(),
         address: origin.address(headers),
         agent: agent(headers).map(Into::into),
+        by_itself: false,
     }
 }
 
@@ -143,7 +144,11 @@ pub(crate) fn agent(headers: &HeaderMap) -> Option<&str> {
 pub(crate) async fn authenticate(app: &App, headers: &HeaderMap, call: Call) -> Result<Actor> {
     let credential = credential_or_cookie(headers, &app.settings.server)?;
     let sighting = Sighting { address: call.address, agent: call.agent.as_deref() };
-    let identity = judge(app, credential.presented(), sighting, || call.clone()).await?;
+    let presented = match credential.presented() {
+        Presented::Cookie(token) if call.by_itself => Presented::Poll(token),
+        presented => presented,
+    };
+    let identity = judge(app, presented, sighting, || call.clone()).await?;
     actor(app, headers, identity, call).await
 }
 

@@ -23,6 +23,8 @@ pub(crate) mod incident;
 pub(crate) mod incidents;
 pub(crate) mod key;
 pub(crate) mod key_choice;
+pub(crate) mod key_facts;
+pub(crate) mod key_new;
 pub(crate) mod key_revoke;
 pub(crate) mod key_summary;
 pub(crate) mod keys;
@@ -51,6 +53,7 @@ pub(crate) mod tenant;
 pub(crate) mod tenants;
 pub(crate) mod trusted;
 pub(crate) mod trusted_ceiling;
+mod typed;
 pub(crate) mod user;
 pub(crate) mod user_acts;
 pub(crate) mod users;
@@ -86,7 +89,10 @@ pub(crate) const SETUP: &str = "/console/setup";
 pub(crate) struct Place {
     pub(crate) path: &'static str,
     pub(crate) need: Need,
+    method: Method,
     handler: MethodRouter<Arc<App>>,
+    /// Pages ask for it by themselves.
+    is_poll: bool,
 }
 
 fn place<H, T>(method: Method, path: &'static str, need: Need, handler: H) -> Place
@@ -94,8 +100,17 @@ where
     H: Handler<T, Arc<App>>,
     T: 'static,
 {
-    let filter = MethodFilter::try_from(method).expect("the map uses standard methods");
-    Place { path, need, handler: on(filter, handler) }
+    let filter = MethodFilter::try_from(method.clone()).expect("the map uses standard methods");
+    Place { path, need, method, handler: on(filter, handler), is_poll: false }
+}
+
+/// A part of a page that the page asks for by itself: no use of the session (SES-3).
+fn poll<H, T>(path: &'static str, need: Need, handler: H) -> Place
+where
+    H: Handler<T, Arc<App>>,
+    T: 'static,
+{
+    Place { is_poll: true, ..place(GET, path, need, handler) }
 }
 
 /// Every page.
@@ -173,14 +188,14 @@ fn key_pages() -> Vec<Place> {
     vec![
         place(GET, "/console/me/keys", OneOf(&["me/keys:read"]), my_keys::list),
         place(GET, "/console/keys", OneOf(&["keys:read"]), keys::list),
-        place(GET, "/console/keys/new", create, keys::new),
-        place(POST, "/console/keys", create, keys::create),
+        place(GET, "/console/keys/new", create, key_new::new),
+        place(POST, "/console/keys", create, key_new::create),
         place(POST, "/console/keys/summary", create, key_summary::show),
         place(POST, "/console/keys/chosen", change, key_choice::preview),
         place(POST, "/console/keys/chosen/change", change, key_choice::carry_out),
         place(GET, "/console/keys/{id}", read, key::show),
         place(GET, "/console/keys/{id}/explain", read, explain::show),
-        place(GET, "/console/keys/{id}/first-call", read, key::first_call),
+        poll("/console/keys/{id}/first-call", read, key::first_call),
         place(GET, "/console/keys/{id}/edit", edit, key::edit),
         place(POST, "/console/keys/{id}/edit", edit, key::save),
         place(GET, "/console/keys/{id}/rotate", rotate, key::ask_rotate),
@@ -391,17 +406,15 @@ fn operator_pages() -> Vec<Place> {
 
 /// The same router with the console in it.
 pub(crate) fn mount(mut router: Router<Arc<App>>, app: &Arc<App>) -> Router<Arc<App>> {
-    let gated = |need: Need, handler: MethodRouter<Arc<App>>| {
-        let gate = gate::Gate { app: app.clone(), need };
-        handler.layer(axum::middleware::from_fn_with_state(gate, gate::gate))
-    };
-    for page in pages() {
-        router = router.route(page.path, gated(page.need, page.handler));
+    let nothing = place(GET, "/console/{*rest}", Need::Session, nowhere);
+    for page in pages().into_iter().chain([nothing]) {
+        let Place { path, need, handler, is_poll, .. } = page;
+        let gate = gate::Gate { app: app.clone(), route: path, need, is_poll };
+        router = router.route(path, handler.layer(axum::middleware::from_fn_with_state(gate, gate::gate)));
     }
     router
         .route("/", get(async || Redirect::to("/console")))
         .route("/console/assets/{name}", get(assets::show))
-        .route("/console/{*rest}", gated(Need::Session, get(nowhere)))
 }
 
 /// For pages that there are not.

@@ -1,12 +1,13 @@
 //! Ending, pausing and renewing keys (MO6, BM5, BM10, BM12, X3, KEY-9).
 
+use keyward_core::policy::Validity;
 use keyward_core::token::AccessKey;
 
 use super::create::{make_secret, reveal};
 use super::edit::set_end;
 use super::view::Viewer;
 use super::wire::{ExtendIn, KeyCreated, KeyOut, RotateIn};
-use super::{approval, find_to_change, rotation, rules};
+use super::{approval, find_to_change, rotation, rules, to_change};
 use crate::app::{Actor, App, Tx};
 use crate::audit::{Audited, Event};
 use crate::error::{Error, Result};
@@ -20,16 +21,125 @@ const MAX_LIVE: usize = 3;
 /// Longest overlap of a rotation: 90 days.
 const MAX_OVERLAP: i64 = 90 * 86_400;
 
+/// What is done to a key without a new secret for it: to one, or to many (`chosen.rs`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Act {
+    /// Ends it for good.
+    Revoke,
+    /// Switches it off; it can be switched on again.
+    Deactivate,
+    /// Switches it on.
+    Activate,
+    /// Moves its end, also of one that is over (BM5). The default is a whole default life from now.
+    Extend(Validity),
+    /// Retires the older secrets of a rotation now.
+    FinishRotation,
+    /// Drops the newest secret; the one before it stays, without an end.
+    AbortRotation,
+}
+
+impl Act {
+    /// The right that it needs, below `keys` or `me/keys`.
+    fn verb(self) -> &'static str {
+        match self {
+            Self::Revoke => "revoke",
+            Self::Deactivate | Self::Activate | Self::Extend(_) => "edit",
+            Self::FinishRotation | Self::AbortRotation => "rotate",
+        }
+    }
+
+    fn action(self) -> &'static str {
+        match self {
+            Self::Revoke => "key.revoke",
+            Self::Deactivate => "key.deactivate",
+            Self::Activate => "key.activate",
+            Self::Extend(_) => "key.extend",
+            Self::FinishRotation => "key.rotate_finish",
+            Self::AbortRotation => "key.rotate_abort",
+        }
+    }
+
+    async fn apply(self, tx: &mut Tx<'_>, row: &mut KeyRow, reason: Option<&str>) -> Result<()> {
+        match self {
+            Self::Revoke if row.switch == "revoked" => {
+                Err(Error::conflict("already_revoked", "the key is revoked already"))
+            }
+            Self::Revoke => {
+                mark_revoked(row, &tx.actor.principal.id, reason, tx.now);
+                Ok(())
+            }
+            Self::Deactivate => switch(row, "on", "off"),
+            Self::Activate => switch(row, "off", "on"),
+            Self::Extend(wish) => {
+                must_live(row)?;
+                let directory = tx.directory().await?;
+                let class = record::class(row)?;
+                set_end(tx, &directory, row, class, wish).await
+            }
+            Self::FinishRotation => retire_older(tx, row).await,
+            Self::AbortRotation => drop_newest(tx, row).await,
+        }
+    }
+}
+
 /// Ends a key for good.
 pub(crate) async fn revoke(app: &App, actor: &Actor, id: &str, reason: Option<&str>) -> Result<KeyOut> {
-    change(app, actor, id, "revoke", "key.revoke", reason, async |tx, row| {
-        if row.switch == "revoked" {
-            return Err(Error::conflict("already_revoked", "the key is revoked already"));
-        }
-        mark_revoked(row, &tx.actor.principal.id, reason, tx.now);
-        Ok(())
+    change(app, actor, id, Act::Revoke, reason).await
+}
+
+/// Switches a key on.
+pub(crate) async fn activate(app: &App, actor: &Actor, id: &str) -> Result<KeyOut> {
+    change(app, actor, id, Act::Activate, None).await
+}
+
+/// Switches a key off; it can be switched on again.
+pub(crate) async fn deactivate(app: &App, actor: &Actor, id: &str, reason: Option<&str>) -> Result<KeyOut> {
+    change(app, actor, id, Act::Deactivate, reason).await
+}
+
+/// Moves the end of a key, also of one that is over (BM5).
+pub(crate) async fn extend(app: &App, actor: &Actor, id: &str, input: &ExtendIn) -> Result<KeyOut> {
+    change(app, actor, id, Act::Extend(input.wish()?), None).await
+}
+
+/// Retires the older secrets of a rotation now.
+pub(crate) async fn finish_rotation(app: &App, actor: &Actor, id: &str) -> Result<KeyOut> {
+    change(app, actor, id, Act::FinishRotation, None).await
+}
+
+/// Drops the newest secret; the one before it stays, without an end.
+pub(crate) async fn abort_rotation(app: &App, actor: &Actor, id: &str) -> Result<KeyOut> {
+    change(app, actor, id, Act::AbortRotation, None).await
+}
+
+async fn change(app: &App, actor: &Actor, id: &str, act: Act, reason: Option<&str>) -> Result<KeyOut> {
+    app.write(actor, async |tx| {
+        let (tenant, now) = (tx.tenant().to_owned(), tx.now);
+        let mut viewer = Viewer::new(tx.conn(), &tenant, now).await?;
+        change_one(tx, &mut viewer, id, act, reason).await
     })
     .await
+}
+
+/// Finds, changes, writes, audits. Whatever stands against it is told before anything is written.
+pub(super) async fn change_one(
+    tx: &mut Tx<'_>,
+    viewer: &mut Viewer,
+    id: &str,
+    act: Act,
+    reason: Option<&str>,
+) -> Result<Audited<KeyOut>> {
+    let mut row = to_change(tx, viewer, id, act.verb()).await?;
+    let (old, before) = (row.clone(), viewer.render(tx.conn(), row.clone(), true).await?);
+    act.apply(tx, &mut row, reason).await?;
+    let asks = approval::ask_again(tx, &viewer.tenant, &old, &mut row, false)?;
+    touch(&mut row, tx);
+    keys::update(tx.conn(), &row).await?;
+    let after = reread(tx, viewer, &row).await?;
+    let event = Event::new(act.action(), "key", &after.id, &after.label);
+    let event = event.before(&before).after(&after).reason(reason);
+    let events = [event].into_iter().chain(asks.then(|| approval::requested(&after))).collect();
+    Ok(Audited::many(after, events).touches_key(tx.tenant(), &row.access_key))
 }
 
 /// Puts the marks of revocation on a row.
@@ -39,16 +149,6 @@ pub(crate) fn mark_revoked(row: &mut KeyRow, by: &str, reason: Option<&str>, now
     row.revoked_by = Some(by.into());
     row.revoked_reason = reason.map(Into::into);
     row.rotates_at = None;
-}
-
-/// Switches a key on.
-pub(crate) async fn activate(app: &App, actor: &Actor, id: &str) -> Result<KeyOut> {
-    change(app, actor, id, "edit", "key.activate", None, async |_, row| switch(row, "off", "on")).await
-}
-
-/// Switches a key off; it can be switched on again.
-pub(crate) async fn deactivate(app: &App, actor: &Actor, id: &str, reason: Option<&str>) -> Result<KeyOut> {
-    change(app, actor, id, "edit", "key.deactivate", reason, async |_, row| switch(row, "on", "off")).await
 }
 
 fn switch(row: &mut KeyRow, from: &str, to: &str) -> Result<()> {
@@ -61,42 +161,21 @@ fn switch(row: &mut KeyRow, from: &str, to: &str) -> Result<()> {
     Ok(())
 }
 
-/// Moves the end of a key, also of one that is over (BM5).
-pub(crate) async fn extend(app: &App, actor: &Actor, id: &str, input: &ExtendIn) -> Result<KeyOut> {
-    let wish = rules::validity(input.expires_at.as_deref(), input.ttl_seconds, input.expires.as_deref())?;
-    change(app, actor, id, "edit", "key.extend", None, async |tx, row| {
-        must_live(row)?;
-        let directory = tx.directory().await?;
-        let class = record::class(row)?;
-        // Without a wish: a whole default life from now.
-        set_end(tx, &directory, row, class, wish).await
-    })
-    .await
+async fn retire_older(tx: &mut Tx<'_>, row: &KeyRow) -> Result<()> {
+    let now = tx.now;
+    let live = rotating(row, now)?;
+    let newest = live[live.len() - 1].generation;
+    keys::retire_secrets(tx.conn(), &row.tenant_id, &row.id, newest, now).await
 }
 
-/// Retires the older secrets of a rotation now.
-pub(crate) async fn finish_rotation(app: &App, actor: &Actor, id: &str) -> Result<KeyOut> {
-    change(app, actor, id, "rotate", "key.rotate_finish", None, async |tx, row| {
-        let now = tx.now;
-        let live = rotating(row, now)?;
-        let newest = live[live.len() - 1].generation;
-        keys::retire_secrets(tx.conn(), &row.tenant_id, &row.id, newest, now).await
-    })
-    .await
-}
-
-/// Drops the newest secret; the one before it stays, without an end.
-pub(crate) async fn abort_rotation(app: &App, actor: &Actor, id: &str) -> Result<KeyOut> {
-    change(app, actor, id, "rotate", "key.rotate_abort", None, async |tx, row| {
-        let now = tx.now;
-        let live = rotating(row, now)?;
-        let (newest, older) = (live[live.len() - 1].generation, live[live.len() - 2].generation);
-        // What waits to be handed over is the secret that is dropped.
-        handovers::withdraw(tx.conn(), &row.tenant_id, &row.id, None).await?;
-        keys::set_retirement(tx.conn(), &row.tenant_id, &row.id, newest, Some(now)).await?;
-        keys::set_retirement(tx.conn(), &row.tenant_id, &row.id, older, None).await
-    })
-    .await
+async fn drop_newest(tx: &mut Tx<'_>, row: &KeyRow) -> Result<()> {
+    let now = tx.now;
+    let live = rotating(row, now)?;
+    let (newest, older) = (live[live.len() - 1].generation, live[live.len() - 2].generation);
+    // What waits to be handed over is the secret that is dropped.
+    handovers::withdraw(tx.conn(), &row.tenant_id, &row.id, None).await?;
+    keys::set_retirement(tx.conn(), &row.tenant_id, &row.id, newest, Some(now)).await?;
+    keys::set_retirement(tx.conn(), &row.tenant_id, &row.id, older, None).await
 }
 
 /// Live secrets, oldest first; more than one, or there is nothing to finish or abort.
@@ -195,30 +274,4 @@ pub(crate) fn touch(row: &mut KeyRow, tx: &Tx<'_>) {
 async fn reread(tx: &mut Tx<'_>, viewer: &mut Viewer, row: &KeyRow) -> Result<KeyOut> {
     let row = keys::find(tx.conn(), &row.tenant_id, &row.id).await?.ok_or(Error::NotFound)?;
     viewer.render(tx.conn(), row, true).await
-}
-
-/// Finds, changes, writes, audits: what all changes of one key without a new secret share.
-async fn change(
-    app: &App,
-    actor: &Actor,
-    id: &str,
-    verb: &str,
-    action: &'static str,
-    reason: Option<&str>,
-    apply: impl AsyncFnOnce(&mut Tx<'_>, &mut KeyRow) -> Result<()>,
-) -> Result<KeyOut> {
-    app.write(actor, async |tx| {
-        let (mut row, mut viewer) = find_to_change(tx, id, verb).await?;
-        let (old, before) = (row.clone(), viewer.render(tx.conn(), row.clone(), true).await?);
-        apply(tx, &mut row).await?;
-        let asks = approval::ask_again(tx, &viewer.tenant, &old, &mut row, false)?;
-        touch(&mut row, tx);
-        keys::update(tx.conn(), &row).await?;
-        let after = reread(tx, &mut viewer, &row).await?;
-        let event =
-            Event::new(action, "key", &after.id, &after.label).before(&before).after(&after).reason(reason);
-        let events = [event].into_iter().chain(asks.then(|| approval::requested(&after))).collect();
-        Ok(Audited::many(after, events).touches_key(tx.tenant(), &row.access_key))
-    })
-    .await
 }

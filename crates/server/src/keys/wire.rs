@@ -3,6 +3,7 @@
 use keyward_core::credit::Refill;
 use keyward_core::key::{Conditions, KeyClass, Status};
 use keyward_core::limit::RateLimit;
+use keyward_core::policy::Validity;
 use keyward_core::rotation::Rotation;
 use keyward_core::secret::Secret;
 use serde::{Deserialize, Serialize, Serializer};
@@ -10,8 +11,10 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::rotation::RotationOut;
+use super::rules;
 use crate::clock::rfc3339;
 use crate::credits::{CreditsOut, Wish};
+use crate::error::Result;
 use crate::handovers::{HandoverIn, HandoverLink};
 use crate::store::keys::KeyRow;
 use crate::wire::present;
@@ -154,6 +157,13 @@ pub(crate) struct ExtendIn {
     pub(crate) ttl_seconds: Option<i64>,
     /// Or: `never`, where policy allows it.
     pub(crate) expires: Option<String>,
+}
+
+impl ExtendIn {
+    /// What it asks for.
+    pub(crate) fn wish(&self) -> Result<Validity> {
+        rules::validity(self.expires_at.as_deref(), self.ttl_seconds, self.expires.as_deref())
+    }
 }
 
 /// How to rotate.

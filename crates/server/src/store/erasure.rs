@@ -39,8 +39,8 @@ const TOLD: &[&str] = &[
 pub(crate) async fn erase(conn: &mut Conn, tenant: &str, id: &str, now: i64) -> Result<u64> {
     on!(conn, c => sqlx::query(
         "UPDATE users SET username = '[erased]', username_key = id, username_skeleton = id, email = NULL,
-            display_name = NULL, suspended_reason = NULL, language = NULL, erased_at = $3, updated_at = $3,
-            version = version + 1
+            display_name = NULL, suspended_reason = NULL, language = NULL, theme = NULL, zone = NULL,
+            single_keys = NULL, erased_at = $3, updated_at = $3, version = version + 1
          WHERE tenant_id = $1 AND id = $2"
     ).bind(tenant).bind(id).bind(now).execute(c).await.map(drop))?;
     for statement in OWN.iter().chain(TOLD) {

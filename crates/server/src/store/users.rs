@@ -36,6 +36,12 @@ pub(crate) struct UserRow {
     pub(crate) trusted_tokens: bool,
     /// What the user is told things in; the usual one when it is none.
     pub(crate) language: Option<String>,
+    /// `light`, `dark` or `system`, once it was chosen.
+    pub(crate) theme: Option<String>,
+    /// The zone that times are told in, by its IANA name, once it was chosen.
+    pub(crate) zone: Option<String>,
+    /// Whether single keys do something at the console, once it was chosen.
+    pub(crate) single_keys: Option<bool>,
     #[sqlx(flatten)]
     pub(crate) credits: CreditRow,
     /// Ids of the roles held directly, separated by commas.
@@ -77,6 +83,9 @@ impl UserRow {
             token_epoch: 0,
             trusted_tokens: true,
             language: None,
+            theme: None,
+            zone: None,
+            single_keys: None,
             credits: CreditRow::default(),
             role_ids: None,
             group_ids: None,
@@ -100,6 +109,16 @@ macro_rules! select_users {
             $tail
         )
     };
+}
+
+/// How the console looks to a user.
+pub(crate) struct Look<'a> {
+    /// `light`, `dark` or `system`.
+    pub(crate) theme: &'a str,
+    /// An IANA name.
+    pub(crate) zone: &'a str,
+    /// Whether keys do something by themselves.
+    pub(crate) single_keys: bool,
 }
 
 /// What a list of users is narrowed by.
@@ -126,6 +145,15 @@ pub(crate) async fn set_language(
 ) -> Result<()> {
     on!(conn, c => sqlx::query("UPDATE users SET language = $3 WHERE tenant_id = $1 AND id = $2")
         .bind(tenant).bind(id).bind(language).execute(c).await.map(drop))?;
+    Ok(())
+}
+
+/// Keeps how the console looks to a user.
+pub(crate) async fn set_look(conn: &mut Conn, tenant: &str, id: &str, look: &Look<'_>) -> Result<()> {
+    on!(conn, c => sqlx::query(
+        "UPDATE users SET theme = $3, zone = $4, single_keys = $5 WHERE tenant_id = $1 AND id = $2"
+    ).bind(tenant).bind(id)
+        .bind(look.theme).bind(look.zone).bind(look.single_keys).execute(c).await.map(drop))?;
     Ok(())
 }
 

@@ -66,7 +66,7 @@ impl<'a> Foreign<'a> {
             Presented::Secret(text) => (None, None, text),
             Presented::Pair(user, text) => (None, Some(user), text),
             Presented::Triple(tenant, user, text) => (Some(tenant), Some(user), text),
-            Presented::Token(_) | Presented::Cookie(_) => return None,
+            Presented::Token(_) | Presented::Cookie(_) | Presented::Poll(_) => return None,
         };
         let access_key = user.and_then(AccessKey::parse);
         ways::is_credential(text).then_some(Self { text, access_key, tenant })

@@ -72,6 +72,8 @@ pub(crate) enum Presented<'a> {
     Token(&'a str),
     /// The token of a session, out of a cookie.
     Cookie(&'a str),
+    /// The same from a page that asks by itself: no use of the session (SES-3).
+    Poll(&'a str),
 }
 
 impl Presented<'_> {
@@ -369,7 +371,7 @@ impl Verifier {
             Presented::Secret(secret) => (None, None, secret),
             Presented::Pair(access_key, secret) => (None, Some(access_key), secret),
             Presented::Triple(tenant, access_key, secret) => (Some(tenant), Some(access_key), secret),
-            Presented::Token(_) | Presented::Cookie(_) => return None,
+            Presented::Token(_) | Presented::Cookie(_) | Presented::Poll(_) => return None,
         };
         let parsed = token::parse(secret, &self.prefixes)?;
         let fits = access_key.is_none_or(|text| AccessKey::parse(text) == Some(parsed.access_key));

@@ -133,7 +133,7 @@ impl Verifier {
     pub(super) fn verify_session(&self, ask: &Ask<'_>, now: Now) -> Result<Verified, Missing> {
         let (token, in_cookie) = match ask.presented {
             Presented::Secret(token) => (token, false),
-            Presented::Cookie(token) => (token, true),
+            Presented::Cookie(token) | Presented::Poll(token) => (token, true),
             _ => return self.verify_foreign(ask, now),
         };
         if token::parse_other(token, token::SESSION_PREFIX).is_none() {
@@ -264,6 +264,9 @@ impl Verifier {
     fn note_session(&self, verified: &Verified, ask: &Ask<'_>, now: Now) {
         let Some(found) = &verified.found else { return };
         let Some(session) = &found.session else { return };
+        if matches!(ask.presented, Presented::Poll(_)) {
+            return;
+        }
         match verified.decision {
             Decision::Allow { .. } => {
                 self.seen.note(session, now.unix_ms);

@@ -2,6 +2,7 @@
 
 use askama::Template;
 use axum::response::{IntoResponse, Response};
+use http::StatusCode;
 use http::header::{HeaderValue, RETRY_AFTER};
 
 use super::frame::Frame;
@@ -43,6 +44,24 @@ pub(super) fn show(frame: &Frame, error: &Error, request_id: &str) -> Response {
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(*seconds));
     }
     response
+}
+
+#[derive(Template)]
+#[template(path = "poll_over.html")]
+struct PollOver<'a> {
+    f: &'a Frame,
+}
+
+/// The same for a part that a page asks for by itself: the page stays while the server is in trouble, and else it
+/// asks no longer.
+pub(super) fn poll(frame: &Frame, error: &Error, request_id: &str) -> Response {
+    problem::log(error, request_id);
+    let status = problem::status(error);
+    if status.is_server_error() {
+        return StatusCode::NO_CONTENT.into_response();
+    }
+    let html = PollOver { f: frame }.render().unwrap_or_else(|_| problem::detail(error));
+    (status, axum::response::Html(html)).into_response()
 }
 
 fn heading(frame: &Frame, error: &Error) -> &'static str {

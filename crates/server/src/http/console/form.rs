@@ -10,6 +10,7 @@ use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
 use super::frame::Frame;
+use super::typed::Typed;
 use crate::app::App;
 use crate::error::{Error, Fault, Result};
 use crate::http::body::{most_for, read_body_up_to};
@@ -29,6 +30,7 @@ impl<T: DeserializeOwned> FromRequest<Arc<App>> for Form<T> {
     async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, Problem> {
         let frame = request.extensions().get::<Frame>().cloned();
         let frame = frame.ok_or_else(|| Error::internal("a form without its gate"))?;
+        let typed = request.extensions().get::<Typed>().cloned();
         let kind = request.headers().get(CONTENT_TYPE).map_or(&b""[..], |kind| kind.as_bytes());
         if !kind.to_ascii_lowercase().starts_with(b"application/x-www-form-urlencoded") {
             let detail = "send the form as application/x-www-form-urlencoded".into();
@@ -37,6 +39,9 @@ impl<T: DeserializeOwned> FromRequest<Arc<App>> for Form<T> {
         let most = most_for(request.uri().path(), &app.settings);
         let body = read_body_up_to(request.into_body(), &app.settings, most).await?;
         let body = Zeroizing::new(body.to_vec());
+        if let Some(typed) = typed {
+            typed.keep(&body);
+        }
         read(&body, &frame).map(Self).map_err(Problem)
     }
 }

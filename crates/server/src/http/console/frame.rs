@@ -3,10 +3,10 @@
 use std::fmt::Display;
 use std::sync::Arc;
 
-use jiff::tz::TimeZone;
 use keyward_core::right::RightSet;
 
 use super::assets;
+use super::look::Look;
 use super::moment::Moment;
 use super::notices::NOTICES;
 use super::words::Words;
@@ -25,12 +25,8 @@ pub(crate) struct Frame {
     /// What was just done, as a word of [`Frame::notice`].
     pub(crate) done: Option<String>,
     pub(crate) now: i64,
-    /// The zone that times are told in, beside UTC.
-    pub(crate) zone: TimeZone,
-    /// `light` or `dark`; nothing where the system decides.
-    pub(crate) theme: Option<&'static str>,
-    /// Keys that do something by themselves, without Ctrl.
-    pub(crate) single_keys: bool,
+    /// How who looks has chosen to see it.
+    pub(crate) look: Look,
     /// Browsers come over plain http, where they say less of themselves.
     pub(crate) plain: bool,
     /// Who looks; nobody on the page of the login.
@@ -86,7 +82,7 @@ impl Frame {
 
     /// The same, from Unix milliseconds.
     pub(crate) fn moment_at(&self, at_ms: i64) -> Moment {
-        Moment::new(at_ms, self.now, self.words, &self.zone)
+        Moment::new(at_ms, self.now, self.words, &self.look.zone)
     }
 
     /// What a page tells others of where its links come from. Over plain http a browser names the origin
@@ -145,9 +141,7 @@ impl Frame {
             address: "/console/keys".into(),
             done: None,
             now: 0,
-            zone: TimeZone::UTC,
-            theme: None,
-            single_keys: true,
+            look: Look { theme: None, zone: jiff::tz::TimeZone::UTC, single_keys: true },
             plain: false,
             visitor: None,
         }

@@ -12,6 +12,7 @@ use http::{HeaderMap, Method};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::frame::{Frame, Visitor};
+use super::typed::Typed;
 use super::words::{self, Language, Words};
 use super::{LOGIN, SECURITY, SETUP, failure, look};
 use crate::app::{Actor, App, Call};
@@ -38,7 +39,11 @@ const AT_HOME: [&str; 8] = [
 #[derive(Clone)]
 pub(crate) struct Gate {
     pub(crate) app: Arc<App>,
+    /// Its path as the map has it.
+    pub(crate) route: &'static str,
     pub(crate) need: Need,
+    /// A page asks by itself.
+    pub(crate) is_poll: bool,
 }
 
 /// A request that was let in.
@@ -78,9 +83,12 @@ impl Visit {
 pub(crate) async fn gate(State(gate): State<Gate>, request: Request, next: Next) -> Response {
     let (mut parts, body) = request.into_parts();
     let mut frame = empty_frame(&gate.app, &parts);
+    let kept = frame.look.clone();
     let call = parts.extensions.get::<Call>().cloned().unwrap_or_default();
+    let call = Call { by_itself: gate.is_poll, ..call };
     let is_get = matches!(parts.method, Method::GET | Method::HEAD);
     let entered = enter(&gate, &parts, &mut frame, call.clone()).await;
+    let typed = Typed::default();
     let mut response = match entered {
         Ok(actor) => {
             if let Some(actor) = actor {
@@ -88,28 +96,39 @@ pub(crate) async fn gate(State(gate): State<Gate>, request: Request, next: Next)
                 parts.extensions.insert(visit);
             }
             parts.extensions.insert(frame.clone());
+            parts.extensions.insert(typed.clone());
             clean_query(&mut parts);
             next.run(Request::from_parts(parts, body)).await
         }
         Err(error) => Problem(error).into_response(),
     };
     if let Some(Pending(error)) = response.extensions_mut().remove::<Pending>() {
-        response = match elsewhere(&frame, &error, is_get) {
+        let form = (!is_get).then(|| typed.page(gate.route, &frame.path));
+        response = match elsewhere(&frame, &error, form.as_deref()) {
+            _ if gate.is_poll => failure::poll(&frame, &error, &call.request_id),
             Some(path) => Redirect::to(&path).into_response(),
             None => failure::show(&frame, &error, &call.request_id),
         };
     }
+    if is_get {
+        look::follow(&mut response, &frame.look, &kept, &gate.app.settings.server);
+    }
+    dress(&mut response, &frame);
+    response
+}
+
+/// The headers of a page (WEB-3).
+fn dress(response: &mut Response, frame: &Frame) {
+    let headers = response.headers_mut();
     let policy = HeaderValue::from_str(&content_policy(&frame.nonce)).expect("a policy of ASCII");
-    response.headers_mut().insert(CONTENT_SECURITY_POLICY, policy);
-    response.headers_mut().insert("referrer-policy", HeaderValue::from_static(frame.referrer_policy()));
+    headers.insert(CONTENT_SECURITY_POLICY, policy);
+    headers.insert("referrer-policy", HeaderValue::from_static(frame.referrer_policy()));
     // Browsers have no use for it over plain http, and complain.
     if !frame.plain {
-        let alone = HeaderValue::from_static("same-origin");
-        response.headers_mut().insert("cross-origin-opener-policy", alone);
+        headers.insert("cross-origin-opener-policy", HeaderValue::from_static("same-origin"));
     }
     let features = "camera=(), geolocation=(), microphone=(), payment=(), usb=()";
-    response.headers_mut().insert("permissions-policy", HeaderValue::from_static(features));
-    response
+    headers.insert("permissions-policy", HeaderValue::from_static(features));
 }
 
 /// Scripts run by the nonce alone, and only htmx and our own may write HTML (WEB-3).
@@ -121,8 +140,10 @@ fn content_policy(nonce: &str) -> String {
     )
 }
 
-/// Where somebody goes who must do something else first; nothing if it must be told.
-fn elsewhere(frame: &Frame, error: &Error, is_get: bool) -> Option<String> {
+/// Where somebody goes who must do something else first; nothing if it must be told. `form` is the page of the form
+/// that was sent, if one was.
+fn elsewhere(frame: &Frame, error: &Error, form: Option<&str>) -> Option<String> {
+    let is_get = form.is_none();
     let back = || utf8_percent_encode(&frame.address, NON_ALPHANUMERIC).to_string();
     match error {
         Error::NotSetUp if frame.path != SETUP => Some(SETUP.to_owned()),
@@ -132,12 +153,7 @@ fn elsewhere(frame: &Frame, error: &Error, is_get: bool) -> Option<String> {
         }),
         Error::Forbidden { code: "second_factor_missing", .. } if is_get => Some(SECURITY.to_owned()),
         Error::Forbidden { code: "step_up_required", .. } => {
-            // What is sent stands below the page that it was sent from.
-            let page = if is_get {
-                &*frame.address
-            } else {
-                frame.path.rsplit_once('/').map_or("/console", |cut| cut.0)
-            };
+            let page = form.unwrap_or(&frame.address);
             let back = utf8_percent_encode(page, NON_ALPHANUMERIC);
             Some(format!("/console/step-up?return_to={back}"))
         }
@@ -161,7 +177,6 @@ fn clean_query(parts: &mut Parts) {
 fn empty_frame(app: &App, parts: &Parts) -> Frame {
     let query = parts.uri.query().unwrap_or_default();
     let done = query.split('&').find_map(|part| part.strip_prefix("done="));
-    let look = look::of(&parts.headers);
     Frame {
         words: Words(words::of_browser(&parts.headers)),
         nonce: random::hex::<16>(),
@@ -169,9 +184,7 @@ fn empty_frame(app: &App, parts: &Parts) -> Frame {
         address: parts.uri.path_and_query().map_or("/console", |target| target.as_str()).to_owned(),
         done: done.map(Into::into),
         now: app.clock.unix_ms(),
-        zone: look.zone,
-        theme: look.theme,
-        single_keys: look.single_keys,
+        look: look::of(&parts.headers),
         plain: app.settings.server.is_plain(),
         visitor: None,
     }
@@ -261,9 +274,10 @@ async fn visitor(app: &App, actor: &Actor, entered: &str, frame: &mut Frame) -> 
     let mut conn = app.read().await?;
     let tenant = tenants::find(&mut conn, &actor.tenant_id).await?.ok_or(Error::NotFound)?;
     let user = users::find(&mut conn, &actor.tenant_id, &actor.principal.id).await?;
-    let language = user.and_then(|user| user.language).and_then(|text| Language::parse(&text));
-    if let Some(language) = language {
-        frame.words = Words(language);
+    if let Some(user) = &user {
+        frame.look = frame.look.clone().by_user(user);
+        let language = user.language.as_deref().and_then(Language::parse);
+        frame.words = language.map_or(frame.words, Words);
     }
     // A form that was opened in one tenant is never carried out in another.
     let mark = format!("console form v1\0{}\0{entered}", session.handle.digits());

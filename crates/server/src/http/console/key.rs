@@ -10,21 +10,24 @@ use serde_json::json;
 use super::form::{Faults, Form, lines};
 use super::frame::Frame;
 use super::gate::Visit;
+use super::key_new::{conditions, extension, merged, reveal};
 use super::key_revoke::ReasonForm;
-use super::keys::{KeyLine, class_name, conditions, end, merged, reveal};
+use super::keys::{KeyLine, class_name};
 use super::login::Nothing;
 use super::moment::Moment;
 use super::who;
 use super::{Shown, go};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::http::idempotency::{self, Sent};
 use crate::http::json::Query;
-use crate::keys::wire::{ExtendIn, KeyOut, KeyPatch, RotateIn, UsageOut};
+use crate::keys::wire::{KeyOut, KeyPatch, RotateIn, UsageOut};
 use crate::keys::{self, edit as editing, lifecycle, usage};
 use crate::random;
 
 /// Hours of the chart: a week.
 const HOURS: i64 = 168;
+/// How often a page asks for the first call by itself: every three seconds, for five minutes.
+const MOST_ASKED: u32 = 100;
 
 /// A secret of a key, without the secret.
 struct SecretLine {
@@ -141,16 +144,22 @@ struct FirstCall<'a> {
     f: &'a Frame,
     id: &'a str,
     generation: i64,
+    /// How often the page has asked.
+    asked: u32,
+    /// So often that it asks no longer by itself.
+    is_over: bool,
     seen: Option<Moment>,
     address: Option<&'a str>,
     agent: Option<&'a str>,
 }
 
-/// Which secret is waited for: the newest one unless given.
+/// Which secret is waited for, the newest one unless given, and for how long already.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct FirstCallQuery {
     generation: Option<i64>,
+    /// How often the page has asked before.
+    asked: u32,
 }
 
 pub(crate) async fn first_call(
@@ -169,6 +178,8 @@ pub(crate) async fn first_call(
         f: &visit.frame,
         id: &id,
         generation,
+        asked: query.asked.saturating_add(1),
+        is_over: query.asked >= MOST_ASKED,
         seen: seen_at.map(|at| visit.frame.moment(at)),
         address: usage.last_used_address.as_deref().filter(|_| is_last),
         agent: usage.last_used_agent.as_deref().filter(|_| is_last),
@@ -232,6 +243,7 @@ pub(crate) struct EditForm {
 }
 
 pub(crate) async fn edit(visit: Visit, Path(id): Path<String>) -> Shown {
+    visit.must_be_fresh()?;
     let line = line(&visit, &id).await?;
     let known = line.key.conditions.as_ref();
     let text = |lines: Vec<String>| Some(lines.join("\n"));
@@ -289,6 +301,7 @@ pub(crate) struct RotateForm {
 }
 
 pub(crate) async fn ask_rotate(visit: Visit, Path(id): Path<String>) -> Shown {
+    visit.must_be_fresh()?;
     let line = line(&visit, &id).await?;
     super::page(&RotatePage { f: &visit.frame, line: &line, once: random::hex::<16>() })
 }
@@ -337,9 +350,7 @@ pub(crate) async fn ask_extend(visit: Visit, Path(id): Path<String>) -> Shown {
 }
 
 pub(crate) async fn extend(visit: Visit, Path(id): Path<String>, Form(form): Form<ExtendForm>) -> Shown {
-    let wish = end(form.validity.as_deref(), form.expires_on.as_deref());
-    let wish = wish.and_then(|wish| serde_json::from_value::<ExtendIn>(wish).map_err(Error::internal));
-    let extended = match wish {
+    let extended = match extension(form.validity.as_deref(), form.expires_on.as_deref()) {
         Ok(wish) => lifecycle::extend(&visit.app, &visit.actor, &id, &wish).await,
         Err(error) => Err(error),
     };

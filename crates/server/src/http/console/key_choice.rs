@@ -1,75 +1,46 @@
-//! Keys that were ticked in the list: looked at together with their facts, then revoked, switched off or on. Each
-//! goes through the operation for one key, so that each is judged, and told in the audit log, by itself.
+//! Keys that were ticked in the list, or all that it finds: looked at together with their facts, then revoked,
+//! extended, switched off or on. Each is judged, and told in the audit log, by itself.
 
 use std::collections::HashSet;
 
 use askama::Template;
 use axum::http::StatusCode;
-use axum::response::IntoResponse as _;
-use keyward_core::key::Status;
+use axum::response::{IntoResponse as _, Response};
 use serde::Deserialize;
 
 use super::form::{Faults, Form, is_own_path};
 use super::frame::Frame;
 use super::gate::Visit;
-use super::keys::{KeyLine, badge};
+use super::key_facts::{Choice, LISTED, Wish, detail};
+use super::key_new::extension;
+use super::keys::MOST_MATCHING;
 use super::{Shown, go};
 use crate::app::Actor;
 use crate::error::{Error, Result};
-use crate::http::problem;
-use crate::keys::wire::KeyOut;
-use crate::keys::{self, lifecycle, usage};
+use crate::http::json::parse_query;
+use crate::http::v1::keys::ListQuery;
+use crate::keys::chosen;
+use crate::keys::lifecycle::Act;
 use crate::names::check_label;
 
 /// Keys that one form may name.
 const MOST: usize = 200;
-/// More keys than this are not stopped without a phrase to type.
-const MANY: usize = 10;
-/// Use within so many hours counts as in use.
-const HOURS: i64 = 24;
-
-/// What is done to the keys.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Act {
-    Revoke,
-    Deactivate,
-    Activate,
-}
-
-impl Act {
-    fn parse(word: Option<&str>) -> Result<Self> {
-        match word {
-            Some("revoke") => Ok(Self::Revoke),
-            Some("deactivate") => Ok(Self::Deactivate),
-            Some("activate") => Ok(Self::Activate),
-            _ => Err(Error::malformed("/action", "bad_value", "expected revoke, deactivate or activate")),
-        }
-    }
-
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Revoke => "revoke",
-            Self::Deactivate => "deactivate",
-            Self::Activate => "activate",
-        }
-    }
-
-    async fn carry_out(self, visit: &Visit, actor: &Actor, id: &str, reason: Option<&str>) -> Result<KeyOut> {
-        match self {
-            Self::Revoke => lifecycle::revoke(&visit.app, actor, id, reason).await,
-            Self::Deactivate => lifecycle::deactivate(&visit.app, actor, id, reason).await,
-            Self::Activate => lifecycle::activate(&visit.app, actor, id).await,
-        }
-    }
-}
 
 /// What a form about several keys holds.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct ChoiceForm {
     id: Vec<String>,
-    /// `revoke`, `deactivate` or `activate`.
+    /// In place of ids: all that a list with this filter finds.
+    matching: Option<String>,
+    filter: Option<String>,
+    /// How many of them the preview told would be changed.
+    count: Option<usize>,
+    /// `revoke`, `extend`, `deactivate` or `activate`.
     action: Option<String>,
+    /// Days, `date` or `never`, where they are extended.
+    validity: Option<String>,
+    expires_on: Option<String>,
     reason: Option<String>,
     /// The phrase, where it is asked for.
     confirm: Option<String>,
@@ -83,84 +54,52 @@ impl ChoiceForm {
         let whole = if frame.may("keys:read") { "/console/keys" } else { "/console/me/keys" };
         self.back.clone().filter(|path| is_own_path(path)).unwrap_or_else(|| whole.to_owned())
     }
-}
 
-/// One of the keys, with what speaks for it and against it.
-struct Chosen {
-    line: KeyLine,
-    /// Calls that were accepted within a day.
-    calls: i64,
-    agent: Option<String>,
-    address: Option<String>,
-    works_now: bool,
-    works_then: bool,
-    /// Its status afterwards, and that in words.
-    becomes: Option<(&'static str, &'static str)>,
-    /// Why it stays as it is.
-    against: Option<String>,
-}
-
-/// All of them.
-struct Choice {
-    act: Act,
-    can: Vec<Chosen>,
-    cannot: Vec<Chosen>,
-}
-
-impl Choice {
-    fn is(&self, word: &str) -> bool {
-        self.act.as_str() == word
-    }
-
-    fn is_empty(&self) -> bool {
-        self.can.is_empty() && self.cannot.is_empty()
-    }
-
-    /// Keys that work now and would not afterwards.
-    fn stops(&self) -> usize {
-        self.can.iter().filter(|chosen| chosen.works_now && !chosen.works_then).count()
-    }
-
-    /// Keys that would work again.
-    fn starts(&self) -> usize {
-        self.can.iter().filter(|chosen| !chosen.works_now && chosen.works_then).count()
-    }
-
-    /// Keys that would stop and were used within a day.
-    fn in_use(&self) -> usize {
-        let is_used = |chosen: &&Chosen| chosen.works_now && !chosen.works_then && chosen.calls > 0;
-        self.can.iter().filter(is_used).count()
-    }
-
-    fn calls(&self) -> i64 {
-        self.can.iter().map(|chosen| chosen.calls).sum()
-    }
-
-    fn owners(&self) -> usize {
-        let owners = self.can.iter().filter_map(|chosen| chosen.line.key.owner_id.as_deref());
-        owners.collect::<HashSet<_>>().len()
-    }
-
-    /// Friction as the risk is: many keys, or keys in use that end for good.
-    fn asks(&self) -> bool {
-        match self.act {
-            Act::Revoke => self.can.len() > MANY || self.in_use() > 0,
-            Act::Deactivate => self.can.len() > MANY,
-            Act::Activate => false,
+    /// Which keys, each once.
+    async fn keys(&self, visit: &Visit) -> Result<Vec<String>> {
+        if self.matching.is_some() {
+            let query: ListQuery = parse_query(self.filter.as_deref().unwrap_or_default())?;
+            let ids = query.matching(visit).await?;
+            let most = usize::try_from(MOST_MATCHING).map_err(Error::internal)?;
+            return if ids.len() > most { Err(too_many(most)) } else { Ok(ids) };
         }
+        let mut known = HashSet::new();
+        let ids: Vec<&String> = self.id.iter().filter(|id| known.insert(id.as_str())).collect();
+        if ids.len() > MOST { Err(too_many(MOST)) } else { Ok(ids.into_iter().cloned().collect()) }
     }
 
-    fn phrase(&self) -> String {
-        format!("{} {}", self.act.as_str(), self.can.len())
+    fn is_extension(&self) -> bool {
+        self.action.as_deref() == Some("extend")
+    }
+
+    fn wish(&self) -> Result<Wish> {
+        let (name, done, act) = match self.action.as_deref() {
+            Some("revoke") => ("revoke", "chosen-revoked", Act::Revoke),
+            Some("deactivate") => ("deactivate", "chosen-off", Act::Deactivate),
+            Some("activate") => ("activate", "chosen-on", Act::Activate),
+            Some("extend") => {
+                let end = extension(self.validity.as_deref(), self.expires_on.as_deref())?;
+                ("extend", "chosen-extended", Act::Extend(end.wish()?))
+            }
+            _ => {
+                let detail = "expected revoke, extend, deactivate or activate";
+                return Err(Error::malformed("/action", "bad_value", detail));
+            }
+        };
+        Ok(Wish { name, done, act })
     }
 
     /// What is wrong with what was filled in.
-    fn check(&self, form: &ChoiceForm, frame: &Frame) -> Result<()> {
-        if let Some(reason) = &form.reason {
+    fn check(&self, choice: &Choice, frame: &Frame) -> Result<()> {
+        if let Some(reason) = &self.reason {
             check_label("/reason", reason, 500)?;
         }
-        let is_typed = form.confirm.as_deref().map(str::trim) == Some(&*self.phrase());
-        if self.asks() && !is_typed {
+        if self.matching.is_some() && self.count != Some(choice.can.len()) {
+            let detail = frame.t("By now other keys match. Look at the number once more.");
+            return Err(Error::invalid("/count", "not_confirmed", detail));
+        }
+        let is_typed = self.confirm.as_deref().map(str::trim) == Some(&*choice.phrase());
+        if choice.asks() && !is_typed {
             let detail = frame.t("That is not what was to be typed. Look at the number once more.");
             return Err(Error::invalid("/confirm", "not_confirmed", detail));
         }
@@ -168,60 +107,43 @@ impl Choice {
     }
 }
 
-/// Reads the keys, and asks the operation about each without doing anything.
-async fn look(visit: &Visit, form: &ChoiceForm) -> Result<Choice> {
-    let act = Act::parse(form.action.as_deref())?;
-    let mut known = HashSet::new();
-    let ids: Vec<&String> = form.id.iter().filter(|id| known.insert(id.as_str())).collect();
-    if ids.len() > MOST {
-        return Err(Error::malformed("/id", "too_long", "choose at most 200 keys at once"));
-    }
-    let looking = Actor { validate_only: true, idempotency: None, ..visit.actor.clone() };
-    let mut choice = Choice { act, can: Vec::new(), cannot: Vec::new() };
-    for id in ids {
-        let key = match keys::show(&visit.app, &visit.actor, id).await {
-            Err(Error::NotFound) => continue,
-            key => key?,
-        };
-        let answer = told(act.carry_out(visit, &looking, id, None).await)?;
-        let chosen = facts(visit, key, answer).await?;
-        let place = if chosen.against.is_none() { &mut choice.can } else { &mut choice.cannot };
-        place.push(chosen);
-    }
-    Ok(choice)
+fn too_many(most: usize) -> Error {
+    Error::malformed("/id", "too_long", format!("choose at most {most} keys at once"))
 }
 
-/// The key as an operation leaves it, or what stands against it; what is nobody's choice goes on as an error.
-fn told(answer: Result<KeyOut>) -> Result<Result<KeyOut, String>> {
-    match answer {
-        Ok(key) => Ok(Ok(key)),
-        Err(error @ Error::NotFound) => Ok(Err(problem::detail(&error))),
-        Err(error) => {
-            let faults = Faults::of(error)?.0;
-            Ok(Err(faults.into_iter().map(|fault| fault.detail).next().unwrap_or_default()))
-        }
-    }
+#[derive(Template)]
+#[template(path = "key_choice_none.html")]
+struct NonePage<'a> {
+    f: &'a Frame,
+    matching: bool,
+    back: &'a str,
 }
 
-async fn facts(visit: &Visit, key: KeyOut, answer: Result<KeyOut, String>) -> Result<Chosen> {
-    let frame = &visit.frame;
-    let used = usage::show(&visit.app, &visit.actor, &key.id, Some(HOURS)).await?;
-    let then = answer.as_ref().ok().map(|key| key.status);
-    let works_now = works(key.status);
-    Ok(Chosen {
-        works_now,
-        works_then: then.is_some_and(works),
-        becomes: then.map(|status| (status.as_str(), badge(frame, status))),
-        against: answer.err(),
-        calls: used.total.allowed,
-        agent: used.last_used_agent,
-        address: used.last_used_address,
-        line: KeyLine::new(key, frame),
-    })
+/// No key was chosen.
+fn nothing(visit: &Visit, form: &ChoiceForm) -> Shown {
+    let back = form.back(&visit.frame);
+    unacceptable(super::page(&NonePage { f: &visit.frame, matching: form.matching.is_some(), back: &back })?)
 }
 
-fn works(status: Status) -> bool {
-    matches!(status, Status::Active | Status::Expiring | Status::Rotating)
+fn unacceptable(page: Response) -> Shown {
+    Ok((StatusCode::UNPROCESSABLE_ENTITY, page).into_response())
+}
+
+#[derive(Template)]
+#[template(path = "key_choice_end.html")]
+struct EndPage<'a> {
+    f: &'a Frame,
+    form: &'a ChoiceForm,
+    keys: &'a [String],
+    back: &'a str,
+    faults: &'a Faults,
+}
+
+/// Until when they shall work: asked for before they are looked at.
+fn ask_end(visit: &Visit, form: &ChoiceForm, keys: &[String], faults: &Faults) -> Shown {
+    let back = form.back(&visit.frame);
+    let page = super::page(&EndPage { f: &visit.frame, form, keys, back: &back, faults })?;
+    if faults.is_empty() { Ok(page) } else { unacceptable(page) }
 }
 
 #[derive(Template)]
@@ -236,15 +158,35 @@ struct ChoicePage<'a> {
 
 /// Which keys it would be, and what that would do.
 pub(crate) async fn preview(visit: Visit, Form(form): Form<ChoiceForm>) -> Shown {
-    let choice = look(&visit, &form).await?;
+    let keys = form.keys(&visit).await?;
+    if keys.is_empty() {
+        return nothing(&visit, &form);
+    }
+    if form.is_extension() && form.validity.is_none() {
+        return ask_end(&visit, &form, &keys, &Faults::default());
+    }
+    let wish = match form.wish() {
+        Err(error) if form.is_extension() => return ask_end(&visit, &form, &keys, &Faults::of(error)?),
+        wish => wish?,
+    };
+    let choice = Choice::look(&visit, wish, &keys).await?;
     confirm(&visit, &form, &choice, &Faults::default())
 }
 
 fn confirm(visit: &Visit, form: &ChoiceForm, choice: &Choice, faults: &Faults) -> Shown {
     let back = form.back(&visit.frame);
+    if choice.is_empty() {
+        return nothing(visit, form);
+    }
     let page = super::page(&ChoicePage { f: &visit.frame, choice, form, back: &back, faults })?;
-    let is_wrong = choice.is_empty() || !faults.is_empty();
-    Ok(if is_wrong { (StatusCode::UNPROCESSABLE_ENTITY, page).into_response() } else { page })
+    if faults.is_empty() { Ok(page) } else { unacceptable(page) }
+}
+
+/// A key that stayed as it is.
+struct Left {
+    id: String,
+    label: String,
+    why: String,
 }
 
 #[derive(Template)]
@@ -252,40 +194,38 @@ fn confirm(visit: &Visit, form: &ChoiceForm, choice: &Choice, faults: &Faults) -
 struct DonePage<'a> {
     f: &'a Frame,
     done: usize,
-    /// Those that stayed as they are, and why.
-    left: Vec<(&'a KeyLine, String)>,
+    left: Vec<Left>,
+    /// Those of them that are not listed.
+    unlisted: usize,
     back: &'a str,
 }
 
 pub(crate) async fn carry_out(visit: Visit, Form(form): Form<ChoiceForm>) -> Shown {
-    let choice = look(&visit, &form).await?;
-    if let Err(error) = choice.check(&form, &visit.frame) {
+    let (keys, wish) = (form.keys(&visit).await?, form.wish()?);
+    let choice = Choice::look(&visit, wish, &keys).await?;
+    if let Err(error) = form.check(&choice, &visit.frame) {
         return confirm(&visit, &form, &choice, &Faults::of(error)?);
     }
-    let (mut done, mut left) = (0, Vec::new());
-    for chosen in &choice.can {
-        let id = &chosen.line.key.id;
-        match told(choice.act.carry_out(&visit, &visit.actor, id, form.reason.as_deref()).await)? {
-            Ok(_) => done += 1,
-            Err(why) => left.push((&chosen.line, why)),
+    let can: Vec<String> = choice.can.iter().map(|chosen| chosen.line.key.id.clone()).collect();
+    let acting = Actor { idempotency: None, ..visit.actor.clone() };
+    let judged = chosen::change(&visit.app, &acting, &can, wish.act, form.reason.as_deref()).await?;
+    let mut left = Vec::new();
+    let done = judged.iter().filter(|key| key.after.is_ok()).count();
+    for key in judged {
+        if let Err(error) = key.after {
+            left.push(Left { id: key.before.id, label: key.before.label, why: detail(error)? });
         }
     }
-    for chosen in &choice.cannot {
-        left.push((&chosen.line, chosen.against.clone().unwrap_or_default()));
+    for chosen in choice.cannot {
+        let (key, why) = (chosen.line.key, chosen.against.unwrap_or_default());
+        left.push(Left { id: key.id, label: key.label, why });
     }
     let back = form.back(&visit.frame);
     if left.is_empty() && done > 0 {
-        return go(&back, word(choice.act));
+        return go(&back, wish.done);
     }
-    let page = super::page(&DonePage { f: &visit.frame, done, left, back: &back })?;
-    let status = if done > 0 { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
-    Ok((status, page).into_response())
-}
-
-fn word(act: Act) -> &'static str {
-    match act {
-        Act::Revoke => "chosen-revoked",
-        Act::Deactivate => "chosen-off",
-        Act::Activate => "chosen-on",
-    }
+    let unlisted = left.len().saturating_sub(LISTED);
+    left.truncate(LISTED);
+    let page = super::page(&DonePage { f: &visit.frame, done, left, unlisted, back: &back })?;
+    if done > 0 { Ok(page) } else { unacceptable(page) }
 }

@@ -6,7 +6,7 @@ use super::Shown;
 use super::form::{Form, lines};
 use super::frame::Frame;
 use super::gate::Visit;
-use super::keys::KeyForm;
+use super::key_new::KeyForm;
 
 /// Sentences about a key that is not made yet.
 pub(super) struct Summary {

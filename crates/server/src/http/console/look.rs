@@ -1,5 +1,5 @@
-//! How a browser shows the console: theme, zone of times, keys that do something by themselves. These
-//! stand in cookies and not with the user: they belong to the device, which is dark, or has travelled.
+//! How the console is shown: theme, zone of times, keys that do something by themselves. A user chooses it for
+//! every browser; a cookie keeps it for pages before the login, and for who has chosen nothing.
 
 use axum::response::Response;
 use http::HeaderMap;
@@ -12,8 +12,9 @@ use super::gate::Visit;
 use super::preferences::PREFERENCES;
 use super::{Shown, go};
 use crate::config::ServerSettings;
-use crate::error::{Error, Result};
 use crate::http::cookie;
+use crate::store::users::{self, UserRow};
+use crate::users::look;
 
 const THEME: &str = "keyward-theme";
 const ZONE: &str = "keyward-zone";
@@ -32,11 +33,15 @@ const AREAS: [&str; 10] = [
     "Pacific/",
 ];
 
-/// What a browser has chosen.
-pub(super) struct Look {
-    pub(super) theme: Option<&'static str>,
-    pub(super) zone: TimeZone,
-    pub(super) single_keys: bool,
+/// What a browser or its user has chosen.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Look {
+    /// `light` or `dark`; nothing where the system decides.
+    pub(crate) theme: Option<&'static str>,
+    /// The zone that times are told in, beside UTC.
+    pub(crate) zone: TimeZone,
+    /// Keys that do something by themselves, without Ctrl.
+    pub(crate) single_keys: bool,
 }
 
 /// What the cookies of a request choose; what cannot be read was not chosen.
@@ -46,6 +51,37 @@ pub(super) fn of(headers: &HeaderMap) -> Look {
         theme: cookie::look(headers, THEME).and_then(theme),
         zone: zone.unwrap_or(TimeZone::UTC),
         single_keys: cookie::look(headers, SINGLE_KEYS) != Some("off"),
+    }
+}
+
+impl Look {
+    /// What the user has chosen goes before what the browser has.
+    pub(super) fn by_user(self, user: &UserRow) -> Self {
+        Self {
+            theme: user.theme.as_deref().map_or(self.theme, theme),
+            zone: user.zone.as_deref().and_then(zone).unwrap_or(self.zone),
+            single_keys: user.single_keys.unwrap_or(self.single_keys),
+        }
+    }
+
+    /// Cookies that hold it.
+    fn put(&self, response: &mut Response, server: &ServerSettings) {
+        for (name, value) in [
+            (THEME, self.theme.unwrap_or("system")),
+            (ZONE, self.zone.iana_name().unwrap_or("UTC")),
+            (SINGLE_KEYS, if self.single_keys { "on" } else { "off" }),
+        ] {
+            let cookie = cookie::set_look(server, name, value);
+            let cookie = HeaderValue::from_str(&cookie).expect("names of zones are ASCII");
+            response.headers_mut().append(SET_COOKIE, cookie);
+        }
+    }
+}
+
+/// Lets a browser show the pages before the login too as the user who looks has chosen it.
+pub(super) fn follow(response: &mut Response, look: &Look, kept: &Look, server: &ServerSettings) {
+    if look != kept {
+        look.put(response, server);
     }
 }
 
@@ -78,24 +114,20 @@ pub(crate) struct LookForm {
 }
 
 pub(crate) async fn save(visit: Visit, Form(form): Form<LookForm>) -> Shown {
-    let chosen = form.zone.as_deref().and_then(zone);
-    let name = chosen.as_ref().and_then(TimeZone::iana_name).unwrap_or("UTC");
-    let server = &visit.app.settings.server;
+    let chosen = Look {
+        theme: form.theme.as_deref().and_then(theme),
+        zone: form.zone.as_deref().and_then(zone).unwrap_or(TimeZone::UTC),
+        single_keys: form.single_keys.is_some(),
+    };
+    let kept = users::Look {
+        theme: chosen.theme.unwrap_or("system"),
+        zone: chosen.zone.iana_name().unwrap_or("UTC"),
+        single_keys: chosen.single_keys,
+    };
+    look::keep(&visit.app, &visit.actor, &kept).await?;
     let mut response = go(PREFERENCES, "look")?;
-    for (cookie, value) in [
-        (THEME, form.theme.as_deref().and_then(theme).unwrap_or("system")),
-        (ZONE, name),
-        (SINGLE_KEYS, if form.single_keys.is_some() { "on" } else { "off" }),
-    ] {
-        put(&mut response, server, cookie, value)?;
-    }
+    chosen.put(&mut response, &visit.app.settings.server);
     Ok(response)
-}
-
-fn put(response: &mut Response, server: &ServerSettings, name: &str, value: &str) -> Result<()> {
-    let cookie = HeaderValue::from_str(&cookie::set_look(server, name, value)).map_err(Error::internal)?;
-    response.headers_mut().append(SET_COOKIE, cookie);
-    Ok(())
 }
 
 #[cfg(test)]

@@ -60,7 +60,7 @@ async fn ask(visit: &Visit, faults: &Faults) -> Shown {
         language: known.language.as_str(),
         lines: known.kinds.into_iter().map(line).collect(),
         zones: look::zones(),
-        zone: frame.zone.iana_name().unwrap_or("UTC").to_owned(),
+        zone: frame.look.zone.iana_name().unwrap_or("UTC").to_owned(),
         may_save: frame.may("me/keys:edit"),
         faults,
     })

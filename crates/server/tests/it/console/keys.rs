@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{Browser, element, field};
-use crate::logins::somebody;
+use crate::logins::{ask_for_no_factor, somebody};
 use crate::support::{Server, text};
 
 #[test]
@@ -141,4 +141,97 @@ fn only_the_newest_secret_ends_the_waiting_for_a_first_call() {
     assert!(!works(), "a call with the older secret proves nothing");
     server.caller(&fresh).get("/v1/me").expect(200);
     crate::support::wait_until(works);
+}
+
+#[test]
+fn bm_5_several_keys_are_extended_together_and_those_beyond_the_policy_stay() {
+    let server = Server::start();
+    let root = server.root();
+    ask_for_no_factor(&root);
+    somebody(&server, "boss", &["**:*"]);
+    let boss = Browser::of(&server, "boss");
+    let grace = somebody(&server, "grace", &["me:read"]);
+    let member =
+        root.key(json!({ "class": "member", "owner_id": grace, "label": "of grace", "ttl_seconds": 86400 }));
+    let ingest = root.key(json!({ "class": "ingest", "label": "collector", "ttl_seconds": 86400 }));
+    root.patch("/v1/policies", json!({ "ingest": { "max_ttl_days": 60, "default_ttl_days": 30 } }))
+        .expect(200);
+    let (one, two) = (text(&member["id"]), text(&ingest["id"]));
+    let end = |id: &str| text(&root.get(&format!("/v1/keys/{id}")).ok()["expires_at"]);
+    let before = (end(&one), end(&two));
+    let chosen = [("id", &*one), ("id", &*two), ("action", "extend")];
+    let asked = boss.submit("/console/keys/chosen", &chosen).expect(200).text;
+    assert!(asked.contains("Extend 2 keys") && asked.contains("name=\"validity\" value=\"90\""), "{asked}");
+    // A day without its date is told on the page that asks for it.
+    let dateless = [&chosen[..], &[("validity", "date")]].concat();
+    let refused = boss.submit("/console/keys/chosen", &dateless).expect(422).text;
+    assert!(refused.contains("choose the day on which the key ends"), "{refused}");
+    let wish = [&chosen[..], &[("validity", "90")]].concat();
+    let page = boss.submit("/console/keys/chosen", &wish).expect(200).text;
+    assert!(page.contains("Extend 1 key?") && page.contains("1 key gets another end."), "{page}");
+    assert!(page.contains("1 key stays as it is") && page.contains("policy allows an end up to"), "{page}");
+    assert_eq!((end(&one), end(&two)), before, "a look changes nothing");
+    let done = boss.submit("/console/keys/chosen/change", &wish).expect(200).text;
+    assert!(done.contains("1 key was changed.") && done.contains("policy allows an end up to"), "{done}");
+    assert!(end(&one) > before.0 && end(&two) == before.1);
+    let event = root.get("/v1/audit-events?action=key.extend").ok();
+    assert_eq!(event["data"].as_array().map(Vec::len), Some(1), "{event}");
+    // Within the policy both move, and an end that comes sooner is told.
+    let wish = [&chosen[..], &[("validity", "30")]].concat();
+    let page = boss.submit("/console/keys/chosen", &wish).expect(200).text;
+    assert!(page.contains("1 of them would end sooner than now."), "{page}");
+    let done = boss.submit("/console/keys/chosen/change", &wish).expect(303);
+    assert_eq!(done.header("location"), "/console/keys?done=chosen-extended");
+}
+
+#[test]
+fn mo_7_all_keys_that_match_are_changed_if_they_are_as_many_as_was_told() {
+    let server = Server::start();
+    let root = server.root();
+    ask_for_no_factor(&root);
+    let grace_id = somebody(&server, "grace", &["me:read", "me/keys:*"]);
+    let mia = somebody(&server, "mia", &["me:read", "me/keys:*"]);
+    somebody(&server, "boss", &["**:*"]);
+    let boss = Browser::of(&server, "boss");
+    let owned = |owner: &str, label: &str| {
+        text(&root.key(json!({ "class": "member", "owner_id": owner, "label": label }))["secret"])
+    };
+    let key = |at| text(&root.key(json!({ "class": "ingest", "label": format!("fleet {at}") }))["secret"]);
+    let chosen: Vec<String> = (0..12).map(key).collect();
+    let other = owned(&grace_id, "apart");
+    let list = boss.get("/console/keys?q=fleet&limit=5").expect(200).text;
+    assert!(list.contains("chosen=matching"), "{list}");
+    let all = boss.get("/console/keys?q=fleet&limit=5&chosen=matching").expect(200).text;
+    assert!(all.contains("All 12 keys that match are selected"), "{all}");
+    let filter = field(&all, "filter");
+    assert_eq!(filter, "q=fleet");
+    let wish = [("matching", "yes"), ("filter", &*filter), ("action", "deactivate")];
+    let page = boss.submit("/console/keys/chosen", &wish).expect(200).text;
+    assert!(page.contains("Switch 12 keys off?") && page.contains("type: deactivate 12"), "{page}");
+    let change = "/console/keys/chosen/change";
+    // One more matches meanwhile: the number is told anew.
+    let late = owned(&mia, "fleet late");
+    let sent = [&wish[..], &[("count", "12"), ("confirm", "deactivate 12")]].concat();
+    let again = boss.submit(change, &sent).expect(422).text;
+    assert!(again.contains("By now other keys match.") && again.contains("Switch 13 keys off?"), "{again}");
+    assert_eq!((root.code(&chosen[0]), root.code(&late)), ("ok".into(), "ok".into()));
+    let sent = [&wish[..], &[("count", "13"), ("confirm", "deactivate 12")]].concat();
+    boss.submit(change, &sent).expect(422);
+    assert_eq!(root.code(&chosen[0]), "ok");
+    let sent = [&wish[..], &[("count", "13"), ("confirm", "deactivate 13")]].concat();
+    let done = boss.submit(change, &sent).expect(303);
+    assert_eq!(done.header("location"), "/console/keys?done=chosen-off");
+    assert!(chosen.iter().all(|secret| root.code(secret) != "ok") && root.code(&late) != "ok");
+    assert_eq!(root.code(&other), "ok");
+    // Who sees its own keys alone reaches those alone, whatever filter it sends.
+    let mine = Browser::of(&server, "mia");
+    let theirs = format!("owner_id={grace_id}");
+    let wish = [("matching", "yes"), ("filter", &*theirs), ("action", "revoke")];
+    let page = mine.submit("/console/keys/chosen", &wish).expect(200).text;
+    assert!(page.contains("fleet late") && !page.contains("apart"), "{page}");
+    // A filter that finds nothing, and one that is none.
+    let wish = [("matching", "yes"), ("filter", "q=nothing-like-it"), ("action", "revoke")];
+    assert!(boss.submit("/console/keys/chosen", &wish).expect(422).text.contains("No key matches."));
+    let wish = [("matching", "yes"), ("filter", "colour=red"), ("action", "revoke")];
+    boss.submit("/console/keys/chosen", &wish).expect(400);
 }

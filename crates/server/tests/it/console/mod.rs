@@ -2,6 +2,7 @@
 //! real browser by `integrations/console.py`.
 
 mod keys;
+mod look;
 mod markup;
 mod pages;
 mod safety;

@@ -14,9 +14,8 @@ use crate::support::{Answer, Place, Server, text};
 /// The map of the console.
 const MAP: &str = include_str!("../../../src/http/console.rs");
 /// What it answers that is no page: files, and what scripts ask for.
-const NO_PAGES: [&str; 5] = [
+const NO_PAGES: [&str; 4] = [
     "/console/audit/export.jsonl",
-    "/console/keys/{id}/first-call",
     "/console/me/session",
     "/console/settings/policy/drafts/{id}/impact.csv",
     "/console/setup",

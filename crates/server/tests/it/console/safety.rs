@@ -1,10 +1,12 @@
 //! What keeps the console from being misused.
 
+use std::time::{Duration, Instant};
+
 use serde_json::json;
 
 use super::{Browser, as_form, element, field};
 use crate::logins::{PASSWORD, somebody};
-use crate::support::{Answer, Server, text};
+use crate::support::{Answer, Server, text, wait_until};
 
 #[test]
 fn sq_3_a_key_opens_no_page() {
@@ -196,4 +198,57 @@ fn az_12_keys_of_another_tenant_have_no_page() {
     grace.submit(&format!("{path}/revoke"), &[("how", "revoke")]).expect(404);
     assert_eq!(server.caller(&other).code(&text(&key["secret"])), "ok");
     assert!(!element(&grace.get("/console/keys").expect(200).text, "content").contains("theirs"));
+}
+
+#[test]
+fn ses_3_what_a_page_asks_for_by_itself_is_no_use_of_the_session() {
+    let server = Server::with_config("verify: {usage_flush: 1s}");
+    let grace_id = somebody(&server, "grace", &["me:read", "me/keys:*"]);
+    let key = server.root().key(json!({ "class": "member", "owner_id": grace_id, "label": "waits" }));
+    let panel = format!("/console/keys/{}/first-call", text(&key["id"]));
+    let grace = Browser::of(&server, "grace");
+    let begun = Instant::now();
+    let used = || {
+        let later = "UPDATE sessions SET handle = handle WHERE last_seen_at > started_at + 1500";
+        server.place.sql(later)
+    };
+    wait_until(|| {
+        let page = grace.get(&panel).expect(200).text;
+        assert!(page.contains("hx-trigger") && page.contains("asked=1\""), "{page}");
+        begun.elapsed() > Duration::from_secs(4)
+    });
+    assert_eq!(used(), 0, "a poll keeps no session alive");
+    // It ends by itself, and goes on when somebody wants it.
+    let over = grace.get(&format!("{panel}?asked=100")).expect(200).text;
+    assert!(!over.contains("hx-trigger") && over.contains("Wait again"), "{over}");
+    let token = grace.form_token();
+    wait_until(|| used() == 1);
+    grace.send("/console/logout", &[("form_token", &token)]).expect(303);
+    let refused = grace.get(&panel).expect(401).text;
+    assert!(!refused.contains("hx-") && !refused.contains("<html"), "{refused}");
+}
+
+#[test]
+fn ses_6_a_form_that_is_sent_too_late_comes_back_as_it_was_typed() {
+    let server = Server::start();
+    let id = somebody(&server, "grace", &["me:read", "me/keys:*"]);
+    let key = server.root().key(json!({ "class": "member", "owner_id": id, "label": "nightly" }));
+    let grace = Browser::of(&server, "grace");
+    server.place.sql("UPDATE sessions SET stepped_up_at = stepped_up_at - 3600000");
+    let path = format!("/console/keys/{}", text(&key["id"]));
+    // The pages that lead to it ask before anything is typed.
+    for page in ["/console/keys/new", &*format!("{path}/rotate"), &*format!("{path}/edit")] {
+        let asked = grace.get(page).expect(303).header("location").to_owned();
+        assert!(asked.starts_with("/console/step-up?return_to=%2Fconsole%2Fkeys%2F"), "{page}: {asked}");
+    }
+    let typed = [("label", "late"), ("once", "l1"), ("scopes", "me:read")];
+    let asked = grace.submit("/console/keys", &typed).expect(303);
+    let form = "%2Fconsole%2Fkeys%2Fnew%3Flabel%3Dlate%26scopes%3Dme%253Aread";
+    assert_eq!(asked.header("location"), format!("/console/step-up?return_to={form}"));
+    let asked = grace.submit(&format!("{path}/rotate"), &[("once", "l2")]).expect(303);
+    assert!(asked.header("location").ends_with("%2Frotate"), "{}", asked.header("location"));
+    assert_eq!(server.root().get("/v1/keys?q=late").ok()["data"], json!([]));
+    let form = "/console/keys/new?label=late&scopes=me%3Aread";
+    let proof = [("password", PASSWORD), ("return_to", form)];
+    assert_eq!(grace.submit("/console/step-up", &proof).expect(303).header("location"), form);
 }
