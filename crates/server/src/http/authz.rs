@@ -122,7 +122,11 @@ async fn verify(app: &Arc<App>, question: Question<'_>) -> Result<(Passed, Decis
         && exposure::holds_secret(app, query)
     {
         let agent = caller::agent(headers).map(Into::into);
-        exposure::mark(app, query, &Call { request_id: request_id.to_owned(), address, agent });
+        exposure::mark(
+            app,
+            query,
+            &Call { request_id: request_id.to_owned(), address, agent, by_itself: false },
+        );
         return Err(Error::Unauthenticated("credential_in_url").into());
     }
     let credential = credential(app, headers, original.method)?;

@@ -83,7 +83,7 @@ impl Presented<'_> {
             Self::Secret(secret) | Self::Pair(_, secret) | Self::Triple(_, _, secret) => {
                 token::take_apart(secret).map(|(_, id)| id)
             }
-            Self::Token(_) | Self::Cookie(_) => None,
+            Self::Token(_) | Self::Cookie(_) | Self::Poll(_) => None,
         }
     }
 }
