@@ -27,7 +27,7 @@ use crate::random;
 /// Hours of the chart: a week.
 const HOURS: i64 = 168;
 /// How often a page asks for the first call by itself: every three seconds, for five minutes.
-const MOST_ASKED: u32 = 100;
+const MOST_ASKED: i64 = 100;
 
 /// A secret of a key, without the secret.
 struct SecretLine {
@@ -145,7 +145,7 @@ struct FirstCall<'a> {
     id: &'a str,
     generation: i64,
     /// How often the page has asked.
-    asked: u32,
+    asked: i64,
     /// So often that it asks no longer by itself.
     is_over: bool,
     seen: Option<Moment>,
@@ -159,7 +159,7 @@ struct FirstCall<'a> {
 pub(crate) struct FirstCallQuery {
     generation: Option<i64>,
     /// How often the page has asked before.
-    asked: u32,
+    asked: i64,
 }
 
 pub(crate) async fn first_call(

@@ -19,9 +19,10 @@ const NO_PAGES: [&str; 4] = [
     "/console/me/session",
     "/console/settings/policy/drafts/{id}/impact.csv",
     "/console/setup",
+    "/console/{*rest}",
 ];
 
-static LINE: LazyLock<Regex> = LazyLock::new(|| Regex::new(r#"place\(GET, "([^"]+)", "#).expect("a pattern"));
+static LINE: LazyLock<Regex> = LazyLock::new(|| Regex::new(r#"(?:place\(GET, |poll\()"([^"]+)", "#).expect("a pattern"));
 
 /// The paths of all pages, as the map has them.
 fn paths() -> Vec<&'static str> {
