@@ -42,7 +42,7 @@ def arguments():
 def check_gateway(gateway, keyward, keys, application, folder, report):
     """All cases against one gateway."""
     program = gateway.program(folder, keyward, application.port)
-    print(f"--      {gateway.name:10} {gateway.version()}", flush=True)
+    print(f"--      {gateway.name:11} {gateway.version()}", flush=True)
     program.start()
     stage = Stage(program.port, keyward, keys, application)
     try:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from check.report import expect
 
 from .clock import ms, wait_until
-from .fleet import Fleet
+from .fleet import BOUND, Fleet
 from .line import Line
 from .load import Writes
 from .outage import BACK
@@ -124,12 +124,21 @@ def not_promoted(world):
             f"SELECT count(*) FROM keys WHERE id = '{key['id']}'", "keyward") == "1", 10)
         standby.sql("SELECT pg_wal_replay_pause()")
         fleet.front().revoke(key)
+        written = primary.sql("SELECT pg_current_wal_lsn()")
+        wait_until("the standby has, but does not show it", lambda: standby.sql(
+            f"SELECT pg_last_wal_receive_lsn() >= '{written}'") == "t", 5)
         line.lead_to(standby.port)
         primary.kill()
-        time.sleep(3)
+        time.sleep(BOUND + 1)
         for node in fleet.nodes:
             code = node.root().code(key["secret"])
             expect(code in ("revoked", "503") and not node.root().ready(), f"{node.name} says {code}")
+        standby.sql("SELECT pg_wal_replay_resume()")
+        standby.sql("SELECT pg_promote()")
+        took = wait_until("all are ready", lambda: all(node.root().ready() for node in fleet.nodes), BACK)
+        for node in fleet.nodes:
+            expect(node.root().code(key["secret"]) == "revoked", f"{node.name} accepts what was revoked")
+        return f"ready {ms(took)} after the promotion"
 
 
 CHECKS = (synchronous, behind, not_promoted)

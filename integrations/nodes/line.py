@@ -9,27 +9,36 @@ class Line:
 
     def __init__(self, port):
         self.target, self.delay, self.port = port, 0.0, None
-        self.open = set()
-        self.loop = asyncio.new_event_loop()
-        is_up = threading.Event()
-        threading.Thread(target=self.run, args=(is_up,), daemon=True).start()
-        is_up.wait()
+        self.open, self.is_up = set(), threading.Event()
+        self.loop = self.is_over = None
+        self.thread = threading.Thread(target=lambda: asyncio.run(self.serve()))
+        self.thread.start()
+        self.is_up.wait()
 
-    def run(self, is_up):
-        """The thread of the loop."""
-        server = self.loop.run_until_complete(asyncio.start_server(self.accept, "127.0.0.1", 0))
+    async def serve(self):
+        """Until `stop`."""
+        self.loop, self.is_over = asyncio.get_running_loop(), asyncio.Event()
+        server = await asyncio.start_server(self.accept, "127.0.0.1", 0)
         self.port = server.sockets[0].getsockname()[1]
-        is_up.set()
-        self.loop.run_forever()
+        self.is_up.set()
+        await self.is_over.wait()
+        server.close()
 
     def lead_to(self, port):
         """New connections go there; those that are open end."""
         self.target = port
-        self.loop.call_soon_threadsafe(lambda: [writer.transport.abort() for writer in list(self.open)])
+        self.loop.call_soon_threadsafe(self.abort)
+
+    def abort(self):
+        """Ends every connection."""
+        for writer in list(self.open):
+            writer.transport.abort()
 
     def stop(self):
         """Ends it."""
-        self.loop.call_soon_threadsafe(self.loop.stop)
+        self.loop.call_soon_threadsafe(self.abort)
+        self.loop.call_soon_threadsafe(self.is_over.set)
+        self.thread.join()
 
     async def accept(self, reader, writer):
         """One connection and its other half."""
@@ -40,8 +49,10 @@ class Line:
             return
         ends = {writer, far_writer}
         self.open |= ends
-        await asyncio.gather(self.pump(reader, far_writer), self.pump(far_reader, writer))
-        self.open -= ends
+        try:
+            await asyncio.gather(self.pump(reader, far_writer), self.pump(far_reader, writer))
+        finally:
+            self.open -= ends
 
     async def pump(self, reader, writer):
         """One direction, until its end."""
