@@ -6,13 +6,15 @@ from check.report import Failure
 
 
 def wait_until(what, condition, seconds):
-    """Waits until it is true, for so long at most; how long it took."""
+    """Waits until it is true, which must be known after so long; how long it took."""
     began = time.monotonic()
-    while not condition():
-        if time.monotonic() - began > seconds:
-            raise Failure(f"not within {seconds} s: {what}")
+    while True:
+        is_so, took = condition(), time.monotonic() - began
+        if took > seconds:
+            raise Failure(f"not within {seconds} s: {what}{f', but after {took:.2f} s' if is_so else ''}")
+        if is_so:
+            return took
         time.sleep(0.01)
-    return time.monotonic() - began
 
 
 def ms(seconds):

@@ -207,6 +207,15 @@ impl Db {
         Ok(())
     }
 
+    /// Closes the connections that wait for use: when the server has ended one, the others are most likely dead too,
+    /// and each would fail one request.
+    pub(crate) fn close_idle(&self) {
+        let Self::Postgres(pool) = self else { return };
+        while let Some(conn) = pool.try_acquire() {
+            drop(conn.detach());
+        }
+    }
+
     /// `sqlite` or `postgres`, for logs and metrics.
     pub(crate) fn engine(&self) -> &'static str {
         match self {

@@ -52,6 +52,9 @@ pub(crate) async fn follow(app: Arc<App>) {
             // This process stood still; that says nothing about the database.
             continue;
         }
+        if matches!(outcome, Ok(Err(_))) {
+            app.db.close_idle();
+        }
         if !alive && !health.down.load(Ordering::Acquire) {
             health.knew_all.store(lag <= max_staleness, Ordering::Release);
         }
