@@ -108,6 +108,7 @@ def behind(world):
         for node in fleet.nodes:
             wait_until(f"{node.name} hears of a revocation",
                        lambda node=node: node.root().code(known["secret"]) == "revoked", 1)
+        for node in fleet.nodes:
             wait_until(f"{node.name} gives up keys that are not there any more",
                        lambda node=node: {node.root().code(key["secret"]) for key in lost} == {"invalid_key"}, 1)
         return f"then revocations within {ms(must_agree(fleet))}"

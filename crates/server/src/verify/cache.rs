@@ -95,10 +95,7 @@ impl Health {
 
     /// The feed was applied up to there. Only who follows it says so.
     pub(crate) fn go_on_from(&self, position: &Position) {
-        self.applied_mark
-            .lock()
-            .expect("no code panics while it holds this lock")
-            .clone_from(&position.mark);
+        self.applied_mark.lock().expect("no code panics while it holds this lock").clone_from(&position.mark);
         self.applied_seq.store(position.seq, Ordering::Release);
     }
 }
