@@ -1,15 +1,16 @@
 #!/usr/bin/env python3
 """Proves that three nodes of Keyward with one PostgreSQL behind HAProxy are one server, whatever happens to them.
 
-    integrations/nodes.py --keyward target/debug/keyward [--only together,links] [--full]
+    integrations/nodes.py --keyward target/debug/keyward [--only together,links] [--previous BINARY] [--full]
 
 Starts a PostgreSQL, three nodes and HAProxy with the file of deploy/compose, on free loopback ports, and one more node in
 a network namespace of its own; kills, stops, freezes and cuts them; prints one line for each check and ends with 1
-if any failed. The namespace needs root: without it those checks fail. KEYWARD_PREVIOUS names the binary of
-the version before, for the rolling upgrade; without it the same binary stands for both.
+if any failed. The namespace needs root: without it those checks fail. --previous, or KEYWARD_PREVIOUS, names the
+binary of the version before, for the rolling upgrade.
 """
 
 import argparse
+import os
 import sys
 import tempfile
 from pathlib import Path
@@ -32,6 +33,8 @@ class World:
 
     def __init__(self, options, folder, postgres, network):
         self.binary, self.is_full, self.folder = options.keyward.resolve(), options.full, folder
+        # The same stands for both where no version before is named.
+        self.previous = (options.previous or options.keyward).resolve()
         self.postgres, self.network_or_error = postgres, network
         self.fleet = Fleet(self.binary, folder / "fleet", postgres.url())
         self.nodes, self.front = self.fleet.nodes, self.fleet.front()
@@ -55,6 +58,9 @@ def arguments():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--keyward", required=True, type=Path, help="the keyward binary")
     parser.add_argument("--only", default=",".join(MODULES), help="modules, separated by commas")
+    # Keyward takes no variable that it does not know.
+    parser.add_argument("--previous", type=Path, default=os.environ.pop("KEYWARD_PREVIOUS", None),
+                        help="the binary of the version before (KEYWARD_PREVIOUS)")
     parser.add_argument("--full", action="store_true", help="a whole minute for the load around a kill")
     options = parser.parse_args()
     options.only = options.only.split(",")

@@ -92,7 +92,7 @@ class Writes:
         self.acknowledged.append(f"{self.name}-{number}")
         return None
 
-    def lost(self, postgres):
+    def lost(self, postgres, database="keyward"):
         """Acknowledged, and not in the database; or there twice."""
-        there = postgres.sql(f"SELECT username FROM users WHERE username LIKE '{self.name}-%'", "keyward").split()
+        there = postgres.sql(f"SELECT username FROM users WHERE username LIKE '{self.name}-%'", database).split()
         return sorted(set(self.acknowledged) - set(there)) + [name for name in set(there) if there.count(name) > 1]

@@ -1,14 +1,13 @@
 """Nodes that die, and nodes that are replaced."""
 
 import http.client
-import os
 import time
-from pathlib import Path
 
 from check.report import expect
 
 from .caller import exchange
 from .clock import ms, wait_until
+from .fleet import Fleet
 from .load import Writes, verifications
 
 RATE, WRITES = 200, 10
@@ -30,28 +29,42 @@ def killed(world):
     return f"{len(load.faults)} of {load.sent} failed, the slowest took {ms(load.slowest)}"
 
 
-def rolled(world):
-    """R6, R7: all nodes are replaced one by one under load, there and back: no failed request, no lost write"""
-    previous = Path(os.environ.get("KEYWARD_PREVIOUS", world.binary)).resolve()
-    keys = [world.root.key(f"roll {number}") for number in range(20)]
-    writes, stops = Writes(world.front, WRITES, "rolled"), []
-    with verifications(world.front, RATE, keys) as load, writes.load:
-        for binary in (previous, world.binary):
-            for node in world.nodes:
+def upgraded(world):
+    """R6, R7: all nodes are replaced one by one under load by the next version: no failed request, no lost write"""
+    return roll(world, "upgraded", world.previous, world.binary)
+
+
+def downgraded(world):
+    """R7: and one by one by the version before: no failed request, no lost write"""
+    return roll(world, "downgraded", world.binary, world.previous)
+
+
+def roll(world, name, old, new):
+    """A fleet of its own, on a database of its own, from one binary to the other."""
+    world.postgres.sql(f"CREATE DATABASE {name} OWNER keyward")
+    fleet = Fleet(old, world.folder / name, world.postgres.url(database=name))
+    try:
+        fleet.start()
+        front, stops = fleet.front(), []
+        writes = Writes(front, WRITES, name)
+        with verifications(front, RATE, [front.key(f"roll {number}") for number in range(20)]) as load, writes.load:
+            for node in fleet.nodes:
                 began = time.monotonic()
                 node.stop()
                 stops.append(time.monotonic() - began)
-                node.use(binary)
+                node.use(new)
                 node.start()
                 # As one who rolls waits: until the proxy sends it requests again.
                 time.sleep(1)
+    finally:
+        fleet.stop()
     expect(not load.faults, f"{len(load.faults)} of {load.sent} verifications failed: {load.faults[:3]}")
     expect(not writes.load.faults, f"{len(writes.load.faults)} writes failed: {writes.load.faults[:3]}")
-    lost = writes.lost(world.postgres)
+    lost = writes.lost(world.postgres, name)
     expect(not lost, f"acknowledged and lost, or there twice: {lost}")
     expect(max(stops) <= 10, f"a stop took {max(stops):.1f} s")
-    which = "one binary" if previous == world.binary else "two binaries"
-    return (f"{which}, 6 restarts, {load.sent} verifications, {len(writes.acknowledged)} writes, "
+    which = "the same binary" if old == new else "another binary"
+    return (f"{which}, {load.sent} verifications, {len(writes.acknowledged)} writes, "
             f"stops of at most {ms(max(stops))}, the slowest answer took {ms(load.slowest)}")
 
 
@@ -90,4 +103,4 @@ def frozen(world):
     return f"{len(load.faults)} of {load.sent} failed, the slowest took {ms(load.slowest)}"
 
 
-CHECKS = (killed, frozen, drained, rolled)
+CHECKS = (killed, frozen, drained, upgraded, downgraded)

@@ -122,9 +122,9 @@ class Postgres:
                  "-R", "-X", "stream", "-c", "fast")
         return copy
 
-    def url(self, host=None, port=None):
+    def url(self, host="127.0.0.1", port=None, database="keyward"):
         """For Keyward."""
-        return f"postgres://keyward@{host or '127.0.0.1'}:{port or self.port}/keyward"
+        return f"postgres://keyward@{host}:{port or self.port}/{database}"
 
     def make_database(self):
         """Role and database as docs/how-to/operate/postgres.md makes them."""
