@@ -2,6 +2,7 @@
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
 from check.report import expect
 
@@ -37,16 +38,15 @@ def outage(world, begin, end):
     watches = [Outage(node, good["secret"]) for node in world.nodes]
     begin()
     try:
-        for watch in watches:
-            watch.__enter__()
-        time.sleep(BOUND + 1)
-        for node in world.nodes:
-            must_refuse(node, cold)
-        expect(world.front.code(good["secret"]) == "503", "HAProxy has another answer than the nodes")
-    finally:
-        for watch in watches:
-            watch.__exit__()
+        with ExitStack() as watching:
+            for watch in watches:
+                watching.enter_context(watch)
+            time.sleep(BOUND + 1)
+            for node in world.nodes:
+                must_refuse(node, cold)
+            expect(world.front.code(good["secret"]) == "503", "HAProxy has another answer than the nodes")
         before = [node.metric("keyward_store_reads_total") for node in world.nodes]
+    finally:
         end()
     began = time.monotonic()
     slowest = herd(world, good)

@@ -23,6 +23,9 @@ class Line:
         self.is_up.set()
         await self.is_over.wait()
         server.close()
+        while self.open:
+            self.abort()
+            await asyncio.sleep(0.01)
 
     def lead_to(self, port):
         """New connections go there; those that are open end."""
@@ -36,7 +39,6 @@ class Line:
 
     def stop(self):
         """Ends it."""
-        self.loop.call_soon_threadsafe(self.abort)
         self.loop.call_soon_threadsafe(self.is_over.set)
         self.thread.join()
 
