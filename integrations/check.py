@@ -14,31 +14,11 @@ from pathlib import Path
 from subprocess import CalledProcessError
 
 from check.application import Application
-from check.cases import CASES, Failure, Stage, broken_script
+from check.cases import CASES, Stage, broken_script
 from check.gateways import ALL
 from check.keyward import Keys, Keyward
 from check.process import StartError
-
-
-class Report:
-    """Prints as it counts."""
-
-    def __init__(self):
-        self.passed = 0
-        self.failed = 0
-
-    def run(self, gateway, title, action):
-        """One line: the action's own failure is told, not raised."""
-        try:
-            action()
-        # Whatever a gateway answers, and be it no HTTP, is a line and no traceback.
-        except Exception as error:
-            self.failed += 1
-            kind = "" if isinstance(error, Failure) else f"{type(error).__name__}: "
-            print(f"FAILED  {gateway:10} {title}: saw {kind}{error}", flush=True)
-            return
-        self.passed += 1
-        print(f"ok      {gateway:10} {title}", flush=True)
+from check.report import Report
 
 
 def arguments():
@@ -62,7 +42,7 @@ def arguments():
 def check_gateway(gateway, keyward, keys, application, folder, report):
     """All cases against one gateway."""
     program = gateway.program(folder, keyward, application.port)
-    print(f"--      {gateway.name:10} {gateway.version()}", flush=True)
+    print(f"--      {gateway.name:11} {gateway.version()}", flush=True)
     program.start()
     stage = Stage(program.port, keyward, keys, application)
     try:

@@ -8,21 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import unquote
 
 from .client import send, send_raw
+from .report import expect
 
 IDENTITY = ("x-auth-subject", "x-auth-user", "x-auth-tenant", "x-auth-key-id",
             "x-auth-rights", "x-auth-actor", "x-auth-expires-at")
 # Longer than any timeout in a recipe, shorter than a client's patience.
 PATIENCE = 8
-
-
-class Failure(Exception):
-    """A recipe did something else than it must; the text says what was seen."""
-
-
-def expect(condition, seen):
-    """Fails with what was seen."""
-    if not condition:
-        raise Failure(str(seen))
 
 
 class Stage:

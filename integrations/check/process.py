@@ -21,11 +21,12 @@ def free_port():
 
 
 class Program:
-    """A child process with its log file; `port` is where it answers."""
+    """A child process with its log file; `port` at `host` is where it answers."""
 
-    def __init__(self, command, port, log, env=None):
+    def __init__(self, command, port, log, env=None, host="127.0.0.1"):
         self.command = [str(part) for part in command]
         self.port = port
+        self.host = host
         self.log = log
         self.env = {**os.environ, **(env or {})}
         self.child = None
@@ -41,7 +42,7 @@ class Program:
             if self.child.poll() is not None:
                 raise StartError(f"{self.command[0]} ended: {self.log_tail()}")
             try:
-                socket.create_connection(("127.0.0.1", self.port), 1).close()
+                socket.create_connection((self.host, self.port), 1).close()
                 return
             except OSError:
                 time.sleep(0.05)
@@ -58,6 +59,12 @@ class Program:
         except subprocess.TimeoutExpired:
             self.child.kill()
             self.child.wait()
+        self.child = None
+
+    def kill(self):
+        """Ends it without a word to it (SIGKILL)."""
+        self.child.kill()
+        self.child.wait()
         self.child = None
 
     def freeze(self):

@@ -55,14 +55,14 @@ pub(crate) async fn open(loaded: Loaded, log_levels: LogLevels) -> Result<Arc<Ap
     drop(alone);
     let mut conn = db.read().await?;
     // Read first: what changes while the rest is read comes with the feed.
-    let applied = changes::last_seq(&mut conn).await?;
+    let applied = changes::newest(&mut conn).await?;
     let peppers = seal::load_peppers(&root_key, &mut conn).await?;
     let keyring = keyring::load(&root_key, &mut conn, clock.monotonic_ms()).await?;
     let import_ways = Ways::load(&root_key, &mut conn).await?;
     drop(conn);
     let control = Handle::current();
     let cache = Cache::new(db.clone(), control.clone(), clock, root_key.clone(), cache_settings(&settings));
-    cache.health.applied_seq.store(applied, Ordering::Release);
+    cache.health.go_on_from(&applied);
     cache.health.confirmed_ms.store(clock.monotonic_ms(), Ordering::Release);
     let hashers = Arc::new(Hashers::start(settings.login.hashers, settings.login.queue));
     let verifier = Verifier::new(

@@ -34,6 +34,20 @@ pub(crate) enum ChangeKind {
 }
 
 impl ChangeKind {
+    const ALL: [Self; 11] = [
+        Self::Key,
+        Self::User,
+        Self::Tenant,
+        Self::Tenants,
+        Self::Pepper,
+        Self::SigningKeys,
+        Self::Trusted,
+        Self::Token,
+        Self::Session,
+        Self::Imported,
+        Self::ImportWays,
+    ];
+
     /// Every kind that is read whole, with what seals it opened.
     pub(crate) const SEALED: [Self; 3] = [Self::Pepper, Self::SigningKeys, Self::ImportWays];
 
@@ -70,9 +84,29 @@ pub(crate) struct Change {
     pub(crate) subject: String,
 }
 
+/// A place in the feed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, sqlx::FromRow)]
+pub(crate) struct Position {
+    /// Number of the last entry up to here.
+    pub(crate) seq: i64,
+    /// Tells that entry from one with the same number in another history of the database: a standby that lagged and
+    /// was promoted gives the numbers that it lacks once more.
+    pub(crate) mark: String,
+}
+
+/// An entry where it stands.
+#[derive(Clone, Debug)]
+pub(crate) struct Entry {
+    /// Where.
+    pub(crate) position: Position,
+    /// What changed; `None` if a newer binary wrote it and this one does not know what that is.
+    pub(crate) change: Option<Change>,
+}
+
 #[derive(sqlx::FromRow)]
 struct Row {
-    seq: i64,
+    #[sqlx(flatten)]
+    position: Position,
     kind: String,
     tenant_id: String,
     subject: String,
@@ -105,40 +139,29 @@ pub(crate) async fn append_many(conn: &mut Conn, mut first: i64, at: i64, change
     Ok(())
 }
 
-/// The number of the last change that is visible.
-pub(crate) async fn last_seq(conn: &mut Conn) -> Result<i64> {
-    let (seq,): (i64,) = on!(conn, c => sqlx::query_as(
-        "SELECT seq FROM change_clock WHERE id = 1"
-    ).fetch_one(c).await)?;
-    Ok(seq)
+/// Where the feed ends now.
+pub(crate) async fn newest(conn: &mut Conn) -> Result<Position> {
+    Ok(on!(conn, c => sqlx::query_as(
+        "SELECT c.seq, COALESCE(CAST(h.at AS TEXT) || ' ' || h.subject, '') AS mark
+         FROM change_clock c LEFT JOIN changes h ON h.seq = c.seq WHERE c.id = 1"
+    ).fetch_one(c).await)?)
 }
 
-/// Entries behind `after`, in order, and the number of each.
-pub(crate) async fn since(conn: &mut Conn, after: i64, limit: i64) -> Result<Vec<(i64, Change)>> {
+/// Entries from number `from` on, that one included, in order.
+pub(crate) async fn entries(conn: &mut Conn, from: i64, limit: i64) -> Result<Vec<Entry>> {
     let rows: Vec<Row> = on!(conn, c => sqlx::query_as(
-        "SELECT seq, kind, tenant_id, subject FROM changes WHERE seq > $1 ORDER BY seq LIMIT $2"
-    ).bind(after).bind(limit).fetch_all(c).await)?;
-    Ok(rows
-        .into_iter()
-        .filter_map(|row| {
-            let kind = match row.kind.as_str() {
-                "key" => ChangeKind::Key,
-                "user" => ChangeKind::User,
-                "tenant" => ChangeKind::Tenant,
-                "tenants" => ChangeKind::Tenants,
-                "pepper" => ChangeKind::Pepper,
-                "signing_keys" => ChangeKind::SigningKeys,
-                "trusted" => ChangeKind::Trusted,
-                "token" => ChangeKind::Token,
-                "session" => ChangeKind::Session,
-                "imported" => ChangeKind::Imported,
-                "import_ways" => ChangeKind::ImportWays,
-                // Written by a newer binary during a rolling upgrade; none of our facts.
-                _ => return None,
-            };
-            Some((row.seq, Change { kind, tenant_id: row.tenant_id, subject: row.subject }))
-        })
-        .collect())
+        "SELECT seq, CAST(at AS TEXT) || ' ' || subject AS mark, kind, tenant_id, subject
+         FROM changes WHERE seq >= $1 ORDER BY seq LIMIT $2"
+    ).bind(from).bind(limit).fetch_all(c).await)?;
+    Ok(rows.into_iter().map(Row::into_entry).collect())
+}
+
+impl Row {
+    fn into_entry(self) -> Entry {
+        let kind = ChangeKind::ALL.into_iter().find(|kind| kind.as_str() == self.kind);
+        let change = kind.map(|kind| Change { kind, tenant_id: self.tenant_id, subject: self.subject });
+        Entry { position: self.position, change }
+    }
 }
 
 /// Whether one of three subjects or the tenant changed behind `after`, or some tenant was deleted.
@@ -150,9 +173,10 @@ pub(crate) async fn touched(conn: &mut Conn, tenant: &str, subjects: [&str; 3], 
     Ok(touched)
 }
 
-/// Forgets entries older than `before`; returns how many.
+/// Forgets entries older than `before`, but for the last, by which nodes know the feed again; returns how many.
 pub(crate) async fn prune(conn: &mut Conn, before: i64) -> Result<u64> {
-    let count = on!(conn, c => sqlx::query("DELETE FROM changes WHERE at < $1")
-        .bind(before).execute(c).await.map(|done| done.rows_affected()))?;
+    let count = on!(conn, c => sqlx::query(
+        "DELETE FROM changes WHERE at < $1 AND seq < (SELECT seq FROM change_clock WHERE id = 1)"
+    ).bind(before).execute(c).await.map(|done| done.rows_affected()))?;
     Ok(count)
 }

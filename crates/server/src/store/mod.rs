@@ -45,7 +45,7 @@ use std::time::Duration;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{PgPool, Postgres, Sqlite, SqlitePool};
+use sqlx::{PgConnection, PgPool, Postgres, Sqlite, SqlitePool};
 
 use crate::error::{Error, Result};
 
@@ -139,6 +139,7 @@ impl Db {
             .max_connections(connections)
             .acquire_timeout(timeout)
             .test_before_acquire(false)
+            .after_connect(|conn, _| Box::pin(refuse_standby(conn)))
             .connect_with(options)
             .await?;
         Ok(Self::Postgres(pool))
@@ -206,6 +207,15 @@ impl Db {
         Ok(())
     }
 
+    /// Closes the connections that wait for use: when the server has ended one, the others are most likely dead too,
+    /// and each would fail one request.
+    pub(crate) fn close_idle(&self) {
+        let Self::Postgres(pool) = self else { return };
+        while let Some(conn) = pool.try_acquire() {
+            drop(conn.detach());
+        }
+    }
+
     /// `sqlite` or `postgres`, for logs and metrics.
     pub(crate) fn engine(&self) -> &'static str {
         match self {
@@ -224,6 +234,15 @@ impl Db {
             Self::Postgres(pool) => pool.close().await,
         }
     }
+}
+
+/// A standby may lack what was acknowledged, such as a revocation: it is not believed before it is promoted.
+async fn refuse_standby(conn: &mut PgConnection) -> Result<(), sqlx::Error> {
+    let (is_standby,): (bool,) = sqlx::query_as("SELECT pg_is_in_recovery()").fetch_one(conn).await?;
+    if is_standby {
+        return Err(sqlx::Error::Protocol("the database is a standby that was not promoted".into()));
+    }
+    Ok(())
 }
 
 /// Moves the pages of the log into the database file and empties the log.

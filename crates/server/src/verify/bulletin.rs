@@ -67,6 +67,11 @@ impl Bulletin {
         }
     }
 
+    /// Forgets every change: readers behind the next [`Self::reach`] start over.
+    pub(super) fn forget(&self) {
+        *self.recent() = Recent::default();
+    }
+
     /// Tells those who wait that the feed was read up to here.
     pub(super) fn reach(&self, seq: i64) {
         let mut recent = self.recent();

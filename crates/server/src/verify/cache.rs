@@ -25,6 +25,7 @@ use crate::config::OnDatabaseLoss;
 use crate::error::Result;
 use crate::seal::RootKey;
 use crate::store::Db;
+use crate::store::changes::Position;
 
 mod changes;
 mod credits;
@@ -81,6 +82,22 @@ pub(crate) struct Health {
     pub(crate) knew_all: AtomicBool,
     /// Number of the last change applied.
     pub(crate) applied_seq: AtomicI64,
+    /// Its mark.
+    applied_mark: Mutex<String>,
+}
+
+impl Health {
+    /// Up to where the feed was applied.
+    pub(crate) fn applied(&self) -> Position {
+        let mark = self.applied_mark.lock().expect("no code panics while it holds this lock").clone();
+        Position { seq: self.applied_seq.load(Ordering::Acquire), mark }
+    }
+
+    /// The feed was applied up to there. Only who follows it says so.
+    pub(crate) fn go_on_from(&self, position: &Position) {
+        self.applied_mark.lock().expect("no code panics while it holds this lock").clone_from(&position.mark);
+        self.applied_seq.store(position.seq, Ordering::Release);
+    }
 }
 
 /// How facts are judged right now.

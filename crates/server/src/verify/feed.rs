@@ -11,7 +11,7 @@ use sqlx::postgres::PgListener;
 
 use crate::app::App;
 use crate::error::{Error, Result};
-use crate::store::changes::{self, ChangeKind};
+use crate::store::changes::{self, ChangeKind, Entry, Position};
 
 const LONGEST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PATIENCE: Duration = Duration::from_millis(900);
@@ -52,6 +52,9 @@ pub(crate) async fn follow(app: Arc<App>) {
             // This process stood still; that says nothing about the database.
             continue;
         }
+        if matches!(outcome, Ok(Err(_))) {
+            app.db.close_idle();
+        }
         if !alive && !health.down.load(Ordering::Acquire) {
             health.knew_all.store(lag <= max_staleness, Ordering::Release);
         }
@@ -73,44 +76,82 @@ pub(crate) async fn follow(app: Arc<App>) {
 
 /// Reads the feed to its end and applies what is new.
 pub(crate) async fn poll(app: &App) -> Result<()> {
-    let cache = &app.verifier.cache;
+    let health = &app.verifier.cache.health;
     // Taken before the query: what commits while it runs belongs to the next poll.
     let asked_ms = app.clock.monotonic_ms();
-    let last = changes::last_seq(&mut app.db.read().await?).await?;
+    let newest = changes::newest(&mut app.db.read().await?).await?;
+    let applied = health.applied();
+    if newest.seq > applied.seq {
+        catch_up(app, newest).await?;
+    } else if newest != applied {
+        start_over(app, newest).await?;
+    }
+    let applied = health.applied_seq.load(Ordering::Acquire);
+    app.own_changes.lock().expect("never poisoned").retain(|seq| *seq > applied);
+    app.verifier.bulletin.reach(applied);
+    health.confirmed_ms.store(asked_ms, Ordering::Release);
+    Ok(())
+}
+
+/// Applies what stands between the last entry applied and `newest`, page by page.
+async fn catch_up(app: &App, newest: Position) -> Result<()> {
+    let health = &app.verifier.cache.health;
     loop {
-        let applied = cache.health.applied_seq.load(Ordering::Acquire);
-        if last <= applied {
-            break;
+        let applied = health.applied();
+        if newest.seq <= applied.seq {
+            return Ok(());
         }
         // No connection is held while others are waited for: a reload takes one of its own.
-        let entries = changes::since(&mut app.db.read().await?, applied, PAGE).await?;
-        let gap = entries.first().is_none_or(|(seq, _)| *seq > applied + 1);
-        if gap {
-            // Entries were pruned before we read them, or written by a newer binary.
-            cache.expire_all();
-            for kind in ChangeKind::SEALED {
-                app.verifier.reload(kind).await?;
+        let entries = changes::entries(&mut app.db.read().await?, applied.seq, PAGE).await?;
+        match entries.split_first() {
+            Some((last, news)) if last.position == applied && !news.is_empty() => {
+                for entry in news {
+                    apply(app, entry).await?;
+                }
             }
+            _ => return start_over(app, newest).await,
         }
-        let mut reached = if entries.is_empty() { last } else { applied };
-        for (seq, change) in &entries {
-            reached = *seq;
-            if !app.own_changes.lock().expect("never poisoned").remove(seq) {
+    }
+}
+
+async fn apply(app: &App, entry: &Entry) -> Result<()> {
+    let cache = &app.verifier.cache;
+    let is_own = app.own_changes.lock().expect("never poisoned").remove(&entry.position.seq);
+    match &entry.change {
+        Some(change) => {
+            if !is_own {
                 cache.apply(change);
             }
             // Own changes too: another node may have written between the change and its reload here.
             app.verifier.reload(change.kind).await?;
         }
-        cache.health.applied_seq.fetch_max(reached, Ordering::AcqRel);
-        // Told when it counts here, so that whoever is told and asks again gets the new answer.
-        for (seq, change) in entries {
-            app.verifier.bulletin.add(seq, change);
-        }
+        None => cache.expire_all(),
     }
-    let applied = cache.health.applied_seq.load(Ordering::Acquire);
-    app.own_changes.lock().expect("never poisoned").retain(|seq| *seq > applied);
-    app.verifier.bulletin.reach(applied);
-    cache.health.confirmed_ms.store(asked_ms, Ordering::Release);
+    cache.health.go_on_from(&entry.position);
+    // Told when it counts here, so that whoever is told and asks again gets the new answer.
+    if let Some(change) = &entry.change {
+        app.verifier.bulletin.add(entry.position.seq, change.clone());
+    }
+    Ok(())
+}
+
+/// Believes nothing of before, and goes on from `newest`: entries were pruned before they were read here, or the
+/// database has another history than the one that was followed, as after a failover that lost some.
+async fn start_over(app: &App, newest: Position) -> Result<()> {
+    let cache = &app.verifier.cache;
+    tracing::warn!(
+        applied = cache.health.applied_seq.load(Ordering::Acquire),
+        newest = newest.seq,
+        "the change feed does not go on from where it was read to; every fact is read anew"
+    );
+    // Their numbers may be those of other changes now.
+    app.own_changes.lock().expect("never poisoned").clear();
+    cache.expire_all();
+    for kind in ChangeKind::SEALED {
+        app.verifier.reload(kind).await?;
+    }
+    cache.health.go_on_from(&newest);
+    app.verifier.bulletin.forget();
     Ok(())
 }
 

@@ -95,7 +95,11 @@ const RECORDS: &[Place] = &[
         Kept::For(kept::TOLD_MS, " after the end of the secret; that until it is opened"),
     ),
     place("trusted_firsts", "networks and administrators that a trusted secret was used for once", OBJECT),
-    place("changes", "ids of what changed, for other nodes", Kept::For(kept::FEED_MS, "")),
+    place(
+        "changes",
+        "ids of what changed, for other nodes",
+        Kept::For(kept::FEED_MS, "; the last until the next"),
+    ),
     place("change_clock", "the number of the last change", Kept::Until("ever")),
     place(
         "idempotency",

@@ -1,5 +1,6 @@
 //! Two processes on one database.
 
+mod history;
 mod limits;
 mod pauses;
 mod races;

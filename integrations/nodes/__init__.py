@@ -1,0 +1,1 @@
+"""Three nodes of Keyward behind HAProxy, and what may happen to them."""
