@@ -14,7 +14,7 @@ use crate::support::{Answer, Place, Server, text};
 /// The map of the console.
 const MAP: &str = include_str!("../../../src/http/console.rs");
 /// What it answers that is no page: files, and what scripts ask for.
-const NO_PAGES: [&str; 4] = [
+const NO_PAGES: [&str; 5] = [
     "/console/audit/export.jsonl",
     "/console/me/session",
     "/console/settings/policy/drafts/{id}/impact.csv",
@@ -22,7 +22,8 @@ const NO_PAGES: [&str; 4] = [
     "/console/{*rest}",
 ];
 
-static LINE: LazyLock<Regex> = LazyLock::new(|| Regex::new(r#"(?:place\(GET, |poll\()"([^"]+)", "#).expect("a pattern"));
+static LINE: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r#"(?:place\(GET, |poll\()"([^"]+)", "#).expect("a pattern"));
 
 /// The paths of all pages, as the map has them.
 fn paths() -> Vec<&'static str> {
