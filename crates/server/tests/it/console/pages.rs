@@ -23,7 +23,7 @@ const NO_PAGES: [&str; 5] = [
 ];
 
 static LINE: LazyLock<Regex> =
-    LazyLock::new(|| Regex::new(r#"(?:place\(GET, |poll\()"([^"]+)", "#).expect("a pattern"));
+    LazyLock::new(|| Regex::new(r#"place\(GET, "([^"]+)", "#).expect("a pattern"));
 
 /// The paths of all pages, as the map has them.
 fn paths() -> Vec<&'static str> {
