@@ -61,12 +61,9 @@ class Fleet(Walk):
         try:
             self.open(LIST)
             self.browser.click("a[data-pick=all]")
-            time.sleep(1)
-            assert self.source().count("checked") == 3
+            assert self.sees('name="id"', "checked").count("checked") == 3
             self.browser.click("button[value=activate]")
-            time.sleep(1)
-            page = self.source()
-            assert "Switch 2 keys on?" in page and "fleet three" in page
+            self.sees("Switch 2 keys on?", "fleet three")
         finally:
             self.browser.cdp("Emulation.setScriptExecutionDisabled", value=False)
 
@@ -153,16 +150,12 @@ class Fleet(Walk):
         try:
             self.open("/console/keys?q=many")
             self.browser.click("a[href$='chosen=matching']")
-            time.sleep(1)
-            assert "All 60 keys that match are selected" in self.source()
+            self.sees("All 60 keys that match are selected")
             self.browser.click("button[value=deactivate]")
-            time.sleep(1)
-            page = self.source()
-            assert "Switch 60 keys off?" in page and "To go on, type: deactivate 60" in page
+            self.sees("Switch 60 keys off?", "To go on, type: deactivate 60")
             self.browser.fill("#confirm", "deactivate 60")
             self.browser.click("main form button.danger")
-            time.sleep(2)
-            assert "The selected keys are switched off." in self.source()
+            self.sees("The selected keys are switched off.")
         finally:
             self.browser.cdp("Emulation.setScriptExecutionDisabled", value=False)
         off = self.keyward.call("GET", "/v1/keys?q=many&status=inactive&limit=200", None)["data"]

@@ -3,8 +3,6 @@
 import re
 import time
 
-from check.process import StartError
-
 from .walk import PASSWORD, Walk
 
 
@@ -12,19 +10,6 @@ class Scriptless(Walk):
     """The steps, in order; each goes on from those before."""
 
     key = None
-
-    def sees(self, *texts):
-        """All of this stands in the page as it was sent, or will soon."""
-        page = ""
-        for _ in range(100):
-            try:
-                page = self.source()
-            except StartError:
-                pass  # One page goes, and another comes.
-            if all(text in page for text in texts):
-                return page
-            time.sleep(0.1)
-        raise AssertionError(f"{texts} is not there:\n{page[:3000]}")
 
     def goes(self, path, *texts):
         """Opens a page that says this."""

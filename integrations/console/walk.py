@@ -4,6 +4,7 @@ import json
 import time
 
 from check.client import send
+from check.process import StartError
 
 WIDE, NARROW = (1280, 900), (360, 740)
 PASSWORD = "nine warm stones by the door"
@@ -142,6 +143,19 @@ class Walk:
         """The page as it was sent."""
         root = self.browser.cdp("DOM.getDocument")["root"]
         return self.browser.cdp("DOM.getOuterHTML", nodeId=root["nodeId"])["outerHTML"]
+
+    def sees(self, *texts):
+        """All of this stands in the page as it was sent, or will soon."""
+        page = ""
+        for _ in range(100):
+            try:
+                page = self.source()
+            except StartError:
+                pass  # One page goes, and another comes.
+            if all(text in page for text in texts):
+                return page
+            time.sleep(0.1)
+        raise AssertionError(f"{texts} is not there:\n{page[:3000]}")
 
     def the_browser_had_nothing_to_complain_about(self):
         expected = ("status of 401", "status of 403", "status of 404", "status of 422")

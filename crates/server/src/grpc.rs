@@ -12,9 +12,10 @@ use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use envoy_types::pb::envoy::service::auth::v3::{CheckRequest, CheckResponse};
 use futures_util::FutureExt as _;
-use http::{Request, Response};
+use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use tonic::Status;
@@ -22,7 +23,7 @@ use tonic::body::Body;
 use tonic::server::Grpc;
 use tower::service_fn;
 
-use self::check::Check;
+use self::check::{Check, Unread};
 use self::wire::Wire;
 use crate::error::Error;
 use crate::http::connection::ConnectionState;
@@ -57,23 +58,45 @@ async fn call(dispatch: &Dispatch, peer: IpAddr, request: Request<Incoming>) -> 
     }
     let (head, body) = request.into_parts();
     // Within size and pace first: to tonic a message may come as slowly as it likes.
-    let body = match body::read_body_up_to(body, &dispatch.app.settings, MAX_MESSAGE + PREFIX).await {
-        Ok(body) if is_one_message(&body) => Full::new(body),
+    let (body, mut fault) = match body::read_body_up_to(body, &dispatch.app.settings, MAX_MESSAGE + PREFIX).await {
+        Ok(body) if is_one_message(&body) => (body, None),
         Ok(_) => return Status::invalid_argument("the body is not one whole message").into_http(),
+        Err(error) if problem::status(&error) == StatusCode::PAYLOAD_TOO_LARGE => {
+            (Bytes::from_static(&[0; PREFIX]), Some(error))
+        }
         Err(error) => return unread(&error).into_http(),
     };
-    let answering = service_fn(move |asked: tonic::Request<CheckRequest>| async move {
-        judge(dispatch, peer, asked.into_inner()).await.map(tonic::Response::new)
+    let answering = service_fn(move |asked: tonic::Request<CheckRequest>| {
+        let fault = fault.take();
+        async move {
+            let told = match fault {
+                Some(error) => Ok(deny(dispatch, error)),
+                None => judge(dispatch, peer, asked.into_inner()).await,
+            };
+            told.map(tonic::Response::new)
+        }
     });
-    Grpc::new(Wire).unary(answering, Request::from_parts(head, body)).await
+    Grpc::new(Wire).unary(answering, Request::from_parts(head, Full::new(body))).await
 }
 
 async fn judge(dispatch: &Dispatch, peer: IpAddr, asked: CheckRequest) -> Result<CheckResponse, Status> {
-    let check = Check::read(asked)?;
+    let check = match Check::read(asked) {
+        Ok(check) => check,
+        Err(Unread::Garbage(what)) => return Err(Status::invalid_argument(what)),
+        Err(Unread::Headers(what)) => return Ok(deny(dispatch, Error::forbidden("ambiguous_request", what))),
+    };
     let request_id = dispatch.request_id(&check.headers);
     let origin = dispatch.origin(peer, &request_id);
     let told = authz::judge(&dispatch.app, check.question(&origin)).await;
-    Ok(answer::of(&told, &check.headers, &dispatch.app.settings.server.api_key_header))
+    Ok(answer::of(&told, &check.headers, &dispatch.app.settings))
+}
+
+/// What a client can bring about is a denial: to a gateway a failed check may be none at all.
+fn deny(dispatch: &Dispatch, error: Error) -> CheckResponse {
+    let asked = HeaderMap::new();
+    let request_id = dispatch.request_id(&asked);
+    let told = authz::deny(error, request_id.to_str().unwrap_or_default());
+    answer::of(&told, &asked, &dispatch.app.settings)
 }
 
 /// Whether it is as long as it says. tonic would call it our fault if not.
@@ -82,12 +105,11 @@ fn is_one_message(body: &[u8]) -> bool {
         .is_some_and(|([_, length @ ..], message)| u32::from_be_bytes(*length) as usize == message.len())
 }
 
-/// A body that is too large, too slow or broke off.
+/// A body that is too slow or broke off.
 fn unread(error: &Error) -> Status {
     let detail = problem::detail(error);
-    match problem::status(error).as_u16() {
-        413 => Status::out_of_range(detail),
-        408 => Status::deadline_exceeded(detail),
+    match problem::status(error) {
+        StatusCode::REQUEST_TIMEOUT => Status::deadline_exceeded(detail),
         _ => Status::invalid_argument(detail),
     }
 }

@@ -20,7 +20,8 @@ pub(crate) struct Flights(Mutex<HashMap<Mark, Arc<OnceCell<Outcome>>>>);
 struct Seat<'f> {
     flights: &'f Flights,
     mark: Mark,
-    cell: Arc<OnceCell<Outcome>>,
+    /// Taken when the seat is left.
+    cell: Option<Arc<OnceCell<Outcome>>>,
 }
 
 impl Flights {
@@ -31,13 +32,17 @@ impl Flights {
         mark: Mark,
         ask: impl Fn() -> F,
     ) -> Outcome {
-        let seat = Seat { flights: self, mark, cell: self.open().entry(mark).or_default().clone() };
+        let mut seat = Seat { flights: self, mark, cell: None };
+        // Behind the seat, and so given back before it.
+        let cell = self.open().entry(mark).or_default().clone();
+        seat.cell = Some(cell.clone());
         let mut asked = false;
         let first = || {
             asked = true;
             ask()
         };
-        let outcome = seat.cell.get_or_init(first).await.clone();
+        let outcome = cell.get_or_init(first).await.clone();
+        drop(cell);
         drop(seat);
         match outcome {
             // It stands for one use, which was not ours.
@@ -56,9 +61,12 @@ impl Drop for Seat<'_> {
     /// everybody left ends without.
     fn drop(&mut self) {
         let mut open = self.flights.open();
-        // One reference is in the map, one is ours.
-        let is_over = self.cell.initialized() || Arc::strong_count(&self.cell) <= 2;
-        if is_over && open.get(&self.mark).is_some_and(|cell| Arc::ptr_eq(cell, &self.cell)) {
+        let Some(ours) = self.cell.take() else { return };
+        let is_there = open.get(&self.mark).is_some_and(|cell| Arc::ptr_eq(cell, &ours));
+        let is_answered = ours.initialized();
+        // Given back under the lock: of several who leave at once, the last one sees that it is.
+        drop(ours);
+        if is_there && (is_answered || open.get(&self.mark).is_some_and(|cell| Arc::strong_count(cell) == 1)) {
             open.remove(&self.mark);
         }
     }

@@ -35,10 +35,10 @@ async fn follow(node: &Node, kept: &Kept, clock: Clock) {
     loop {
         // News are as old as the question: an answer may have been on its way for long.
         let asked_ms = clock.monotonic_ms();
-        match node.changes(after).await {
+        match node.changes(after.as_deref()).await {
             Ok(news) => {
                 kept.learn(&news, asked_ms);
-                after = Some(news.position);
+                after = Some(news.next);
                 if std::mem::take(&mut lost) {
                     tracing::info!("the changes of Keyward are followed again");
                 }

@@ -104,7 +104,7 @@ mod tests {
 
     fn news(position: i64, start_over: bool, ids: &[&str]) -> News {
         let changes = ids.iter().map(|&id| Change { id: id.into() }).collect();
-        News { position, start_over, changes }
+        News { next: position.to_string(), position, start_over, changes }
     }
 
     /// Two decisions, of two keys of one user.

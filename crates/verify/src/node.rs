@@ -15,7 +15,7 @@ use crate::verifier::BuildError;
 
 /// For how long the node holds a question about changes back, while there are none.
 const HOLD: Duration = Duration::from_secs(1);
-/// Up to which change the node knew the facts of an answer.
+/// Up to which change the node knew the facts of an answer; told to those who send it.
 const POSITION: &str = "x-keyward-position";
 
 /// A Keyward node, or a balancer before several.
@@ -30,6 +30,9 @@ pub(crate) struct Node {
 /// What changed since a position.
 #[derive(Debug, Deserialize)]
 pub(crate) struct News {
+    /// Where to go on from, as the node writes it.
+    pub(crate) next: String,
+    /// Up to which change this tells.
     pub(crate) position: i64,
     pub(crate) start_over: bool,
     pub(crate) changes: Vec<Change>,
@@ -88,14 +91,14 @@ impl Node {
     /// Asks for a decision.
     pub(crate) async fn ask(&self, question: &Question<'_>) -> Result<Answer, Unknown> {
         let body = serde_json::to_vec(question).map_err(|_| Unknown::Unreadable)?;
-        let request = self.http.post(self.verify.clone()).header(CONTENT_TYPE, "application/json").body(body);
-        let response = self.send(request, self.timeout).await?;
+        let request = self.http.post(self.verify.clone()).header(CONTENT_TYPE, "application/json");
+        let response = self.send(request.header(POSITION, "wanted").body(body), self.timeout).await?;
         let position = response.headers().get(POSITION).and_then(|value| value.to_str().ok()?.parse().ok());
         Ok(Answer { decision: read(response).await?, position })
     }
 
     /// Asks what changed since `after`; the node waits a second for something to tell.
-    pub(crate) async fn changes(&self, after: Option<i64>) -> Result<News, Unknown> {
+    pub(crate) async fn changes(&self, after: Option<&str>) -> Result<News, Unknown> {
         let mut url = self.changes.clone();
         if let Some(after) = after {
             url.set_query(Some(&format!("after={after}")));

@@ -9,10 +9,12 @@ use envoy_types::pb::google::protobuf::value::Kind;
 use envoy_types::pb::google::protobuf::{Struct, Value};
 use envoy_types::pb::google::rpc;
 use http::StatusCode;
-use http::header::{HeaderMap, HeaderName};
+use http::header::{self, HeaderMap};
 use tonic::Code;
 
+use crate::config::Settings;
 use crate::http::authz::Told;
+use crate::http::dialects::door;
 
 /// What begins so is about the caller: for the application, never for the client.
 const IDENTITY: &str = "x-auth-";
@@ -26,9 +28,9 @@ const METADATA: [(&str, &str); 5] = [
 ];
 
 /// The answer; `asked` are the headers of the client's request.
-pub(super) fn of(told: &Told, asked: &HeaderMap, key_header: &HeaderName) -> CheckResponse {
+pub(super) fn of(told: &Told, asked: &HeaderMap, settings: &Settings) -> CheckResponse {
     let (code, http) = match told.status() {
-        StatusCode::OK => (Code::Ok, HttpResponse::OkResponse(allow(told, asked, key_header))),
+        StatusCode::OK => (Code::Ok, HttpResponse::OkResponse(allow(told, asked, settings))),
         StatusCode::UNAUTHORIZED => (Code::Unauthenticated, deny(told)),
         StatusCode::TOO_MANY_REQUESTS => (Code::ResourceExhausted, deny(told)),
         status if status.is_server_error() => (Code::Unavailable, deny(told)),
@@ -41,13 +43,14 @@ pub(super) fn of(told: &Told, asked: &HeaderMap, key_header: &HeaderName) -> Che
     }
 }
 
-fn allow(told: &Told, asked: &HeaderMap, key_header: &HeaderName) -> OkHttpResponse {
-    // The header that carried the credential: there is one at most. A cookie stays, with the application's own.
-    let carriers = ["authorization", key_header.as_str()];
-    let carriers = carriers.into_iter().filter(|name| asked.contains_key(*name));
+fn allow(told: &Told, asked: &HeaderMap, settings: &Settings) -> OkHttpResponse {
+    // Whatever may have carried the credential. A cookie stays, with the application's own.
+    let seeq = settings.dialects.seeq.enabled.then_some(door::SQ_AUTH);
+    let own = [header::AUTHORIZATION, settings.server.api_key_header.clone()];
+    let carriers = own.into_iter().chain(seeq).filter(|name| asked.contains_key(name));
     OkHttpResponse {
         headers: options(told.headers(), |name| name.starts_with(IDENTITY)),
-        headers_to_remove: carriers.map(str::to_owned).collect(),
+        headers_to_remove: carriers.map(|name| name.to_string()).collect(),
         response_headers_to_add: options(told.headers(), |name| name.starts_with("ratelimit")),
         ..OkHttpResponse::default()
     }

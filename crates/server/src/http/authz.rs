@@ -361,6 +361,11 @@ fn header(text: &str) -> HeaderValue {
     HeaderValue::from_str(&encoded).unwrap_or(HeaderValue::from_static(""))
 }
 
+/// The answer to a question that could not be read.
+pub(crate) fn deny(error: Error, request_id: &str) -> Told {
+    refuse(&error.into(), request_id, &HeaderMap::new())
+}
+
 fn refuse(refusal: &Refusal, request_id: &str, asked: &HeaderMap) -> Told {
     let mut reply = super::dispatch::told(&refusal.error, request_id);
     let status = problem::status(&refusal.error);

@@ -44,10 +44,15 @@ pub(crate) async fn one(app: &App, origin: &Origin<'_>, request: Request<Incomin
     let mut out = Vec::with_capacity(ANSWER);
     let question = Question::check(&input, "", reach.may_explain)?;
     // Before the facts are looked up: what changes meanwhile comes after it.
-    let position = app.verifier.cache.health.applied_seq.load(Ordering::Acquire);
+    let position = head
+        .headers
+        .contains_key(POSITION)
+        .then(|| HeaderValue::from(app.verifier.cache.health.applied_seq.load(Ordering::Acquire)));
     verify(app, &question, reach, app.clock.now(), &mut out).await?;
     let mut reply = json_reply(out);
-    reply.headers_mut().insert(POSITION, HeaderValue::from(position));
+    if let Some(position) = position {
+        reply.headers_mut().insert(POSITION, position);
+    }
     Ok(reply)
 }
 
@@ -58,7 +63,6 @@ pub(crate) async fn batch(app: &App, origin: &Origin<'_>, request: Request<Incom
     let body = body::read_body(body, &app.settings).await?;
     let input: BatchIn<'_> = question::read(&head.headers, &body)?;
     let questions = Question::check_all(&input, reach.may_explain)?;
-    app.verifier.touch(questions.iter().map(|question| question.presented));
     let now = app.clock.now();
     let mut out = Vec::with_capacity(ANSWER * questions.len());
     out.extend_from_slice(br#"{"results":["#);

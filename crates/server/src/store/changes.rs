@@ -164,11 +164,12 @@ impl Row {
     }
 }
 
-/// Whether one of three subjects or the tenant changed behind `after`, or some tenant was deleted.
+/// Whether one of three subjects or the tenant changed behind `after`, or some tenant was deleted; so it is too
+/// where the feed ends before, as after a failover that lost some of it.
 pub(crate) async fn touched(conn: &mut Conn, tenant: &str, subjects: [&str; 3], after: i64) -> Result<bool> {
     let (touched,): (bool,) = on!(conn, c => sqlx::query_as(
-        "SELECT CAST(COUNT(*) AS BIGINT) > 0 FROM changes
-         WHERE seq > $1 AND (kind = 'tenants' OR (tenant_id = $2 AND subject IN ($2, $3, $4, $5)))"
+        "SELECT (SELECT seq FROM change_clock WHERE id = 1) < $1 OR EXISTS (SELECT 1 FROM changes
+         WHERE seq > $1 AND (kind = 'tenants' OR (tenant_id = $2 AND subject IN ($2, $3, $4, $5))))"
     ).bind(after).bind(tenant).bind(subjects[0]).bind(subjects[1]).bind(subjects[2]).fetch_one(c).await)?;
     Ok(touched)
 }

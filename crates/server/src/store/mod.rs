@@ -362,10 +362,10 @@ pub(crate) fn is_outage(error: &sqlx::Error) -> bool {
             let sqlite = code
                 .parse::<u32>()
                 .is_ok_and(|n| code.len() < 5 && matches!(n & 0xff, 5 | 6 | 8 | 10 | 11 | 13 | 14 | 26));
-            // PostgreSQL: connection, resources, operator intervention, read-only, lock time-out, system error.
+            // PostgreSQL: connection, resources, operator intervention, read-only, time-outs, system error.
             let postgres = code.len() == 5
                 && (["08", "53", "57", "58"].iter().any(|class| code.starts_with(class))
-                    || matches!(&*code, "25006" | "55P03" | "40001" | "40P01"));
+                    || matches!(&*code, "25006" | "25P03" | "55P03" | "40001" | "40P01"));
             sqlite || postgres
         }
         sqlx::Error::Io(_)

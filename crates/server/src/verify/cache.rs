@@ -192,12 +192,6 @@ impl Cache {
         self.usable(map.get(&id), |record| &record.age, Need::Key(id), now)
     }
 
-    /// How many of these keys have a record that may still be believed.
-    pub(crate) fn touch(&self, ids: impl Iterator<Item = AccessKey>) -> usize {
-        let map = self.keys.pin();
-        ids.filter(|id| map.get(id).is_some_and(|record| !record.age.is_stale())).count()
-    }
-
     /// The user, `None` if there is none in this tenant.
     pub(crate) fn user(
         &self,

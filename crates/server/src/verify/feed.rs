@@ -52,7 +52,7 @@ pub(crate) async fn follow(app: Arc<App>) {
             // This process stood still; that says nothing about the database.
             continue;
         }
-        if matches!(outcome, Ok(Err(_))) {
+        if matches!(outcome, Ok(Err(Error::Outage(_)))) {
             app.db.close_idle();
         }
         if !alive && !health.down.load(Ordering::Acquire) {
@@ -86,9 +86,9 @@ pub(crate) async fn poll(app: &App) -> Result<()> {
     } else if newest != applied {
         start_over(app, newest).await?;
     }
-    let applied = health.applied_seq.load(Ordering::Acquire);
-    app.own_changes.lock().expect("never poisoned").retain(|seq| *seq > applied);
-    app.verifier.bulletin.reach(applied);
+    let applied = health.applied();
+    app.own_changes.lock().expect("never poisoned").retain(|seq| *seq > applied.seq);
+    app.verifier.bulletin.reach(&applied);
     health.confirmed_ms.store(asked_ms, Ordering::Release);
     Ok(())
 }
@@ -103,15 +103,22 @@ async fn catch_up(app: &App, newest: Position) -> Result<()> {
         }
         // No connection is held while others are waited for: a reload takes one of its own.
         let entries = changes::entries(&mut app.db.read().await?, applied.seq, PAGE).await?;
-        match entries.split_first() {
-            Some((last, news)) if last.position == applied && !news.is_empty() => {
-                for entry in news {
-                    apply(app, entry).await?;
-                }
-            }
-            _ => return start_over(app, newest).await,
+        let Some(news) = behind(&applied, &entries) else { return start_over(app, newest).await };
+        for entry in news {
+            apply(app, entry).await?;
         }
     }
+}
+
+/// What comes behind the last entry applied, if it is still where it was. One without a mark is gone, or never was.
+fn behind<'e>(applied: &Position, entries: &'e [Entry]) -> Option<&'e [Entry]> {
+    let (first, rest) = entries.split_first()?;
+    let news = if applied.mark.is_empty() && first.position.seq == applied.seq + 1 {
+        entries
+    } else {
+        Some(rest).filter(|_| first.position == *applied)?
+    };
+    (!news.is_empty()).then_some(news)
 }
 
 async fn apply(app: &App, entry: &Entry) -> Result<()> {
@@ -130,13 +137,14 @@ async fn apply(app: &App, entry: &Entry) -> Result<()> {
     cache.health.go_on_from(&entry.position);
     // Told when it counts here, so that whoever is told and asks again gets the new answer.
     if let Some(change) = &entry.change {
-        app.verifier.bulletin.add(entry.position.seq, change.clone());
+        app.verifier.bulletin.add(&entry.position, change.clone());
     }
     Ok(())
 }
 
-/// Believes nothing of before, and goes on from `newest`: entries were pruned before they were read here, or the
-/// database has another history than the one that was followed, as after a failover that lost some.
+/// Believes nothing of before, and goes on from `newest`: entries were pruned before they were read here, the last one
+/// went with its tenant, or the database has another history than the one that was followed, as after a failover that
+/// lost some.
 async fn start_over(app: &App, newest: Position) -> Result<()> {
     let cache = &app.verifier.cache;
     tracing::warn!(

@@ -76,18 +76,6 @@ pub(crate) enum Presented<'a> {
     Poll(&'a str),
 }
 
-impl Presented<'_> {
-    /// The key that the secret names, if it is one by its form.
-    fn access_key(self) -> Option<AccessKey> {
-        match self {
-            Self::Secret(secret) | Self::Pair(_, secret) | Self::Triple(_, _, secret) => {
-                token::take_apart(secret).map(|(_, id)| id)
-            }
-            Self::Token(_) | Self::Cookie(_) | Self::Poll(_) => None,
-        }
-    }
-}
-
 /// One question to the verify path.
 #[derive(Clone, Copy)]
 pub(crate) struct Ask<'a> {
@@ -250,12 +238,6 @@ impl Verifier {
             "verified"
         );
         Ok(verified)
-    }
-
-    /// Looks up what is going to be verified next: that way the memory of many records is waited for at
-    /// once, and not of one after the other. Returns how many are known.
-    pub(crate) fn touch<'a>(&self, next: impl Iterator<Item = Presented<'a>>) -> usize {
-        self.cache.touch(next.filter_map(Presented::access_key))
     }
 
     async fn verify_with_reads(&self, ask: &Ask<'_>, mut missing: Missing) -> Result<Verified> {

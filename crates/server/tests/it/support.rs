@@ -115,12 +115,12 @@ impl Place {
             match self.database_url() {
                 Some(url) => {
                     let mut conn = sqlx::PgConnection::connect(&url).await.expect("connects");
-                    sqlx::query(statement).execute(&mut conn).await.expect("runs").rows_affected()
+                    sqlx::raw_sql(statement).execute(&mut conn).await.expect("runs").rows_affected()
                 }
                 None => {
                     let url = format!("sqlite:{}", self.data().join("keyward.db").display());
                     let mut conn = sqlx::SqliteConnection::connect(&url).await.expect("connects");
-                    sqlx::query(statement).execute(&mut conn).await.expect("runs").rows_affected()
+                    sqlx::raw_sql(statement).execute(&mut conn).await.expect("runs").rows_affected()
                 }
             }
         })

@@ -34,8 +34,8 @@ pub(crate) struct ChoiceForm {
     /// In place of ids: all that a list with this filter finds.
     matching: Option<String>,
     filter: Option<String>,
-    /// How many of them the preview told would be changed.
-    count: Option<usize>,
+    /// What stands for those that the preview told would be changed.
+    set: Option<String>,
     /// `revoke`, `extend`, `deactivate` or `activate`.
     action: Option<String>,
     /// Days, `date` or `never`, where they are extended.
@@ -94,9 +94,9 @@ impl ChoiceForm {
         if let Some(reason) = &self.reason {
             check_label("/reason", reason, 500)?;
         }
-        if self.matching.is_some() && self.count != Some(choice.can.len()) {
-            let detail = frame.t("By now other keys match. Look at the number once more.");
-            return Err(Error::invalid("/count", "not_confirmed", detail));
+        if self.matching.is_some() && self.set != Some(choice.mark()) {
+            let detail = frame.t("By now other keys match. Look at them once more.");
+            return Err(Error::invalid("/set", "not_confirmed", detail));
         }
         let is_typed = self.confirm.as_deref().map(str::trim) == Some(&*choice.phrase());
         if choice.asks() && !is_typed {

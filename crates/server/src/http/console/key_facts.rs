@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use keyward_core::key::Status;
+use sha2::{Digest as _, Sha256};
 
 use super::form::Faults;
 use super::frame::Frame;
@@ -16,6 +17,7 @@ use crate::keys::chosen::{self, Judged};
 use crate::keys::lifecycle::Act;
 use crate::keys::usage;
 use crate::keys::wire::KeyOut;
+use crate::random;
 
 /// Keys of either kind that a page lists.
 pub(super) const LISTED: usize = 200;
@@ -199,6 +201,13 @@ impl Choice {
             Act::Activate => false,
             _ => self.can.len() > MANY,
         }
+    }
+
+    /// What stands for exactly those that can be changed: as many others are others.
+    pub(super) fn mark(&self) -> String {
+        let mut ids: Vec<&str> = self.can.iter().map(|chosen| chosen.line.key.id.as_str()).collect();
+        ids.sort_unstable();
+        random::to_hex(&Sha256::digest(ids.join(" ")))
     }
 
     pub(super) fn phrase(&self) -> String {

@@ -8,7 +8,7 @@ use http::Method;
 
 /// Fields that a page takes from its address, so that a form is found again as it was typed. Whatever is secret, or
 /// confirms something, is none of them.
-const KEPT: [&str; 19] = [
+const KEPT: [&str; 21] = [
     "action",
     "all",
     "cidrs",
@@ -17,6 +17,7 @@ const KEPT: [&str; 19] = [
     "created_before",
     "credits",
     "expires_on",
+    "group_ids",
     "idle_days",
     "label",
     "label_contains",
@@ -26,6 +27,7 @@ const KEPT: [&str; 19] = [
     "paths",
     "reason",
     "requests_per_minute",
+    "role_ids",
     "scopes",
     "validity",
 ];
@@ -91,9 +93,9 @@ mod tests {
     #[test]
     fn ses_6_a_form_comes_back_as_it_was_typed_without_its_secrets() {
         let typed = Typed::default();
-        typed.keep(b"label=by+hand%26&once=abc&password=x&scopes=me%3A*&paths=&form_token=y");
+        typed.keep(b"label=by+hand%26&once=abc&password=x&role_ids=a&role_ids=b&scopes=me%3A*&paths=&form_token=y");
         let page = typed.page("/console/keys", "/console/keys");
-        assert_eq!(page, "/console/keys/new?label=by+hand%26&scopes=me%3A%2A");
+        assert_eq!(page, "/console/keys/new?label=by+hand%26&role_ids=a&role_ids=b&scopes=me%3A%2A");
         assert!(is_own_path(&page));
         // No page takes what nobody said it takes.
         assert_eq!(typed.page("/console/webhooks", "/console/webhooks"), "/console/webhooks/new");

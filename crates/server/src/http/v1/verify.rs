@@ -17,7 +17,7 @@ use crate::http::problem::Problem;
 use crate::http::verify::answer::VerifyOut;
 use crate::http::verify::question::{BatchIn, VerifyIn};
 use crate::store::changes::{Change, ChangeKind};
-use crate::verify::bulletin::{self, News};
+use crate::verify::bulletin::{self, News, Place};
 
 const TAG: &str = "verify";
 
@@ -69,13 +69,15 @@ pub(crate) async fn refuse_parameters(RawQuery(query): RawQuery) -> Problem {
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct ChangesQuery {
-    after: Option<i64>,
+    after: Option<String>,
 }
 
 /// What changed since a position.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct ChangesOut {
     /// Give it as `after` the next time.
+    next: String,
+    /// Up to which change this tells: answers of verify with a smaller `X-Keyward-Position` are old.
     position: i64,
     /// Forget every answer: there was no position, or too much happened behind it.
     start_over: bool,
@@ -105,8 +107,9 @@ impl ChangeOut {
 
 impl From<News> for ChangesOut {
     fn from(news: News) -> Self {
-        let changes = news.changes.into_iter().map(ChangeOut::of).collect();
-        Self { position: news.position, start_over: news.start_over, changes }
+        let News { next, start_over, changes } = news;
+        let changes = changes.into_iter().map(ChangeOut::of).collect();
+        Self { next: next.to_string(), position: next.seq, start_over, changes }
     }
 }
 
@@ -115,5 +118,6 @@ pub(crate) async fn changes(
     Caller(actor): Caller,
     Query(query): Query<ChangesQuery>,
 ) -> Answered {
-    Answer::ok(&ChangesOut::from(bulletin::follow(&app, &actor, query.after).await?))
+    let after = query.after.as_deref().map(str::parse::<Place>).transpose().map_err(Problem)?;
+    Answer::ok(&ChangesOut::from(bulletin::follow(&app, &actor, after).await?))
 }

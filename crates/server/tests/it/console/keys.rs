@@ -211,14 +211,17 @@ fn mo_7_all_keys_that_match_are_changed_if_they_are_as_many_as_was_told() {
     let change = "/console/keys/chosen/change";
     // One more matches meanwhile: the number is told anew.
     let late = owned(&mia, "fleet late");
-    let sent = [&wish[..], &[("count", "12"), ("confirm", "deactivate 12")]].concat();
+    let before = field(&page, "set");
+    let sent = [&wish[..], &[("set", &*before), ("confirm", "deactivate 12")]].concat();
     let again = boss.submit(change, &sent).expect(422).text;
     assert!(again.contains("By now other keys match.") && again.contains("Switch 13 keys off?"), "{again}");
     assert_eq!((root.code(&chosen[0]), root.code(&late)), ("ok".into(), "ok".into()));
-    let sent = [&wish[..], &[("count", "13"), ("confirm", "deactivate 12")]].concat();
+    let now = field(&again, "set");
+    assert_ne!(now, before);
+    let sent = [&wish[..], &[("set", &*now), ("confirm", "deactivate 12")]].concat();
     boss.submit(change, &sent).expect(422);
     assert_eq!(root.code(&chosen[0]), "ok");
-    let sent = [&wish[..], &[("count", "13"), ("confirm", "deactivate 13")]].concat();
+    let sent = [&wish[..], &[("set", &*now), ("confirm", "deactivate 13")]].concat();
     let done = boss.submit(change, &sent).expect(303);
     assert_eq!(done.header("location"), "/console/keys?done=chosen-off");
     assert!(chosen.iter().all(|secret| root.code(secret) != "ok") && root.code(&late) != "ok");

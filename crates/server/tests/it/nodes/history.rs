@@ -5,11 +5,19 @@ use serde_json::json;
 use crate::support::{Server, text, wait_until};
 
 /// What makes the history another one, while the nodes follow it.
-const OTHER_HISTORIES: [&str; 2] = [
+const OTHER_HISTORIES: [&str; 3] = [
     // As many changes, and another last one.
     "UPDATE changes SET at = at - 1 WHERE seq = (SELECT seq FROM change_clock WHERE id = 1)",
     // Fewer.
     "UPDATE change_clock SET seq = seq - 1 WHERE id = 1",
+    // More, of which the one with the last number that was followed is another.
+    "BEGIN;
+     UPDATE changes SET at = at - 1 WHERE seq = (SELECT seq FROM change_clock WHERE id = 1);
+     INSERT INTO changes (seq, at, kind, tenant_id, subject)
+        SELECT seq + 1, at, 'session', tenant_id, '0000000000000000' FROM changes
+        WHERE seq = (SELECT seq FROM change_clock WHERE id = 1);
+     UPDATE change_clock SET seq = seq + 1 WHERE id = 1;
+     COMMIT",
 ];
 
 #[test]
