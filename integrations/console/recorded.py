@@ -10,7 +10,7 @@ class Recorded(Walk):
     secrets = ()
 
     def who_makes_secrets_comes(self):
-        self.administrator("rita")
+        self.administrator("olga")
         self.secrets = []
 
     def revealed(self):
