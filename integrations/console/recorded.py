@@ -10,7 +10,7 @@ class Recorded(Walk):
     secrets = ()
 
     def who_makes_secrets_comes(self):
-        self.administrator("olga")
+        self.administrator("uta")
         self.secrets = []
 
     def revealed(self):

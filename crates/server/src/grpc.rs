@@ -58,14 +58,15 @@ async fn call(dispatch: &Dispatch, peer: IpAddr, request: Request<Incoming>) -> 
     }
     let (head, body) = request.into_parts();
     // Within size and pace first: to tonic a message may come as slowly as it likes.
-    let (body, mut fault) = match body::read_body_up_to(body, &dispatch.app.settings, MAX_MESSAGE + PREFIX).await {
-        Ok(body) if is_one_message(&body) => (body, None),
-        Ok(_) => return Status::invalid_argument("the body is not one whole message").into_http(),
-        Err(error) if problem::status(&error) == StatusCode::PAYLOAD_TOO_LARGE => {
-            (Bytes::from_static(&[0; PREFIX]), Some(error))
-        }
-        Err(error) => return unread(&error).into_http(),
-    };
+    let (body, mut fault) =
+        match body::read_body_up_to(body, &dispatch.app.settings, MAX_MESSAGE + PREFIX).await {
+            Ok(body) if is_one_message(&body) => (body, None),
+            Ok(_) => return Status::invalid_argument("the body is not one whole message").into_http(),
+            Err(error) if problem::status(&error) == StatusCode::PAYLOAD_TOO_LARGE => {
+                (Bytes::from_static(&[0; PREFIX]), Some(error))
+            }
+            Err(error) => return unread(&error).into_http(),
+        };
     let answering = service_fn(move |asked: tonic::Request<CheckRequest>| {
         let fault = fault.take();
         async move {

@@ -66,7 +66,8 @@ impl Drop for Seat<'_> {
         let is_answered = ours.initialized();
         // Given back under the lock: of several who leave at once, the last one sees that it is.
         drop(ours);
-        if is_there && (is_answered || open.get(&self.mark).is_some_and(|cell| Arc::strong_count(cell) == 1)) {
+        if is_there && (is_answered || open.get(&self.mark).is_some_and(|cell| Arc::strong_count(cell) == 1))
+        {
             open.remove(&self.mark);
         }
     }

@@ -77,7 +77,8 @@ fn read_headers(joined: HashMap<String, String>, raw: Option<RawHeaders>) -> Res
     let mut headers = HeaderMap::new();
     // `:path` and its like stand in fields of their own.
     for (name, value) in joined.chain(raw).filter(|(name, _)| !name.starts_with(':')) {
-        let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| Unread::Headers("a header has no name"))?;
+        let name =
+            HeaderName::from_bytes(name.as_bytes()).map_err(|_| Unread::Headers("a header has no name"))?;
         let value = HeaderValue::try_from(value).map_err(|_| Unread::Headers("a header has no value"))?;
         headers.try_append(name, value).map_err(|_| Unread::Headers("there are too many headers"))?;
     }
@@ -90,4 +91,3 @@ fn host(place: Place) -> String {
         _ => String::new(),
     }
 }
-

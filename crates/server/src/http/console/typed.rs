@@ -93,7 +93,9 @@ mod tests {
     #[test]
     fn ses_6_a_form_comes_back_as_it_was_typed_without_its_secrets() {
         let typed = Typed::default();
-        typed.keep(b"label=by+hand%26&once=abc&password=x&role_ids=a&role_ids=b&scopes=me%3A*&paths=&form_token=y");
+        typed.keep(
+            b"label=by+hand%26&once=abc&password=x&role_ids=a&role_ids=b&scopes=me%3A*&paths=&form_token=y",
+        );
         let page = typed.page("/console/keys", "/console/keys");
         assert_eq!(page, "/console/keys/new?label=by+hand%26&role_ids=a&role_ids=b&scopes=me%3A%2A");
         assert!(is_own_path(&page));

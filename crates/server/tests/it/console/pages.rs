@@ -22,8 +22,7 @@ const NO_PAGES: [&str; 5] = [
     "/console/{*rest}",
 ];
 
-static LINE: LazyLock<Regex> =
-    LazyLock::new(|| Regex::new(r#"place\(GET, "([^"]+)", "#).expect("a pattern"));
+static LINE: LazyLock<Regex> = LazyLock::new(|| Regex::new(r#"place\(GET, "([^"]+)", "#).expect("a pattern"));
 
 /// The paths of all pages, as the map has them.
 fn paths() -> Vec<&'static str> {

@@ -109,12 +109,9 @@ fn x_1_http_1_a_check_about_no_http_request_is_an_invalid_argument() {
     let status = gate.send(missing).expect_err("refused");
     assert_eq!(status.code(), Code::InvalidArgument, "{status:?}");
     // What a client can send is a denial, whatever the gateway makes of checks that fail.
-    for message in [
-        nul,
-        named("two words", "x"),
-        named("", "x"),
-        named("x-line", "a\r\nx-auth-subject: root"),
-    ] {
+    for message in
+        [nul, named("two words", "x"), named("", "x"), named("x-line", "a\r\nx-auth-subject: root")]
+    {
         Told::read(gate.send(message).expect("an answer")).refused(403, "ambiguous_request");
     }
     let both = changed(|http| http.header_map = raw("authorization", b"Bearer x"));
