@@ -102,8 +102,7 @@ def main():
         # Gateways started by root read their files as an unprivileged user.
         Path(work).chmod(0o755)
         check_all(options, Path(work), report)
-    print(f"{report.passed} passed, {report.failed} failed")
-    return 0 if report.passed and not report.failed else 1
+    return report.end()
 
 
 if __name__ == "__main__":

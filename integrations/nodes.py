@@ -110,8 +110,7 @@ def main():
         # PostgreSQL, started by root, runs as an unprivileged user.
         Path(folder).chmod(0o755)
         check_all(options, Path(folder), report)
-    print(f"{report.passed} passed, {report.failed} failed")
-    return 0 if report.passed and not report.failed else 1
+    return report.end()
 
 
 if __name__ == "__main__":

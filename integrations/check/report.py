@@ -30,3 +30,8 @@ class Report:
             return
         self.passed += 1
         print(f"ok      {subject:11} {title}{f': {told}' if told else ''}", flush=True)
+
+    def end(self):
+        """The last line, and the exit code: 1 when any check failed, or none was made."""
+        print(f"{self.passed} passed, {self.failed} failed")
+        return 0 if self.passed and not self.failed else 1
